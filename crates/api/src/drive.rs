@@ -1,1 +1,341 @@
-//! The data API of one drive: its status, its orders and its answers.
+//! The data API of one drive: its status, its listings, its figures and its one order.
+//!
+//! Blocks themselves travel as bytes, not as JSON: `PUT`, `GET`, `HEAD` and `DELETE` on
+//! `/v1/blocks/{key}`. Everything else that a drive's process says is here.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::node::ZoneConditions;
+
+/// Answer of `GET /v1/drive`: who the drive is and how it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DriveStatus {
+    /// The drive's name on its node and in paths: the WWN, or the serial, or the kernel's name.
+    pub id: String,
+    /// The 32 hex digits that formatting wrote in its label; `null` where no label was read.
+    pub drive_id: Option<String>,
+    /// World-wide name, as the kernel writes it.
+    pub wwn: Option<String>,
+    /// Serial number: what a format order has to name. `null` where the drive tells none; its `id` is
+    /// named instead.
+    pub serial: Option<String>,
+    /// Model.
+    pub model: Option<String>,
+    /// Firmware revision.
+    pub firmware: Option<String>,
+    /// How it is attached: `nvme`, `scsi`, `null_blk` or `simulated`.
+    pub bus: String,
+    /// The device file, or the file of a simulated drive.
+    pub path: String,
+    /// Size of the whole drive in bytes, labels, headers and the unusable ends of zones included.
+    pub capacity_bytes: u64,
+    /// Its shape.
+    pub geometry: Geometry,
+    /// How many of its zones are in each condition; `null` before they were counted.
+    pub zones: Option<ZoneConditions>,
+    /// What it does now.
+    pub state: State,
+    /// Why it is in that state, in one sentence, where that needs a reason.
+    pub state_reason: Option<String>,
+    /// The address of its data API as the process sees it, for example `0.0.0.0:7500`.
+    pub data_address: Option<String>,
+    /// The TCP port of that address.
+    pub data_port: Option<u16>,
+    /// Blocks that can be read; `null` where the drive is not mounted, as are the four sizes below.
+    pub blocks: Option<u64>,
+    /// The number of blocks that the index holds at most.
+    pub blocks_max: Option<u64>,
+    /// Bytes of stored blocks that can be read. Rounded up to whole units of 4 KiB for blocks that were
+    /// found when the drive was mounted.
+    pub live_bytes: Option<u64>,
+    /// Bytes of deleted blocks whose zone has not been reclaimed.
+    pub dead_bytes: Option<u64>,
+    /// Bytes in which new blocks can be written.
+    pub free_bytes: Option<u64>,
+    /// Blocks known to be damaged; `GET /v1/damage` lists them.
+    pub damaged_blocks: u64,
+    /// Memory that the engine took at start, in bytes: index, buffers and tables.
+    pub memory_bytes: u64,
+    /// How long the last mount took, in microseconds; `null` where the drive is not mounted.
+    pub mount_us: Option<u64>,
+    /// When the drive was formatted, in seconds since 1970.
+    pub formatted_at_unix_s: Option<u64>,
+    /// The version of Imbrex that runs the drive.
+    pub version: String,
+}
+
+/// The shape of a zoned drive, as the drive itself tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Geometry {
+    /// The number of zones.
+    pub zone_count: u32,
+    /// From one zone's start to the next, in bytes. What can be written to a zone may be less.
+    pub zone_size_bytes: u64,
+    /// How many zones may be open at once; `null` where the drive sets no limit.
+    pub zone_open_max: Option<u32>,
+    /// How many zones may be open or closed at once; `null` where the drive sets no limit.
+    pub zone_active_max: Option<u32>,
+    /// The unit of writing in bytes.
+    pub write_unit_bytes: u32,
+    /// The unit of addressing in bytes.
+    pub logical_block_bytes: u32,
+    /// Whether the medium rotates.
+    pub rotational: bool,
+}
+
+/// What a drive does now. Also the `state` of a problem that the state explains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Its label and log are being read.
+    Mounting,
+    /// Nothing is written on it: it waits for a format order.
+    Unformatted,
+    /// It holds data that is not Imbrex's; the reason says how that was seen.
+    Foreign,
+    /// Another version of Imbrex formatted it, or its label cannot be trusted.
+    Incompatible,
+    /// It is being formatted.
+    Formatting,
+    /// It serves.
+    Serving,
+    /// It answers reads; writes are refused for the reason given.
+    #[serde(alias = "read_only")]
+    ReadOnly,
+    /// It has stopped; the reason says why.
+    Failed,
+    /// It finishes what it has begun and takes no more.
+    Draining,
+    /// Not known, or a state that this version has no name for.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl State {
+    /// Every state, in the order of this page.
+    pub const ALL: [Self; 10] = [
+        Self::Mounting,
+        Self::Unformatted,
+        Self::Foreign,
+        Self::Incompatible,
+        Self::Formatting,
+        Self::Serving,
+        Self::ReadOnly,
+        Self::Failed,
+        Self::Draining,
+        Self::Unknown,
+    ];
+
+    /// The word for it in JSON, in metrics and in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mounting => "mounting",
+            Self::Unformatted => "unformatted",
+            Self::Foreign => "foreign",
+            Self::Incompatible => "incompatible",
+            Self::Formatting => "formatting",
+            Self::Serving => "serving",
+            Self::ReadOnly => "read-only",
+            Self::Failed => "failed",
+            Self::Draining => "draining",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Body of `POST /v1/format`, which a drive takes on its Unix socket only. Formatting destroys everything
+/// on the drive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FormatOrder {
+    /// The drive's serial number, or its `id` where it tells none: the proof that this drive is meant.
+    pub serial: String,
+    /// For a drive that holds data: its present `drive_id` (32 hex digits), or the word
+    /// [`foreign`](crate::node::REPLACE_FOREIGN) where the data is not Imbrex's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace: Option<String>,
+    /// How many blocks the index is to hold. Where absent: one for each MiB of the drive, at least 65,536.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_max: Option<u64>,
+}
+
+/// Answer of `GET /v1/blocks` and of `GET /v1/zones/{n}/blocks`: a part of the list of blocks, in the
+/// drive's own order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListPage {
+    /// The blocks of this page. It may be shorter than the limit, even empty, and yet not be the last.
+    pub blocks: Vec<ListedBlock>,
+    /// What to give as `cursor` for the next page; `null` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// One line of a list of blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListedBlock {
+    /// The block's key, 64 hex digits.
+    pub key: String,
+    /// Its length in bytes.
+    pub payload_bytes: u32,
+    /// The zone in which it stands.
+    pub zone: u32,
+    /// Where its record begins, in bytes from the start of the zone.
+    pub zone_offset_bytes: u64,
+}
+
+/// Answer of `GET /v1/zones`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ZoneList {
+    /// Every zone, in order.
+    pub zones: Vec<ZoneStatus>,
+}
+
+/// One zone. Answer of `GET /v1/zones/{n}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ZoneStatus {
+    /// The zone's number, from 0.
+    pub zone: u32,
+    /// Which rules its writes obey: `conventional` or `sequential`.
+    pub kind: String,
+    /// Its condition: `conventional`, `empty`, `open`, `closed`, `full`, `read-only` or `offline`.
+    pub condition: String,
+    /// What the engine uses it for: `label`, `free`, `open`, `sealed`, `fenced` or `lost`.
+    pub role: String,
+    /// Bytes that can be written to it.
+    pub capacity_bytes: u64,
+    /// How far it is written, in bytes from its start.
+    pub written_bytes: u64,
+    /// Bytes of records in it that can still be read.
+    pub live_bytes: u64,
+    /// Which life of the zone this is; 0 before its first.
+    pub incarnation: u64,
+}
+
+/// Answer of `GET /v1/stats`: what the drive's process has done since it started. Every figure but those of
+/// `now` only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DriveStats {
+    /// How long the process has run, in milliseconds.
+    pub uptime_ms: u64,
+    /// What is going on at this moment.
+    pub now: Load,
+    /// Connections taken.
+    pub connections: u64,
+    /// Connections refused because as many as allowed were open.
+    pub connections_refused: u64,
+    /// Requests of any kind.
+    pub requests: u64,
+    /// Uploads that ended before their body was whole.
+    pub uploads_broken_off: u64,
+    /// Requests cut off because the client sent or took nothing for too long.
+    pub stalled: u64,
+    /// Puts that stored a block.
+    pub puts: u64,
+    /// Puts that found the same bytes under the same key.
+    pub puts_already_stored: u64,
+    /// Gets that gave a block.
+    pub gets: u64,
+    /// Gets and heads of an absent key.
+    pub gets_absent: u64,
+    /// Deletions.
+    pub deletes: u64,
+    /// Requests refused because a queue or the memory was full.
+    pub refused_overloaded: u64,
+    /// Requests whose client had gone before they reached the disk.
+    pub cancelled: u64,
+    /// Groups of records committed.
+    pub groups: u64,
+    /// Flushes that the drive completed.
+    pub flushes: u64,
+    /// Reads of the device for requests.
+    pub device_reads: u64,
+    /// Bytes read by them.
+    pub device_read_bytes: u64,
+    /// Writes to the device.
+    pub device_writes: u64,
+    /// Bytes written by them, headers, padding and footers included.
+    pub device_written_bytes: u64,
+    /// Bytes of blocks stored.
+    pub payload_written_bytes: u64,
+    /// Bytes of blocks given back.
+    pub payload_read_bytes: u64,
+    /// Reads that found another key behind a matching entry of the index.
+    pub index_false_matches: u64,
+    /// Records that failed their checksum.
+    pub checksum_failures: u64,
+    /// Reads that the drive failed.
+    pub read_errors: u64,
+    /// Writes that the drive failed.
+    pub write_errors: u64,
+    /// Flushes that the drive failed.
+    pub flush_errors: u64,
+    /// Zones sealed with a footer.
+    pub zones_sealed: u64,
+}
+
+/// What a drive's process is busy with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Load {
+    /// Open connections.
+    pub connections: u32,
+    /// How many may be open.
+    pub connections_max: u32,
+    /// Uploads that wait for memory.
+    pub uploads_waiting: u32,
+    /// How many may wait.
+    pub uploads_waiting_max: u32,
+    /// Bytes of the buffers that nobody uses.
+    pub buffers_free_bytes: u64,
+    /// Bytes of all buffers.
+    pub buffers_bytes: u64,
+}
+
+/// Answer of `GET /v1/damage`: the blocks that cannot be given back, so that they can be restored from
+/// elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DamagePage {
+    /// The damaged blocks, at most 10,000 of them.
+    pub blocks: Vec<DamagedBlock>,
+    /// How many there are in all.
+    pub damaged_blocks: u64,
+}
+
+/// A block that cannot be given back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DamagedBlock {
+    /// The block's key, 64 hex digits.
+    pub key: String,
+    /// The zone in which it stands.
+    pub zone: u32,
+    /// Where its record begins, in bytes from the start of the zone.
+    pub zone_offset_bytes: u64,
+    /// What is wrong: `checksum` where the bytes are not those that were written, `medium` where the drive
+    /// could not read them.
+    pub kind: String,
+    /// When it was first seen, in microseconds since the engine started.
+    pub seen_us: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_written_as_the_word_for_it_and_read_back() {
+        for state in State::ALL {
+            let json = serde_json::to_string(&state).unwrap();
+            assert_eq!(json, format!("{:?}", state.as_str()));
+            assert_eq!(serde_json::from_str::<State>(&json).unwrap(), state);
+        }
+        assert_eq!(serde_json::from_str::<State>("\"of-another-version\"").unwrap(), State::Unknown);
+    }
+
+    #[test]
+    fn a_format_order_names_no_field_that_is_not_known() {
+        let order: FormatOrder = serde_json::from_str(r#"{"serial":"S1"}"#).unwrap();
+        assert_eq!(order, FormatOrder { serial: "S1".to_owned(), ..FormatOrder::default() });
+        assert!(serde_json::from_str::<FormatOrder>(r#"{"serial":"S1","force":true}"#).is_err());
+    }
+}
