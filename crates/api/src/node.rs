@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Body of `POST /v1/drives/{id}/format`: the agent hands it on to the drive as it is.
+pub use crate::drive::FormatOrder;
+use crate::drive::State;
+
 /// The word in [`FormatOrder::replace`] for a drive that holds data which is not Imbrex's.
 pub const REPLACE_FOREIGN: &str = "foreign";
 
@@ -136,6 +140,8 @@ pub struct Drive {
     pub bytes_live: Option<u64>,
     /// Bytes that can still be written.
     pub bytes_free: Option<u64>,
+    /// Blocks known to be damaged; the drive's data API lists them under `/v1/damage`.
+    pub blocks_damaged: Option<u64>,
     /// Milliseconds since the drive's process said the above; `null` where it never did.
     pub answered_ms_ago: Option<u64>,
     /// The service that runs it, for example `drive@5000c500a1b2c3d4`.
@@ -155,6 +161,7 @@ pub enum Bus {
     /// SCSI: SAS, or SATA behind the kernel's translation.
     Scsi,
     /// The kernel's null block device: a test drive.
+    #[serde(rename = "null_blk")]
     NullBlock,
     /// A file that simulates a drive.
     Simulated,
@@ -164,19 +171,26 @@ pub enum Bus {
     Unknown,
 }
 
-/// What a drive does now.
+/// What a drive does now: what its own process says, or why that says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum DriveState {
-    /// Its process is starting, or recovering its index.
+    /// Its process was started and has not answered yet.
     Starting,
+    /// Its label and log are being read.
+    Mounting,
+    /// Nothing is written on it: it waits for a format order.
+    Unformatted,
+    /// It holds data that is not Imbrex's.
+    Foreign,
+    /// Another version of Imbrex formatted it, or its label cannot be trusted.
+    Incompatible,
+    /// It is being formatted.
+    Formatting,
     /// Reads and writes are served.
     Serving,
-    /// Empty, and waiting for a format order.
-    Unformatted,
-    /// Holds data that is not Imbrex's, or is of a version that this one cannot read.
-    Foreign,
     /// Reads are served, writes refused.
+    #[serde(alias = "read_only")]
     ReadOnly,
     /// Its process is stopping and takes no new work.
     Draining,
@@ -196,11 +210,14 @@ pub enum DriveState {
 
 impl DriveState {
     /// Every state, in the order of this page.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Starting,
-        Self::Serving,
+        Self::Mounting,
         Self::Unformatted,
         Self::Foreign,
+        Self::Incompatible,
+        Self::Formatting,
+        Self::Serving,
         Self::ReadOnly,
         Self::Draining,
         Self::Failed,
@@ -215,16 +232,37 @@ impl DriveState {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
-            Self::Serving => "serving",
+            Self::Mounting => "mounting",
             Self::Unformatted => "unformatted",
             Self::Foreign => "foreign",
-            Self::ReadOnly => "read_only",
+            Self::Incompatible => "incompatible",
+            Self::Formatting => "formatting",
+            Self::Serving => "serving",
+            Self::ReadOnly => "read-only",
             Self::Draining => "draining",
             Self::Failed => "failed",
             Self::Unresponsive => "unresponsive",
             Self::Stopped => "stopped",
             Self::Missing => "missing",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl From<State> for DriveState {
+    /// What a drive's own process says, in the words of the node.
+    fn from(state: State) -> Self {
+        match state {
+            State::Mounting => Self::Mounting,
+            State::Unformatted => Self::Unformatted,
+            State::Foreign => Self::Foreign,
+            State::Incompatible => Self::Incompatible,
+            State::Formatting => Self::Formatting,
+            State::Serving => Self::Serving,
+            State::ReadOnly => Self::ReadOnly,
+            State::Failed => Self::Failed,
+            State::Draining => Self::Draining,
+            State::Unknown => Self::Unknown,
         }
     }
 }
@@ -307,19 +345,6 @@ impl SmartStatus {
     }
 }
 
-/// Body of `POST /v1/drives/{id}/format`. Formatting destroys everything on the drive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FormatOrder {
-    /// The drive's serial number, which must be what the drive itself says: the proof that the
-    /// person means this drive.
-    pub serial: String,
-    /// For a drive that holds data: its present drive id (32 hex digits), or the word `foreign`
-    /// where the data is not Imbrex's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replace: Option<String>,
-}
-
 /// Body of `POST /v1/drives/{id}/restart`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -396,6 +421,28 @@ impl ServiceState {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_a_drive_is_written_as_the_word_for_it_and_read_back() {
+        for state in DriveState::ALL {
+            let json = serde_json::to_string(&state).unwrap();
+            assert_eq!(json, format!("{:?}", state.as_str()));
+            assert_eq!(serde_json::from_str::<DriveState>(&json).unwrap(), state);
+        }
+        assert_eq!(serde_json::from_str::<DriveState>("\"of-another-version\"").unwrap(), DriveState::Unknown);
+    }
+
+    #[test]
+    fn every_state_that_a_drive_says_keeps_its_word() {
+        for state in State::ALL {
+            assert_eq!(DriveState::from(state).as_str(), state.as_str());
         }
     }
 }
