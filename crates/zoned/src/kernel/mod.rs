@@ -1,0 +1,1 @@
+//! The host-managed drives of this machine.
