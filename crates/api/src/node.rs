@@ -55,6 +55,20 @@ pub enum NodeState {
     Unknown,
 }
 
+impl NodeState {
+    /// The word for it in JSON, in metrics and in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Booting => "booting",
+            Self::Running => "running",
+            Self::Maintenance => "maintenance",
+            Self::Stopping => "stopping",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One named stage of the boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BootStage {
@@ -436,7 +450,10 @@ mod tests {
             assert_eq!(json, format!("{:?}", state.as_str()));
             assert_eq!(serde_json::from_str::<DriveState>(&json).unwrap(), state);
         }
-        assert_eq!(serde_json::from_str::<DriveState>("\"of-another-version\"").unwrap(), DriveState::Unknown);
+        assert_eq!(
+            serde_json::from_str::<DriveState>("\"of-another-version\"").unwrap(),
+            DriveState::Unknown
+        );
     }
 
     #[test]

@@ -1,0 +1,123 @@
+//! Questions and orders to a drive's process, on its Unix socket.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Request, StatusCode};
+use imbrex_api::drive::{DriveStatus, FormatOrder};
+use tokio::net::UnixStream;
+
+use crate::http_client::{self, Answer};
+
+/// A drive's process answers its status from memory: one that takes longer is stuck.
+pub(crate) const STATUS_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Formatting resets every zone: seconds on a large drive, more on a slow one.
+const FORMAT_DEADLINE: Duration = Duration::from_secs(120);
+
+/// An answer may be this long, in bytes.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Why a drive's process gave no answer.
+#[derive(Debug)]
+pub(crate) enum DriveCallError {
+    /// Nothing listens on its socket.
+    NotListening {
+        /// The socket.
+        socket: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// It did not answer in time.
+    Late {
+        /// The socket.
+        socket: PathBuf,
+        /// How long was waited.
+        deadline: Duration,
+    },
+    /// The connection broke, or the answer is not what was agreed.
+    Answer {
+        /// The socket.
+        socket: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl fmt::Display for DriveCallError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotListening { socket, source } => {
+                write!(formatter, "nothing listens on {}: {source}", socket.display())
+            }
+            Self::Late { socket, deadline } => {
+                write!(
+                    formatter,
+                    "its process did not answer on {} within {} ms",
+                    socket.display(),
+                    deadline.as_millis()
+                )
+            }
+            Self::Answer { socket, reason } => {
+                write!(formatter, "its process's answer on {} cannot be used: {reason}", socket.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for DriveCallError {}
+
+/// The status of the drive whose process listens on `socket`.
+///
+/// # Errors
+///
+/// No answer within [`STATUS_DEADLINE`], or one that cannot be read.
+pub(crate) async fn status(socket: &Path) -> Result<DriveStatus, DriveCallError> {
+    let request = Request::get("/v1/drive").header(HOST, "localhost").body(Full::new(Bytes::new()));
+    let answer = call(socket, request, STATUS_DEADLINE).await?;
+    if answer.status != StatusCode::OK {
+        return Err(bad(socket, &format_args!("it answered its status with {}", answer.status)));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| bad(socket, &error))
+}
+
+/// Gives the drive whose process listens on `socket` the order to format, and its answer back as it is: the
+/// drive itself makes the final check.
+///
+/// # Errors
+///
+/// No answer within [`FORMAT_DEADLINE`], or a broken one. The drive may or may not have been formatted.
+pub(crate) async fn format(socket: &Path, order: &FormatOrder) -> Result<Answer, DriveCallError> {
+    let body = serde_json::to_vec(order).map_err(|error| bad(socket, &error))?;
+    let request = Request::post("/v1/format")
+        .header(HOST, "localhost")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)));
+    call(socket, request, FORMAT_DEADLINE).await
+}
+
+async fn call(
+    socket: &Path,
+    request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+    deadline: Duration,
+) -> Result<Answer, DriveCallError> {
+    let request = request.map_err(|error| bad(socket, &error))?;
+    let conversation = async {
+        let stream = UnixStream::connect(socket)
+            .await
+            .map_err(|source| DriveCallError::NotListening { socket: socket.to_owned(), source })?;
+        http_client::exchange(stream, request, ANSWER_BYTES_MAX).await.map_err(|error| bad(socket, &error))
+    };
+    tokio::time::timeout(deadline, conversation)
+        .await
+        .map_err(|_| DriveCallError::Late { socket: socket.to_owned(), deadline })?
+}
+
+fn bad(socket: &Path, reason: &dyn fmt::Display) -> DriveCallError {
+    DriveCallError::Answer { socket: socket.to_owned(), reason: reason.to_string() }
+}

@@ -1,0 +1,74 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The management API of an Imbrex node.
+///
+/// Without a subcommand it serves: HTTPS on the address of `--listen`, and the same without TLS on
+/// `agent.sock` in the run directory.
+#[derive(Debug, Parser)]
+#[command(name = "imbrex-agent", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Options {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub(crate) serve: ServeOptions,
+}
+
+/// What the agent can do besides serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch the node's configuration over HTTP, check it and write it to a file.
+    FetchConfig(FetchConfigOptions),
+}
+
+/// Options of the server.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServeOptions {
+    /// Address of the HTTPS API; port 0 takes a free one.
+    #[arg(long, default_value = "0.0.0.0:7400")]
+    pub(crate) listen: SocketAddr,
+    /// Directory of the sockets of init and of the drives, of node.toml, and of what the agent writes.
+    #[arg(long, default_value = "/run/imbrex")]
+    pub(crate) run_dir: PathBuf,
+    /// Where sysfs is mounted.
+    #[arg(long, default_value = "/sys")]
+    pub(crate) sysfs: PathBuf,
+    /// Where procfs is mounted.
+    #[arg(long, default_value = "/proc")]
+    pub(crate) procfs: PathBuf,
+    /// The smartctl program.
+    #[arg(long, default_value = "/usr/sbin/smartctl")]
+    pub(crate) smartctl: PathBuf,
+}
+
+/// Options of `fetch-config`.
+#[derive(Debug, Args)]
+pub(crate) struct FetchConfigOptions {
+    /// Where the configuration is: http://HOST[:PORT]/PATH.
+    #[arg(long)]
+    pub(crate) url: String,
+    /// The file to write; it is replaced in one step, and only by a configuration that is good.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Seconds after which to give up.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) deadline_s: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+}

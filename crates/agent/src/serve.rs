@@ -1,0 +1,77 @@
+//! Brings the agent up, keeps it up, and takes it down in order.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::certificate::Certificate;
+use crate::file;
+use crate::init_client::InitClient;
+use crate::inventory::Inventory;
+use crate::options::ServeOptions;
+use crate::readiness;
+use crate::routes::{self, Agent};
+use crate::server::Server;
+use crate::smart::{self, SmartTable, Smartctl};
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// One sentence on why the agent could not come up.
+pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
+    let run_dir = &options.run_dir;
+    std::fs::create_dir_all(run_dir)
+        .map_err(|error| format!("{} cannot be made: {error}", run_dir.display()))?;
+    let certificate =
+        Certificate::generate().map_err(|error| format!("no certificate could be made: {error}"))?;
+    let fingerprint = certificate.fingerprint.clone();
+    let server = Server::bind(options.listen, &run_dir.join("agent.sock"), certificate).await?;
+    let address =
+        server.address().map_err(|error| format!("the address of the listener is not known: {error}"))?;
+    let fingerprint_file = run_dir.join("agent.fingerprint");
+    file::write_whole(&fingerprint_file, format!("{fingerprint}\n").as_bytes())
+        .map_err(|error| format!("{} cannot be written: {error}", fingerprint_file.display()))?;
+
+    let smart = Arc::new(SmartTable::default());
+    let init = InitClient::new(&run_dir.join("init.sock"));
+    let agent = Arc::new(Agent {
+        inventory: Inventory::new(run_dir, &options.sysfs, init.clone(), Arc::clone(&smart)),
+        init,
+        fingerprint: fingerprint.clone(),
+        configuration: run_dir.join("node.toml"),
+        procfs: options.procfs.clone(),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let stopping = signals().map_err(|error| format!("signals cannot be received: {error}"))?;
+    let surveys = tokio::spawn({
+        let agent = Arc::clone(&agent);
+        async move { agent.inventory.keep_surveying().await }
+    });
+    let polls = tokio::spawn(smart::run(smart, Smartctl::new(&options.smartctl)));
+    let serving = tokio::spawn(server.run(routes::router(agent), stopped));
+
+    println!("imbrex-agent ready: https://{address} certificate SHA-256 {fingerprint}");
+    if let Err(error) = readiness::announce() {
+        tracing::warn!("init could not be told that the agent is ready: {error}");
+    }
+    stopping.await;
+    tracing::info!("stopping");
+    polls.abort();
+    surveys.abort();
+    stop.send_replace(true);
+    serving.await.map_err(|error| format!("the server ended badly: {error}"))
+}
+
+/// Ends with the first SIGTERM or SIGINT.
+fn signals() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
