@@ -1,1 +1,30 @@
-//! A simulated drive.
+//! A simulated drive: strict about every rule of a host-managed one, kept in a file or in memory.
+//!
+//! Invariants:
+//!
+//! * Whatever a host-managed drive refuses is refused, whatever the store could have done.
+//! * A file is whole at every instant: data is written before the zone's entry that covers it, and each entry is
+//!   one small write. A process that is killed leaves a drive that opens, with all that it had written.
+//! * Between a write's completion and the flush that covers it, a write is at risk: [`SimulatedDrive::crash`]
+//!   decides what became of it.
+//!
+//! What stands where: [`SimulatedDevice`] queues operations and implements [`crate::Device`]; [`SimulatedDrive`] is
+//! the drive itself, shared with whoever pulls its plug; behind it are the zones' state machine, the writes that no
+//! flush has covered, and a store.
+
+mod device;
+mod drive;
+mod file_header;
+mod file_store;
+mod geometry;
+mod memory_store;
+mod random;
+mod store;
+mod unflushed;
+mod wakeup;
+mod zone_entry;
+mod zone_table;
+
+pub use device::SimulatedDevice;
+pub use drive::SimulatedDrive;
+pub use geometry::SimulatedGeometry;
