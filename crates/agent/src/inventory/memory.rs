@@ -14,7 +14,7 @@ use crate::smart::SmartTable;
 use crate::sysfs::Identity;
 
 /// A drive that was late is not asked again for this long.
-const LATE_PAUSE: Duration = Duration::from_secs(5);
+const LATE_PAUSE: Duration = Duration::from_secs(3);
 
 /// At most this many drives that went away are remembered; the one gone longest is forgotten first.
 const MISSING_MAX: usize = 256;
