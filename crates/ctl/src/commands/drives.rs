@@ -1,0 +1,160 @@
+//! `imbrexctl drives`.
+
+use imbrex_api::drive::DriveStatus;
+use imbrex_api::node::{Drive, Drives};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::output::Output;
+use crate::session::Session;
+use crate::size::human_bytes;
+use crate::table::Table;
+
+/// Shows the drives, or the one with this ID.
+///
+/// # Errors
+/// Where the node, or with `--drive` one of the drives, does not answer.
+pub(crate) async fn run(session: &Session, id: Option<&str>) -> Result<(), Error> {
+    if session.is_direct() {
+        return direct(session, id).await;
+    }
+    let node = session.node()?;
+    let output = session.output;
+    if let Some(id) = id {
+        let drive = node.drive(id).await?;
+        return if output.is_json() { output.json(&drive) } else { output.table(&detail(&drive)) };
+    }
+    let drives = node.drives().await?;
+    if output.is_json() {
+        return output.json(&Drives { drives });
+    }
+    if drives.is_empty() {
+        return output.line("The node has no host-managed zoned drive.");
+    }
+    output.table(&list(&drives))?;
+    for drive in &drives {
+        if let Some(reason) = &drive.state_reason {
+            output.line(&format!("{}: {reason}", drive.id))?;
+        }
+    }
+    Ok(())
+}
+
+/// The drives' table, which `format --all-new` shows too.
+pub(crate) fn list(drives: &[Drive]) -> Table {
+    let mut table = Table::new(&[
+        "ID", "DEVICE", "MODEL", "SERIAL", "STATE", "SMART", ">PORT", ">SIZE", ">FREE", ">BLOCKS", "DRIVE ID",
+    ]);
+    for drive in drives {
+        table.row([
+            drive.id.clone(),
+            text(drive.device.as_ref()),
+            text(drive.model.as_ref()),
+            text(drive.serial.as_ref()),
+            drive.state.as_str().to_owned(),
+            drive.smart.status.as_str().to_owned(),
+            number(drive.data_port.map(u64::from)),
+            size(drive.capacity_bytes),
+            size(drive.bytes_free),
+            number(drive.blocks_stored),
+            text(drive.drive_id.as_ref()),
+        ]);
+    }
+    table
+}
+
+fn detail(drive: &Drive) -> Table {
+    let mut table = Table::new(&["DRIVE", ""]);
+    let smart = match &drive.smart.reason {
+        Some(reason) => format!("{} ({reason})", drive.smart.status.as_str()),
+        None => drive.smart.status.as_str().to_owned(),
+    };
+    let service = drive.service_state.map(|state| state.as_str().to_owned());
+    for (name, value) in [
+        ("id", drive.id.clone()),
+        ("device", text(drive.device.as_ref())),
+        ("model", text(drive.model.as_ref())),
+        ("serial", text(drive.serial.as_ref())),
+        ("firmware", text(drive.firmware.as_ref())),
+        ("wwn", text(drive.wwn.as_ref())),
+        ("drive id", text(drive.drive_id.as_ref())),
+        ("state", drive.state.as_str().to_owned()),
+        ("reason", text(drive.state_reason.as_ref())),
+        ("SMART", smart),
+        ("service", text(drive.service.as_ref())),
+        ("service state", service.unwrap_or_default()),
+        ("data port", number(drive.data_port.map(u64::from))),
+        ("size", size(drive.capacity_bytes)),
+        ("free", size(drive.bytes_free)),
+        ("stored", size(drive.bytes_live)),
+        ("blocks", number(drive.blocks_stored)),
+        ("blocks damaged", number(drive.blocks_damaged)),
+        ("zones", number(drive.zones.count)),
+        ("zone size", size(drive.zones.size_bytes)),
+        ("zone capacity", size(drive.zones.capacity_bytes)),
+        ("open zones at most", number(drive.zones.open_max)),
+        ("answered", drive.answered_ms_ago.map(|ms| format!("{ms} ms ago")).unwrap_or_default()),
+    ] {
+        table.row([name.to_owned(), value]);
+    }
+    table
+}
+
+#[derive(Serialize)]
+struct Direct {
+    drives: Vec<DriveStatus>,
+}
+
+async fn direct(session: &Session, id: Option<&str>) -> Result<(), Error> {
+    let mut drives = Vec::new();
+    for client in session.direct_drives()? {
+        let status = client.status().await?;
+        if id.is_none_or(|id| id == status.id) {
+            drives.push(status);
+        }
+    }
+    match (session.output, id) {
+        (_, Some(id)) if drives.is_empty() => {
+            Err(Error::NoDrives(format!("none of the drives given by --drive has the ID {id}")))
+        }
+        (output, _) if output.is_json() => output.json(&Direct { drives }),
+        (output, _) => direct_table(output, &drives),
+    }
+}
+
+fn direct_table(output: Output, drives: &[DriveStatus]) -> Result<(), Error> {
+    let mut table =
+        Table::new(&["ID", "PATH", "STATE", ">SIZE", ">ZONES", ">FREE", ">BLOCKS", ">DAMAGED", "DRIVE ID"]);
+    for drive in drives {
+        table.row([
+            drive.id.clone(),
+            drive.path.clone(),
+            drive.state.as_str().to_owned(),
+            human_bytes(drive.capacity_bytes),
+            drive.geometry.zone_count.to_string(),
+            size(drive.free_bytes),
+            number(drive.blocks),
+            drive.damaged_blocks.to_string(),
+            text(drive.drive_id.as_ref()),
+        ]);
+    }
+    output.table(&table)?;
+    for drive in drives {
+        if let Some(reason) = &drive.state_reason {
+            output.line(&format!("{}: {reason}", drive.id))?;
+        }
+    }
+    Ok(())
+}
+
+fn text(value: Option<&String>) -> String {
+    value.cloned().unwrap_or_default()
+}
+
+fn number(value: Option<u64>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn size(value: Option<u64>) -> String {
+    value.map(human_bytes).unwrap_or_default()
+}

@@ -1,0 +1,118 @@
+//! The management API of a node.
+
+use bytes::Bytes;
+use hyper::Method;
+use imbrex_api::node::{Drive, Drives, FormatOrder, Node};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::http::{Answer, Base, Call, Http};
+use crate::tls::Trust;
+
+/// A node's agent.
+#[derive(Debug)]
+pub(crate) struct NodeClient {
+    http: Http,
+    base: Base,
+    trust: Trust,
+}
+
+impl NodeClient {
+    /// A client for the node at `base`.
+    pub(crate) const fn new(http: Http, base: Base, trust: Trust) -> Self {
+        Self { http, base, trust }
+    }
+
+    /// Where the node is.
+    pub(crate) const fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// What the node says of itself.
+    ///
+    /// # Errors
+    /// Where it does not answer, is not trusted, refuses, or answers something else.
+    pub(crate) async fn node(&self) -> Result<Node, Error> {
+        self.get("/v1/node").await
+    }
+
+    /// Its drives.
+    ///
+    /// # Errors
+    /// As [`NodeClient::node`].
+    pub(crate) async fn drives(&self) -> Result<Vec<Drive>, Error> {
+        self.get::<Drives>("/v1/drives").await.map(|answer| answer.drives)
+    }
+
+    /// One of its drives.
+    ///
+    /// # Errors
+    /// As [`NodeClient::node`]; an ID that the node does not know is refused by it.
+    pub(crate) async fn drive(&self, id: &str) -> Result<Drive, Error> {
+        self.get(&format!("/v1/drives/{}", path_segment(id)?)).await
+    }
+
+    /// Orders a drive to be formatted, and waits until that is done.
+    ///
+    /// # Errors
+    /// As [`NodeClient::node`]; the node refuses an order that does not fit the drive.
+    pub(crate) async fn format(&self, id: &str, order: &FormatOrder) -> Result<(), Error> {
+        let url = format!("{}/v1/drives/{}/format", self.base, path_segment(id)?);
+        let body = serde_json::to_vec(order)
+            .map_err(|error| Error::Usage(format!("the order cannot be written as JSON: {error}")))?;
+        let headers = [("content-type", "application/json".to_owned())];
+        let call = Call { headers: &headers, body: Bytes::from(body), ..Call::plain(Method::POST, &url) };
+        self.exchange(call).await.map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let url = format!("{}{path}", self.base);
+        let answer = self.exchange(Call::plain(Method::GET, &url)).await?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| Error::Unexpected { url, reason: error.to_string() })
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let url = call.url.to_owned();
+        let answer =
+            self.http.exchange(call).await.map_err(|no_answer| self.not_reached(no_answer.to_string()))?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(Error::Refused(answer.problem(&url).detail))
+    }
+
+    /// A failure to connect is the certificate's where one was presented that is not trusted.
+    fn not_reached(&self, reason: String) -> Error {
+        let node = self.base.to_string();
+        match (self.trust, self.http.presented().get()) {
+            (Trust::Nothing, Some(presented)) => Error::CertificateUnknown { node, presented },
+            (Trust::Pinned(expected), Some(presented)) if presented != expected => {
+                Error::CertificateWrong { node, presented, expected }
+            }
+            _ => Error::Unreachable { url: node, reason },
+        }
+    }
+}
+
+/// A drive's ID as one segment of a path.
+fn path_segment(id: &str) -> Result<&str, Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !id.is_empty() && id.bytes().all(plain) && id != "." && id != ".." {
+        return Ok(id);
+    }
+    Err(Error::Usage(format!("{id:?} is no drive's ID: see the first column of imbrexctl drives")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_would_lead_to_another_path_is_refused() {
+        for id in ["", "..", "a/b", "a?b", "a b", "é"] {
+            assert!(path_segment(id).is_err(), "{id}");
+        }
+        assert!(path_segment("eui.0011-22_B").is_ok());
+    }
+}
