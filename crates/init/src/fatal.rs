@@ -1,0 +1,48 @@
+//! The way out when PID 1 itself is broken: say why, let the drives flush, reboot.
+//!
+//! PID 1 must not end: the kernel would panic with the drives' caches unflushed. So a panic or an
+//! error that leaves no way on ends here, and this never returns.
+
+use crate::{console, platform, shutdown};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// From the reason on the console to the reboot: time to read it, and for the drives to flush.
+const DELAY_MS: u64 = 20_000;
+const STEP_MS: u64 = 100;
+
+/// Set when the fatal path is under way, so that a second failure does not begin it again.
+static UNDER_WAY: AtomicBool = AtomicBool::new(false);
+
+/// From now on a panic takes the fatal path.
+pub(crate) fn install() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+        let message = panic.payload_as_str().unwrap_or("no message");
+        fatal(&format!("init panicked{place}: {message}"));
+    }));
+}
+
+/// Says why, asks every process to end, waits, syncs and reboots.
+pub(crate) fn fatal(reason: &str) -> ! {
+    if !UNDER_WAY.swap(true, Ordering::SeqCst) {
+        console::line(&format!("FATAL: {reason}"));
+        console::line(&format!("FATAL: the drives are asked to flush; reboot in {} s", DELAY_MS / 1_000));
+        let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
+        let until_ms = platform::now_ms() + DELAY_MS;
+        while platform::now_ms() < until_ms {
+            shutdown::reap_silently();
+            std::thread::sleep(Duration::from_millis(STEP_MS));
+        }
+        shutdown::sync_bounded();
+    }
+    let _ = reboot(RebootMode::RB_AUTOBOOT);
+    loop {
+        std::thread::sleep(Duration::from_millis(DELAY_MS));
+    }
+}

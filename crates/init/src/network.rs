@@ -1,0 +1,157 @@
+//! The network as init needs it: the loopback is up, and a look at which address the node has.
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
+    bind, recv, send, socket,
+};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// Multicast groups of rtnetlink: IPv4 and IPv6 addresses.
+const GROUPS: u32 = 0x10 | 0x100;
+
+/// Hears when an address comes or goes.
+#[derive(Debug)]
+pub(crate) struct Listener(OwnedFd);
+
+impl Listener {
+    /// Listens from now on.
+    pub(crate) fn new() -> nix::Result<Self> {
+        let descriptor = route_socket()?;
+        bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
+        Ok(Self(descriptor))
+    }
+
+    /// Throws away what has come: that something came is all that counts.
+    pub(crate) fn drain(&self) {
+        let mut buffer = [0_u8; 8192];
+        // Bounded, so that a storm of addresses takes turns with everything else.
+        for _ in 0..64 {
+            match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Ok(_) | Err(nix::errno::Errno::ENOBUFS) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn route_socket() -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)
+}
+
+/// Brings the loopback interface up.
+pub(crate) fn bring_loopback_up() -> nix::Result<()> {
+    let descriptor = route_socket()?;
+    let message = link_up(if_nametoindex("lo")?);
+    send(descriptor.as_raw_fd(), &message, MsgFlags::empty())?;
+    Ok(())
+}
+
+/// rtnetlink's `RTM_NEWLINK` that sets `IFF_UP` on one interface: a `nlmsghdr` and an `ifinfomsg`.
+#[expect(clippy::host_endian_bytes, reason = "netlink speaks the machine's own byte order")]
+fn link_up(interface: u32) -> [u8; 32] {
+    const RTM_NEWLINK: u16 = 16;
+    const NLM_F_REQUEST: u16 = 1;
+    const IFF_UP: u32 = 1;
+    let mut message = [0_u8; 32];
+    message[0..4].copy_from_slice(&32_u32.to_ne_bytes());
+    message[4..6].copy_from_slice(&RTM_NEWLINK.to_ne_bytes());
+    message[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+    message[20..24].copy_from_slice(&interface.to_ne_bytes());
+    message[24..28].copy_from_slice(&IFF_UP.to_ne_bytes());
+    message[28..32].copy_from_slice(&IFF_UP.to_ne_bytes());
+    message
+}
+
+/// An address of the node, with its interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// The interface.
+    pub(crate) interface: String,
+    /// The address.
+    pub(crate) address: IpAddr,
+}
+
+impl Address {
+    /// As it stands in a URL.
+    pub(crate) fn host(&self) -> String {
+        match self.address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        }
+    }
+}
+
+/// The address under which the node is best reached: IPv4 first, then global IPv6.
+pub(crate) fn address() -> Option<Address> {
+    let addresses = getifaddrs().ok()?.filter(|entry| {
+        entry.flags.contains(InterfaceFlags::IFF_UP) && !entry.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+    });
+    best(addresses.filter_map(|entry| {
+        let address = entry.address.as_ref().and_then(ip_address)?;
+        Some(Address { interface: entry.interface_name, address })
+    }))
+}
+
+fn ip_address(address: &SockaddrStorage) -> Option<IpAddr> {
+    match address.family()? {
+        AddressFamily::Inet => address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip())),
+        AddressFamily::Inet6 => address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())),
+        _ => None,
+    }
+}
+
+fn best(addresses: impl Iterator<Item = Address>) -> Option<Address> {
+    let reachable = |found: &Address| match found.address {
+        IpAddr::V4(address) => {
+            !address.is_link_local() && !address.is_loopback() && !address.is_unspecified()
+        }
+        // fec0::/10, the site-local addresses of old, reach no further than link-local ones today.
+        IpAddr::V6(address) => {
+            let site_local = address.segments()[0] & 0xffc0 == 0xfec0;
+            !address.is_unicast_link_local()
+                && !site_local
+                && !address.is_loopback()
+                && !address.is_multicast()
+        }
+    };
+    addresses
+        .filter(reachable)
+        .min_by_key(|found| (found.address.is_ipv6(), found.interface.clone(), found.address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(texts: &[(&str, &str)]) -> Option<Address> {
+        best(texts.iter().map(|(interface, address)| Address {
+            interface: (*interface).to_owned(),
+            address: address.parse().unwrap(),
+        }))
+    }
+
+    #[test]
+    fn an_address_that_only_neighbours_reach_is_none() {
+        assert_eq!(
+            found(&[("eth0", "169.254.3.4"), ("eth0", "fe80::1"), ("eth0", "fec0::1"), ("eth0", "::1")]),
+            None
+        );
+    }
+
+    #[test]
+    fn ipv4_comes_first_and_then_the_first_interface() {
+        let all = [("eth0", "2001:db8::5"), ("eth1", "10.1.0.2"), ("eth0", "10.9.0.2")];
+        assert_eq!(found(&all).unwrap().host(), "10.9.0.2");
+        assert_eq!(found(&all[..1]).unwrap().host(), "[2001:db8::5]");
+    }
+}

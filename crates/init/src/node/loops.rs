@@ -1,0 +1,243 @@
+//! The event loop's descriptors: made, waited for, and read.
+
+use super::{
+    Backoff, Boot, CommandLine, Dirty, Ending, Event, Fetch, Node, Random, Record, Source, control, network,
+    platform, uevent,
+};
+use crate::process::{Reaped, reap};
+use crate::supervisor::Supervisor;
+use crate::uevent::Received;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+const SIGNALS: u64 = 0;
+const UEVENTS: u64 = 1;
+const ADDRESSES: u64 = 2;
+const TIMER: u64 = 3;
+const CONTROL: u64 = 4;
+const TOKEN_FIRST: u64 = 5;
+
+/// The most events that one turn takes.
+const EVENTS_MAX: usize = 64;
+/// The most uevents that one turn reads before it looks at everything else.
+const UEVENTS_MAX: usize = 1_024;
+/// The most bytes that one turn reads from one process, so that none keeps the loop to itself.
+const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+impl Node {
+    /// The node before its first turn.
+    pub(super) fn new(command_line: CommandLine, filesystems: Record) -> io::Result<Self> {
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGPWR, Signal::SIGHUP] {
+            mask.add(signal);
+        }
+        mask.thread_block()?;
+        // Ctrl-Alt-Del becomes a SIGINT, instead of a reboot that asks no drive.
+        let _ = nix::sys::reboot::set_cad_enabled(false);
+        let seed = platform::seed();
+        let node = Self {
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            signals: SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
+            uevents: uevent::Listener::new()?,
+            addresses: network::Listener::new()?,
+            timer: TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?,
+            control: control::listen()?,
+            sources: BTreeMap::new(),
+            token_next: TOKEN_FIRST,
+            supervisor: Supervisor::new(seed),
+            boot: Boot::new(filesystems),
+            drives: super::Book::default(),
+            modules: super::Coldplug::default(),
+            logs: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            helpers: BTreeMap::new(),
+            oom_kills: BTreeMap::new(),
+            command_line,
+            configuration: None,
+            fetch: Fetch {
+                due_ms: None,
+                backoff: Backoff::default(),
+                random: Random::new(seed.rotate_left(32)),
+                error_last: None,
+            },
+            address: None,
+            api_line: None,
+            dirty: Dirty::default(),
+            ending: Ending::PowerOff,
+        };
+        let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
+        node.epoll.add(&node.signals, readable(SIGNALS))?;
+        node.epoll.add(&node.uevents, readable(UEVENTS))?;
+        node.epoll.add(&node.addresses, readable(ADDRESSES))?;
+        node.epoll.add(&node.timer, readable(TIMER))?;
+        node.epoll.add(&node.control, readable(CONTROL))?;
+        Ok(node)
+    }
+
+    pub(super) fn arm_timer(&self) -> nix::Result<()> {
+        let Some(deadline_ms) = self.deadline_ms() else { return self.timer.unset() };
+        // Zero would disarm it.
+        let deadline_ms = deadline_ms.max(1);
+        let seconds = i64::try_from(deadline_ms / 1_000).unwrap_or(i64::MAX);
+        let nanoseconds = i64::try_from(deadline_ms % 1_000 * 1_000_000).unwrap_or(0);
+        let at = Expiration::OneShot(TimeSpec::new(seconds, nanoseconds));
+        self.timer.set(at, TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+    }
+
+    /// Waits, and takes what has come.
+    pub(super) fn take_events(&mut self) -> nix::Result<()> {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            Err(nix::errno::Errno::EINTR) => 0,
+            other => other?,
+        };
+        for event in &events[..count] {
+            match event.data() {
+                SIGNALS => self.take_signals()?,
+                UEVENTS => self.take_uevents()?,
+                ADDRESSES => {
+                    self.addresses.drain();
+                    self.dirty.address = true;
+                }
+                // Read only to silence it; what is due is looked up in the next turn. It is not
+                // readable any more where it was armed anew in between.
+                TIMER => drop(nix::unistd::read(&self.timer, &mut [0; 8])),
+                CONTROL => self.accept(),
+                token => self.take(token),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_signals(&mut self) -> nix::Result<()> {
+        while let Some(signal) = self.signals.read_signal()? {
+            match i32::try_from(signal.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()) {
+                Some(Signal::SIGCHLD) => self.reap_all(),
+                Some(Signal::SIGINT) => self.shut_down(Ending::Reboot),
+                Some(Signal::SIGTERM | Signal::SIGPWR) => self.shut_down(Ending::PowerOff),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn reap_all(&mut self) {
+        while let Reaped::Child { pid, exit } = reap() {
+            if let Some(service) = self.processes.remove(&pid) {
+                self.service_ended(service, pid, exit);
+            } else if let Some(helper) = self.helpers.remove(&pid) {
+                self.close_pipes(pid);
+                self.helper_ended(helper.kind, exit);
+            }
+            // Anything else is an orphan that somebody left: there is nobody to tell.
+        }
+    }
+
+    fn take_uevents(&mut self) -> nix::Result<()> {
+        for _ in 0..UEVENTS_MAX {
+            match self.uevents.receive()? {
+                Received::Event(event) => {
+                    self.dirty.drives |= event.subsystem == "block";
+                    if let Some(alias) = event.modalias.filter(|_| event.action == "add") {
+                        self.modules.add(alias);
+                    }
+                }
+                Received::Other => {}
+                Received::Lost => {
+                    self.record("the kernel had more uevents than fit: all devices are looked at again");
+                    self.dirty.drives = true;
+                    self.dirty.devices = true;
+                }
+                Received::Empty => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a descriptor that comes and goes has to give. It may be gone by now.
+    fn take(&mut self, token: u64) {
+        match self.sources.get_mut(&token) {
+            Some(Source::Connection(_)) => self.serve(token),
+            Some(Source::Output { log, pipe, .. }) => {
+                let ring = self.logs.entry(log.clone()).or_default();
+                if copy_output(pipe, ring, OUTPUT_BYTES_MAX) {
+                    ring.finish();
+                    self.sources.remove(&token);
+                }
+            }
+            Some(Source::Ready { service, pipe, .. }) => {
+                let mut bytes = [0_u8; 64];
+                let length = pipe.read(&mut bytes).unwrap_or(0);
+                let ready = bytes[..length].starts_with(b"READY");
+                let service = service.clone();
+                self.sources.remove(&token);
+                if ready {
+                    self.service_ready(service);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Watches one more descriptor.
+    pub(super) fn watch(&mut self, source: Source) -> nix::Result<()> {
+        let token = self.token_next;
+        self.token_next += 1;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
+        match &source {
+            Source::Connection(connection) => self.epoll.add(connection.as_fd(), event)?,
+            Source::Output { pipe, .. } | Source::Ready { pipe, .. } => self.epoll.add(pipe, event)?,
+        }
+        self.sources.insert(token, source);
+        Ok(())
+    }
+
+    /// A process has ended: takes what is left in its pipes and closes them, even where a child of
+    /// it still holds the other end.
+    pub(super) fn close_pipes(&mut self, ended: i32) {
+        let logs = &mut self.logs;
+        self.sources.retain(|_, source| match source {
+            Source::Output { log, pid, pipe } if *pid == ended => {
+                let ring = logs.entry(log.clone()).or_default();
+                copy_output(pipe, ring, OUTPUT_BYTES_MAX * 16);
+                ring.finish();
+                false
+            }
+            Source::Ready { pid, .. } => *pid != ended,
+            _ => true,
+        });
+    }
+}
+
+/// Moves at most so many bytes from a pipe into a log; whether the pipe is at its end.
+fn copy_output(pipe: &mut impl Read, ring: &mut super::Ring, bytes_max: usize) -> bool {
+    let mut buffer = [0_u8; 4096];
+    let mut copied = 0;
+    while copied < bytes_max {
+        match pipe.read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(length) => {
+                ring.write(&buffer[..length]);
+                copied += length;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return true,
+        }
+    }
+    false
+}
+
+/// What the supervisor is told lives beside the descriptor that tells it.
+impl Node {
+    fn service_ready(&mut self, service: String) {
+        self.dirty.api |= service == super::services::AGENT;
+        self.give(Event::Ready { name: service });
+    }
+}

@@ -1,0 +1,235 @@
+//! The running node: one thread, one event loop, and the hands of the state machines.
+//!
+//! A turn of the loop does everything that is due ([`Node::settle`]), arms the timer for what is
+//! due next, waits, and takes what has come. Nothing in a turn waits for anybody.
+
+mod children;
+mod configuration;
+mod loops;
+mod orders;
+mod stages;
+mod status;
+
+use crate::boot::{self, Boot, Configuration, Outcome, Record, Stage};
+use crate::config::{CommandLine, NodeConfiguration};
+use crate::control::Connection;
+use crate::drives::Book;
+use crate::logs::Ring;
+use crate::modules::Coldplug;
+use crate::network::Address;
+use crate::shutdown::{self, Ending};
+use crate::supervisor::backoff::{Backoff, Random};
+use crate::supervisor::{Action, Event, Supervisor};
+use crate::{cgroup, console, control, network, platform, process, services, uevent};
+use nix::sys::epoll::Epoll;
+use nix::sys::signalfd::SignalFd;
+use nix::sys::timerfd::TimerFd;
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::fs::File;
+use std::os::unix::net::UnixListener;
+
+/// The name under which init's own log and its entry in the status are found.
+const INIT: &str = "init";
+
+/// A descriptor that comes and goes.
+#[derive(Debug)]
+enum Source {
+    /// A client of the control socket.
+    Connection(Connection),
+    /// What a process writes, and the log in which it lands.
+    Output { log: String, pid: i32, pipe: File },
+    /// Where a service says that it is ready.
+    Ready { service: String, pid: i32, pipe: File },
+}
+
+/// A child that is not a service.
+#[derive(Debug)]
+struct Helper {
+    kind: HelperKind,
+    /// When it is killed, in milliseconds since boot.
+    deadline_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HelperKind {
+    Modprobe,
+    FetchConfiguration,
+}
+
+/// The fetch of the configuration, repeated until it succeeds.
+#[derive(Debug)]
+struct Fetch {
+    /// When to try again, in milliseconds since boot; none while one runs or none is wanted.
+    due_ms: Option<u64>,
+    backoff: Backoff,
+    random: Random,
+    error_last: Option<String>,
+}
+
+/// What must be looked at in the next turn.
+#[derive(Debug, Default)]
+struct Dirty {
+    drives: bool,
+    devices: bool,
+    address: bool,
+    api: bool,
+}
+
+/// Everything that init knows.
+#[derive(Debug)]
+struct Node {
+    epoll: Epoll,
+    signals: SignalFd,
+    uevents: uevent::Listener,
+    addresses: network::Listener,
+    timer: TimerFd,
+    control: UnixListener,
+    sources: BTreeMap<u64, Source>,
+    token_next: u64,
+    supervisor: Supervisor,
+    boot: Boot,
+    drives: Book,
+    modules: Coldplug,
+    logs: BTreeMap<String, Ring>,
+    /// Living processes of services.
+    processes: BTreeMap<i32, String>,
+    helpers: BTreeMap<i32, Helper>,
+    /// How often the kernel has killed each service for want of memory, as last seen.
+    oom_kills: BTreeMap<String, u64>,
+    command_line: CommandLine,
+    configuration: Option<NodeConfiguration>,
+    fetch: Fetch,
+    address: Option<Address>,
+    api_line: Option<String>,
+    dirty: Dirty,
+    ending: Ending,
+}
+
+/// Boots the node and runs it until it is told to stop. Comes back only with the reason why it
+/// cannot go on.
+pub(crate) fn run() -> String {
+    match begin().and_then(|mut node| node.run().map_err(|error| format!("the event loop failed: {error}"))) {
+        Ok(never) => match never {},
+        Err(reason) => reason,
+    }
+}
+
+/// The first stage, and everything that the event loop needs.
+fn begin() -> Result<Node, String> {
+    let started_ms = platform::now_ms();
+    let left_out = platform::mount_filesystems()?;
+    let text = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let command_line = CommandLine::parse(&text);
+    platform::tune_kernel(command_line.loud, command_line.panic_chosen);
+    cgroup::prepare();
+    console::line(&format!("Imbrex {} boots", env!("CARGO_PKG_VERSION")));
+    let mut node = Node::new(
+        command_line,
+        Record {
+            stage: Stage::Filesystems,
+            started_ms,
+            took_ms: Some(platform::now_ms().saturating_sub(started_ms)),
+            outcome: Outcome::Done,
+            detail: (!left_out.is_empty()).then(|| left_out.join("; ")),
+        },
+    )
+    .map_err(|error| format!("the event loop cannot be made: {error}"))?;
+    if let Err(error) = network::bring_loopback_up() {
+        node.record(&format!("the loopback interface cannot be brought up: {error}"));
+    }
+    for word in node.command_line.unknown.clone() {
+        node.announce(&format!(
+            "{word} on the kernel command line means nothing; imbrex.config and imbrex.modules do"
+        ));
+    }
+    Ok(node)
+}
+
+impl Node {
+    fn run(&mut self) -> nix::Result<Infallible> {
+        loop {
+            self.settle()?;
+            self.take_events()?;
+        }
+    }
+
+    /// Does everything that is due, until nothing is, and arms the timer.
+    fn settle(&mut self) -> nix::Result<()> {
+        loop {
+            let now_ms = platform::now_ms();
+            self.look_at_devices();
+            self.look_at_address();
+            self.run_modprobe(now_ms);
+            self.fetch_configuration(now_ms);
+            self.kill_late_helpers(now_ms);
+            self.settle_drives(now_ms);
+            self.give(Event::Tick);
+            let moved = self.advance_boot();
+            self.announce_api();
+            if !moved && !self.dirty.drives && !self.dirty.devices && !self.modules.wants_scan() {
+                return self.arm_timer();
+            }
+        }
+    }
+
+    fn deadline_ms(&self) -> Option<u64> {
+        let settle = self.drives_wait().then(|| self.drives.settle_ms());
+        let helpers = self.helpers.values().map(|helper| helper.deadline_ms).min();
+        let stages = self.boot.deadline_ms();
+        [self.supervisor.deadline_ms(), stages, settle, helpers, self.fetch.due_ms]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Hands an event to the supervisor and does what it says.
+    fn give(&mut self, event: Event) {
+        let actions = self.supervisor.handle(event, platform::now_ms());
+        self.carry_out(actions);
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        let mut queue = VecDeque::from(actions);
+        while let Some(action) = queue.pop_front() {
+            match action {
+                Action::Spawn { name } => {
+                    let event = self.spawn(name);
+                    queue.extend(self.supervisor.handle(event, platform::now_ms()));
+                }
+                Action::Terminate { pid, .. } => process::terminate(pid),
+                Action::Kill { name, pid } => process::kill_all(&name, pid),
+                Action::Record(line) => self.record(&line),
+                Action::Announce(line) => self.announce(&line),
+                Action::GiveUp { name, reason } => {
+                    let said = self.logs.get(&name).and_then(Ring::last).unwrap_or("nothing").to_owned();
+                    self.announce(&format!("{name} is in maintenance: {reason}; it said last: {said}"));
+                }
+                Action::Finish => shutdown::end(self.ending),
+            }
+        }
+    }
+
+    /// Stops the node in order; told again, at once.
+    fn shut_down(&mut self, ending: Ending) {
+        self.ending = ending;
+        if self.supervisor.stopping() {
+            self.announce(&format!("told again to {}: everything is killed now", ending.verb()));
+        } else {
+            let drives = self.processes.values().filter(|name| name.starts_with("drive@")).count();
+            self.announce(&format!("stopping to {}: {drives} drives are asked to flush", ending.verb()));
+        }
+        self.give(Event::Shutdown);
+    }
+
+    /// Writes a line into init's own log.
+    fn record(&mut self, line: &str) {
+        self.logs.entry(INIT.to_owned()).or_default().push(&format!("{} ms: {line}", platform::now_ms()));
+    }
+
+    /// Writes a line into init's own log and on the console.
+    fn announce(&mut self, line: &str) {
+        self.record(line);
+        console::line(line);
+    }
+}

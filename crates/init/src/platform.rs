@@ -1,0 +1,118 @@
+//! The machine below init: clock, mounts, kernel settings, small files.
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use nix::time::{ClockId, clock_gettime};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Where sysfs is mounted.
+pub(crate) const SYSFS: &str = "/sys";
+/// Where the sockets and generated files of the node lie.
+pub(crate) const RUN: &str = "/run/imbrex";
+
+/// Milliseconds since the kernel started, suspension included.
+pub(crate) fn now_ms() -> u64 {
+    let Ok(time) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return 0 };
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+    let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
+    seconds * 1_000 + nanoseconds / 1_000_000
+}
+
+/// What to mount: source and type, place, flags, options.
+type Mount = (&'static str, &'static str, MsFlags, &'static str);
+
+/// Mounts without which nothing works, and whether each may be missing.
+fn mounts() -> [(Mount, bool); 6] {
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    [
+        (("proc", "/proc", quiet, ""), false),
+        (("sysfs", "/sys", quiet, ""), false),
+        (("devtmpfs", "/dev", MsFlags::MS_NOSUID, "mode=0755"), false),
+        (("tmpfs", "/run", quiet, "mode=0755,size=32m"), false),
+        (("tmpfs", "/tmp", quiet, "mode=1777,size=32m"), false),
+        (("cgroup2", "/sys/fs/cgroup", quiet, "nsdelegate"), true),
+    ]
+}
+
+/// Mounts the pseudo-filesystems and makes the node's directories. Says what could be left out.
+///
+/// # Errors
+/// One sentence, where something is missing without which nothing works.
+pub(crate) fn mount_filesystems() -> Result<Vec<String>, String> {
+    let mut left_out = Vec::new();
+    for ((kind, place, flags, options), may_be_missing) in mounts() {
+        let _ = fs::create_dir_all(place);
+        match mount(Some(kind), place, Some(kind), flags, Some(options)) {
+            // Mounted already.
+            Ok(()) | Err(Errno::EBUSY) => {}
+            Err(error) if may_be_missing => {
+                let line = format!("{kind} is not mounted on {place}: {error}");
+                left_out.push(line);
+            }
+            Err(error) => return Err(format!("{kind} cannot be mounted on {place}: {error}")),
+        }
+    }
+    umask(Mode::from_bits_truncate(0o022));
+    fs::create_dir_all(RUN).map_err(|error| format!("{RUN} cannot be made: {error}"))?;
+    fs::create_dir_all("/etc").map_err(|error| format!("/etc cannot be made: {error}"))?;
+    Ok(left_out)
+}
+
+/// Settings of the kernel, each with its reason; none of them is worth a failed boot.
+pub(crate) fn tune_kernel(loud: bool, panic_chosen: bool) {
+    if !loud {
+        // The console is for people: only what is critical reaches it. All else is in /dev/kmsg.
+        let _ = fs::write("/proc/sys/kernel/printk", "3 4 1 3");
+    }
+    if !panic_chosen {
+        // A node that stands still serves nobody.
+        let _ = fs::write("/proc/sys/kernel/panic", "10");
+    }
+    // A drive's process holds a connection per client.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, 65_536, 65_536);
+}
+
+/// Unmounts what lies on a block device, last mounted first. Says what stayed.
+pub(crate) fn unmount_disks() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let on_disk = |line: &&str| line.starts_with("/dev/");
+    let mut stayed = Vec::new();
+    for place in text.lines().rev().filter(on_disk).filter_map(|line| line.split(' ').nth(1)) {
+        if let Err(error) = umount2(place, MntFlags::MNT_DETACH) {
+            stayed.push(format!("{place} cannot be unmounted: {error}"));
+        }
+    }
+    stayed
+}
+
+/// Writes a whole file or nothing of it, by a rename within its directory.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = path.with_file_name(name);
+    fs::write(&temporary, bytes)?;
+    fs::rename(&temporary, path)
+}
+
+/// Resident memory of a process, in bytes.
+pub(crate) fn rss_bytes(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    pages.checked_mul(u64::try_from(page_bytes).ok()?)
+}
+
+/// A number to move restarts apart between nodes.
+pub(crate) fn seed() -> u64 {
+    use std::io::Read;
+    let mut bytes = [0_u8; 8];
+    let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    if read.is_ok() { u64::from_le_bytes(bytes) } else { now_ms() }
+}

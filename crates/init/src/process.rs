@@ -1,0 +1,170 @@
+//! Starts one process of a service, and signals it.
+
+use crate::cgroup;
+use crate::services::{Readiness, Specification};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::unistd::{Pid, pipe2, setsid};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// A process that was just started, and the pipes that lead to it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Its process.
+    pub(crate) pid: i32,
+    /// Its stdout and stderr.
+    pub(crate) output: File,
+    /// Where it says that it is ready.
+    pub(crate) ready: Option<File>,
+}
+
+/// Starts a service's process: in a session and a control group of its own, with an empty
+/// environment but for its own, stdin closed, its output in a pipe.
+///
+/// # Errors
+/// Where a pipe cannot be made or the program cannot be run.
+pub(crate) fn start(specification: &Specification) -> io::Result<Child> {
+    let mut command = Command::new(&specification.command);
+    command.args(&specification.arguments);
+    command.envs(specification.environment.iter().map(|(key, value)| (key, value)));
+    let group = cgroup::open(&specification.name, specification.memory_max_bytes).ok();
+    let ready = (specification.readiness == Readiness::Descriptor).then(pipe).transpose()?;
+    if let Some((_, writer)) = &ready {
+        command.env("IMBREX_READY_FD", writer.as_raw_fd().to_string());
+    }
+    let (ready_reader, ready_writer) = ready.unzip();
+    let child = spawn(command, group, ready_writer)?;
+    // Children inherit the value of the service's own row, not init's.
+    let adjustment = specification.oom_score_adjustment;
+    let _ = fs::write(format!("/proc/{}/oom_score_adj", child.pid), adjustment.to_string());
+    Ok(Child { ready: ready_reader.map(File::from), ..child })
+}
+
+/// Starts a helper of init's own, such as modprobe.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) fn start_helper(program: &str, arguments: &[String]) -> io::Result<Child> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    spawn(command, None, None)
+}
+
+fn spawn(mut command: Command, group: Option<File>, ready: Option<OwnedFd>) -> io::Result<Child> {
+    let (output, writer) = pipe()?;
+    let environment: Vec<_> =
+        command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin").env("HOME", "/").envs(environment);
+    command.current_dir("/").stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let before_exec = move || {
+        setsid()?;
+        SigSet::empty().thread_set_mask()?;
+        if let Some(group) = &group {
+            // "0" is whoever writes it. A group that refuses is no reason not to run.
+            let _ = nix::unistd::write(group.as_fd(), b"0");
+        }
+        if let Some(ready) = &ready {
+            fcntl(ready, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
+        Ok(())
+    };
+    // SAFETY: the closure runs between fork and exec of a process with one thread. It makes only
+    // system calls that are async-signal-safe, allocates nothing and takes no lock.
+    unsafe { command.pre_exec(before_exec) };
+    let pid = command.spawn()?.id();
+    Ok(Child { pid: i32::try_from(pid).map_err(io::Error::other)?, output: File::from(output), ready: None })
+}
+
+/// A pipe whose reader does not wait and of which no child inherits anything by accident.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((reader, writer))
+}
+
+/// Asks a process to end.
+pub(crate) fn terminate(pid: i32) {
+    let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+}
+
+/// Ends a service's process and everything that it started.
+pub(crate) fn kill_all(service: &str, pid: i32) {
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    kill_rest(service, pid);
+}
+
+/// Ends what a service's process has left behind.
+pub(crate) fn kill_rest(service: &str, pid: i32) {
+    if !cgroup::kill(service) {
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// Ends a helper and its children.
+pub(crate) fn kill_helper(pid: i32) {
+    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+/// What a look for dead children gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reaped {
+    /// This one had ended, and is gone now.
+    Child {
+        /// Its process.
+        pid: i32,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// There are children, and none has ended.
+    AllAlive,
+    /// There are no children.
+    NoChildren,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(formatter, "exited with status {status}"),
+            Self::Signal(signal) => write!(formatter, "killed by signal {signal}"),
+        }
+    }
+}
+
+/// Takes one dead child, whoever started it. The only place in a running init that waits for
+/// children, so that nobody takes another's status.
+pub(crate) fn reap() -> Reaped {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for an int for the whole call. nix's `waitpid` is of no
+        // use here: it takes a child that a real-time signal has killed and then forgets its pid.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        if pid == 0 {
+            return Reaped::AllAlive;
+        }
+        if pid < 0 {
+            if nix::errno::Errno::last() == nix::errno::Errno::EINTR {
+                continue;
+            }
+            return Reaped::NoChildren;
+        }
+        let exit = if libc::WIFSIGNALED(status) {
+            Exit::Signal(libc::WTERMSIG(status))
+        } else {
+            Exit::Status(libc::WEXITSTATUS(status))
+        };
+        return Reaped::Child { pid, exit };
+    }
+}

@@ -1,0 +1,332 @@
+//! The supervisor: which service runs, which waits, which stops. A pure function: events and the
+//! time go in, actions come out; it starts no process, reads no clock and keeps no descriptor.
+//!
+//! Invariants, each held up by the random test beside it:
+//! - a service never has two processes: nothing is started while a process of it may still live,
+//!   not even one that SIGKILL has not ended;
+//! - nothing is started while the node stops, nor a service that was withdrawn or is in maintenance;
+//! - after a failure a service waits 0.1 s to 60 s, and five failures in ten minutes end in
+//!   maintenance until a person clears it, save for the services that a person needs in order to;
+//! - a shutdown ends in bounded time, whatever the processes do.
+//!
+//! The caller carries out the actions in order, at once, and answers each [`Action::Spawn`] with
+//! [`Event::Started`] or [`Event::SpawnFailed`] before it hands in anything else.
+
+pub(crate) mod backoff;
+pub(crate) mod orders;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use crate::services::{CrashLoop, Readiness, Specification};
+use backoff::{Backoff, FAILURES_MAX, Random, Verdict};
+pub(crate) use service::{Next, Service, State};
+use std::collections::BTreeMap;
+
+/// From SIGKILL to the moment at which a process counts as stuck in the kernel, in milliseconds.
+pub(crate) const KILL_DEADLINE_MS: u64 = 5_000;
+/// The same when the shutdown was ordered twice.
+pub(crate) const KILL_DEADLINE_FORCED_MS: u64 = 2_000;
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// This service is to run, with this specification.
+    Declare(Specification),
+    /// This service is to stop and not to start again, for this reason.
+    Withdraw {
+        /// The service.
+        name: String,
+        /// One clause: why.
+        reason: String,
+    },
+    /// The service's process was started.
+    Started {
+        /// The service.
+        name: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// The service's process could not be started.
+    SpawnFailed {
+        /// The service.
+        name: String,
+        /// One clause: why.
+        reason: String,
+    },
+    /// The service says that it is ready.
+    Ready {
+        /// The service.
+        name: String,
+    },
+    /// The service's process ended and was reaped.
+    Exited {
+        /// The service.
+        name: String,
+        /// How, for example `killed by signal 9`.
+        exit: String,
+    },
+    /// Time has passed: deadlines may be due.
+    Tick,
+    /// The node is to stop. Told again, it stops without waiting for anybody.
+    Shutdown,
+}
+
+/// What the caller must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Start a process of this service.
+    Spawn {
+        /// The service.
+        name: String,
+    },
+    /// Send SIGTERM to the process.
+    Terminate {
+        /// The service.
+        name: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// Send SIGKILL to the process and everything that it started.
+    Kill {
+        /// The service.
+        name: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// Write a line into init's own log.
+    Record(String),
+    /// The same, and on the console too: a person should see it.
+    Announce(String),
+    /// Announce that this service is in maintenance, with what it said last.
+    GiveUp {
+        /// The service.
+        name: String,
+        /// Why, as a clause.
+        reason: String,
+    },
+    /// Every service has stopped or was given up: the node can stop.
+    Finish,
+}
+
+/// All services and the state of the shutdown.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    services: BTreeMap<String, Service>,
+    shutdown: Shutdown,
+    random: Random,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shutdown {
+    No,
+    Orderly,
+    Forced,
+    Finished,
+}
+
+impl Supervisor {
+    /// No services yet. The seed moves restarts apart between nodes.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { services: BTreeMap::new(), shutdown: Shutdown::No, random: Random::new(seed) }
+    }
+
+    /// Every service, by name.
+    pub(crate) fn services(&self) -> &BTreeMap<String, Service> {
+        &self.services
+    }
+
+    /// Whether the node stops.
+    pub(crate) fn stopping(&self) -> bool {
+        self.shutdown != Shutdown::No
+    }
+
+    /// When the next [`Event::Tick`] is due, in milliseconds since boot.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        self.services.values().filter_map(Service::deadline_ms).min()
+    }
+
+    /// Takes one event and says what to do.
+    pub(crate) fn handle(&mut self, event: Event, now_ms: u64) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Declare(specification) => self.declare(specification, now_ms, &mut actions),
+            Event::Withdraw { name, reason } => self.withdraw(&name, reason, now_ms, &mut actions),
+            Event::Started { name, pid } => self.started(&name, pid, now_ms),
+            Event::SpawnFailed { name, reason } => self.failed(&name, reason, 0, now_ms, &mut actions),
+            Event::Ready { name } => self.ready(&name, now_ms),
+            Event::Exited { name, exit } => self.exited(&name, exit, now_ms, &mut actions),
+            Event::Tick => {}
+            Event::Shutdown => self.shut_down(now_ms, &mut actions),
+        }
+        self.pass_deadlines(now_ms, &mut actions);
+        if self.stopping() {
+            self.advance_shutdown(now_ms, &mut actions);
+        } else {
+            self.start_waiting(now_ms, &mut actions);
+        }
+        actions
+    }
+
+    fn declare(&mut self, specification: Specification, now_ms: u64, actions: &mut Vec<Action>) {
+        if self.stopping() {
+            return;
+        }
+        let name = specification.name.clone();
+        let service =
+            self.services.entry(name).or_insert_with(|| Service::new(specification.clone(), now_ms));
+        let changed = service.specification != specification;
+        service.specification = specification;
+        match service.state {
+            State::Stopped => {
+                service.reason = None;
+                service.enter(State::Waiting, now_ms);
+            }
+            State::Stopping { ref mut next, .. } => *next = Next::Start,
+            State::Starting | State::Ready if changed => service.stop(Next::Start, now_ms, actions),
+            _ => {}
+        }
+    }
+
+    fn withdraw(&mut self, name: &str, reason: String, now_ms: u64, actions: &mut Vec<Action>) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        match service.state {
+            State::Stopping { ref mut next, .. } => *next = Next::Stop,
+            State::Starting | State::Ready => service.stop(Next::Stop, now_ms, actions),
+            _ => service.enter(State::Stopped, now_ms),
+        }
+        service.backoff.clear();
+        service.reason = Some(reason);
+    }
+
+    fn started(&mut self, name: &str, pid: i32, now_ms: u64) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        service.pid = Some(pid);
+        service.started_ms = now_ms;
+        service.starts = service.starts.saturating_add(1);
+        if service.specification.readiness == Readiness::Started {
+            service.enter(State::Ready, now_ms);
+        }
+    }
+
+    fn ready(&mut self, name: &str, now_ms: u64) {
+        if let Some(service) = self.services.get_mut(name).filter(|service| service.state == State::Starting)
+        {
+            service.enter(State::Ready, now_ms);
+        }
+    }
+
+    fn exited(&mut self, name: &str, exit: String, now_ms: u64, actions: &mut Vec<Action>) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        service.pid = None;
+        match service.state {
+            State::Stopping { next, .. } => {
+                service.last_exit = Some(exit);
+                let state = if next == Next::Start { State::Waiting } else { State::Stopped };
+                service.enter(state, now_ms);
+            }
+            _ => {
+                let run_ms = now_ms.saturating_sub(service.started_ms);
+                self.failed(name, exit, run_ms, now_ms, actions);
+            }
+        }
+    }
+
+    fn failed(&mut self, name: &str, exit: String, run_ms: u64, now_ms: u64, actions: &mut Vec<Action>) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        let verdict = service.backoff.fail(now_ms, run_ms, &mut self.random);
+        let forever = service.specification.crash_loop == CrashLoop::RetryForEver;
+        let until_ms = match verdict {
+            Verdict::Retry(until_ms) => Some(until_ms),
+            Verdict::CrashLoop if forever => Some(now_ms + service.backoff.delay_ms(&mut self.random)),
+            Verdict::CrashLoop => None,
+        };
+        if self.shutdown != Shutdown::No {
+            service.enter(State::Stopped, now_ms);
+        } else if let Some(until_ms) = until_ms {
+            let wait_ms = until_ms.saturating_sub(now_ms);
+            actions.push(Action::Record(format!("{name}: {exit}; it starts again in {wait_ms} ms")));
+            service.enter(State::Backoff { until_ms }, now_ms);
+        } else {
+            let reason = format!("it failed {FAILURES_MAX} times within 10 minutes; the last: {exit}");
+            actions.push(Action::GiveUp { name: name.to_owned(), reason: reason.clone() });
+            service.reason = Some(reason);
+            service.enter(State::Maintenance, now_ms);
+        }
+        service.last_exit = Some(exit);
+    }
+
+    /// Restarts that are due, kills that are due, and processes that even SIGKILL did not end.
+    fn pass_deadlines(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        for service in self.services.values_mut() {
+            match service.state {
+                State::Backoff { until_ms } if until_ms <= now_ms => service.enter(State::Waiting, now_ms),
+                State::Stopping { .. } => service.press(now_ms, actions),
+                _ => {}
+            }
+        }
+    }
+
+    /// Starts what waits for nothing any more, in the order of the needs.
+    fn start_waiting(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        while let Some(name) = self.startable() {
+            if let Some(service) = self.services.get_mut(&name) {
+                service.tried = true;
+                service.enter(State::Starting, now_ms);
+            }
+            actions.push(Action::Spawn { name });
+        }
+    }
+
+    fn startable(&self) -> Option<String> {
+        let was_tried = |need: &String| self.services.get(need).is_some_and(|service| service.tried);
+        self.services
+            .values()
+            .filter(|service| service.state == State::Waiting && service.pid.is_none())
+            .find(|service| service.specification.needs.iter().all(was_tried))
+            .map(|service| service.specification.name.clone())
+    }
+
+    fn shut_down(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        match self.shutdown {
+            Shutdown::No => self.shutdown = Shutdown::Orderly,
+            Shutdown::Orderly => self.shutdown = Shutdown::Forced,
+            Shutdown::Forced | Shutdown::Finished => return,
+        }
+        let forced = self.shutdown == Shutdown::Forced;
+        for service in self.services.values_mut() {
+            match service.state {
+                State::Stopping { ref mut next, .. } => *next = Next::Stop,
+                State::Starting | State::Ready if service.pid.is_some() => {}
+                _ => service.enter(State::Stopped, now_ms),
+            }
+            if forced && service.pid.is_some() {
+                service.kill(Next::Stop, KILL_DEADLINE_FORCED_MS, now_ms, actions);
+            }
+        }
+    }
+
+    /// Stops the services of the lowest stop order that still live; when none is left, finishes.
+    fn advance_shutdown(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        let alive = |service: &Service| service.pid.is_some() && !service.stuck;
+        let order = self
+            .services
+            .values()
+            .filter(|&s| alive(s))
+            .map(|service| service.specification.stop_order)
+            .min();
+        let Some(order) = order else {
+            if self.shutdown != Shutdown::Finished {
+                self.shutdown = Shutdown::Finished;
+                actions.push(Action::Finish);
+            }
+            return;
+        };
+        for service in self.services.values_mut().filter(|s| alive(s) && s.specification.stop_order == order)
+        {
+            if !matches!(service.state, State::Stopping { .. }) {
+                service.stop(Next::Stop, now_ms, actions);
+            }
+        }
+    }
+}

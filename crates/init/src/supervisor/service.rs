@@ -1,0 +1,139 @@
+//! One service under supervision.
+
+use super::{Action, Backoff, KILL_DEADLINE_MS};
+use crate::services::Specification;
+
+/// Where a service stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// To be started as soon as what it needs has been.
+    Waiting,
+    /// Its process runs, or is just being made, and is not ready yet.
+    Starting,
+    /// Its process is ready.
+    Ready,
+    /// It failed and is started again later.
+    Backoff {
+        /// When, in milliseconds since boot.
+        until_ms: u64,
+    },
+    /// It failed too often: a person must clear it.
+    Maintenance,
+    /// It was told to stop and its process still lives.
+    Stopping {
+        /// When it is pressed harder, in milliseconds since boot.
+        press_ms: u64,
+        /// Whether SIGKILL was sent already.
+        killed: bool,
+        /// What comes afterwards.
+        next: Next,
+    },
+    /// It does not run and is not to.
+    Stopped,
+}
+
+/// What comes after a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It starts again.
+    Start,
+    /// It stays down.
+    Stop,
+}
+
+/// One service: its specification, and what became of it so far.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) specification: Specification,
+    pub(crate) state: State,
+    /// When it came into that state, in milliseconds since boot.
+    pub(crate) since_ms: u64,
+    /// Its process: present exactly while one lives that was not reaped.
+    pub(crate) pid: Option<i32>,
+    /// How many processes of it were started.
+    pub(crate) starts: u64,
+    /// How its last process ended.
+    pub(crate) last_exit: Option<String>,
+    /// Why it is down, where that needs a reason.
+    pub(crate) reason: Option<String>,
+    /// Not even SIGKILL ended it: it is stuck in the kernel, and nobody waits for it any longer.
+    pub(crate) stuck: bool,
+    pub(super) backoff: Backoff,
+    pub(super) started_ms: u64,
+    pub(super) tried: bool,
+}
+
+impl Service {
+    pub(super) fn new(specification: Specification, now_ms: u64) -> Self {
+        Self {
+            specification,
+            state: State::Waiting,
+            since_ms: now_ms,
+            pid: None,
+            starts: 0,
+            last_exit: None,
+            reason: None,
+            stuck: false,
+            backoff: Backoff::default(),
+            started_ms: 0,
+            tried: false,
+        }
+    }
+
+    pub(super) fn enter(&mut self, state: State, now_ms: u64) {
+        self.state = state;
+        self.since_ms = now_ms;
+        if !matches!(state, State::Stopping { .. }) {
+            self.stuck = false;
+        }
+    }
+
+    /// When something is due, in milliseconds since boot.
+    pub(super) fn deadline_ms(&self) -> Option<u64> {
+        match self.state {
+            State::Backoff { until_ms } => Some(until_ms),
+            State::Stopping { press_ms, .. } if !self.stuck => Some(press_ms),
+            _ => None,
+        }
+    }
+
+    /// Asks the process to end.
+    pub(super) fn stop(&mut self, next: Next, now_ms: u64, actions: &mut Vec<Action>) {
+        let Some(pid) = self.pid else {
+            self.enter(if next == Next::Start { State::Waiting } else { State::Stopped }, now_ms);
+            return;
+        };
+        actions.push(Action::Terminate { name: self.specification.name.clone(), pid });
+        let press_ms = now_ms.saturating_add(self.specification.stop_deadline_ms);
+        self.enter(State::Stopping { press_ms, killed: false, next }, now_ms);
+    }
+
+    /// Makes the process end.
+    pub(super) fn kill(&mut self, next: Next, deadline_ms: u64, now_ms: u64, actions: &mut Vec<Action>) {
+        let Some(pid) = self.pid else { return };
+        actions.push(Action::Kill { name: self.specification.name.clone(), pid });
+        let press_ms = now_ms.saturating_add(deadline_ms);
+        let since_ms = if matches!(self.state, State::Stopping { .. }) { self.since_ms } else { now_ms };
+        self.enter(State::Stopping { press_ms, killed: true, next }, since_ms);
+    }
+
+    /// Presses a stopping process harder where its deadline has passed.
+    pub(super) fn press(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        let State::Stopping { press_ms, killed, next } = self.state else { return };
+        if press_ms > now_ms || self.stuck {
+            return;
+        }
+        let name = &self.specification.name;
+        if killed {
+            actions
+                .push(Action::Announce(format!("{name} does not die of SIGKILL: it is stuck in the kernel")));
+            self.reason = Some("it was killed and has not died: it is stuck in the kernel".to_owned());
+            self.stuck = true;
+        } else {
+            let waited_ms = self.specification.stop_deadline_ms;
+            actions
+                .push(Action::Announce(format!("{name} did not stop within {waited_ms} ms and is killed")));
+            self.kill(next, KILL_DEADLINE_MS, now_ms, actions);
+        }
+    }
+}

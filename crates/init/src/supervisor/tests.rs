@@ -1,0 +1,325 @@
+//! The supervisor against a model: random events, and what must hold after each.
+
+use super::backoff::{DELAY_MS_MAX, DELAY_MS_MIN, FAILURES_WINDOW_MS};
+use super::orders::Order;
+use super::*;
+use crate::services;
+use std::collections::{BTreeSet, VecDeque};
+
+fn service(name: &str) -> Specification {
+    let id = name.strip_prefix("drive@");
+    services::expand(id.map_or(name, |_| services::DRIVE), &[("id", id.unwrap_or_default().to_owned())])
+}
+
+const NAMES: [&str; 6] =
+    [services::AGENT, services::NETWORK, services::CLOCK, "drive@one", "drive@two", "drive@three"];
+
+/// The processes of a machine, and every rule that the supervisor must keep.
+struct Model {
+    supervisor: Supervisor,
+    random: Random,
+    now_ms: u64,
+    pid_last: i32,
+    /// Living processes: name, process, and whether even SIGKILL leaves it.
+    processes: BTreeMap<String, (i32, bool)>,
+    killed: BTreeSet<String>,
+    withdrawn: BTreeSet<String>,
+    ever_spawned: BTreeSet<String>,
+    failures_ms: BTreeMap<String, VecDeque<u64>>,
+    failed_last_ms: BTreeMap<String, u64>,
+    shutdown_ms: Option<u64>,
+    finished: bool,
+    spawns: u64,
+    crash_loops: u64,
+}
+
+impl Model {
+    fn new(seed: u64) -> Self {
+        Self {
+            supervisor: Supervisor::new(seed),
+            random: Random::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+            now_ms: 1_000,
+            pid_last: 100,
+            processes: BTreeMap::new(),
+            killed: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
+            ever_spawned: BTreeSet::new(),
+            failures_ms: BTreeMap::new(),
+            failed_last_ms: BTreeMap::new(),
+            shutdown_ms: None,
+            finished: false,
+            spawns: 0,
+            crash_loops: 0,
+        }
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.random.next() % 100 < percent
+    }
+
+    fn give(&mut self, event: Event) {
+        let actions = self.supervisor.handle(event, self.now_ms);
+        self.carry_out(actions);
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Spawn { name } => self.spawn(name),
+                Action::Terminate { name, pid } => assert_eq!(self.processes.get(&name).unwrap().0, pid),
+                Action::Kill { name, pid } => {
+                    assert_eq!(self.processes.get(&name).unwrap().0, pid);
+                    self.killed.insert(name);
+                }
+                Action::Finish => {
+                    assert!(!self.finished, "finished twice");
+                    let killed = |name: &String| self.killed.contains(name);
+                    assert!(self.processes.keys().all(killed), "finished without killing what lives");
+                    self.finished = true;
+                }
+                Action::GiveUp { .. } => self.crash_loops += 1,
+                Action::Record(_) | Action::Announce(_) => {}
+            }
+        }
+        self.check();
+    }
+
+    fn spawn(&mut self, name: String) {
+        assert!(!self.processes.contains_key(&name), "two processes of {name}");
+        assert!(self.shutdown_ms.is_none(), "{name} started while the node stops");
+        assert!(!self.withdrawn.contains(&name), "{name} started although it was withdrawn");
+        for need in &self.supervisor.services()[&name].specification.needs {
+            assert!(self.ever_spawned.contains(need), "{name} started before {need}");
+        }
+        if let Some(failed_ms) = self.failed_last_ms.remove(&name) {
+            assert!(self.now_ms - failed_ms >= DELAY_MS_MIN, "{name} started again at once");
+        }
+        self.ever_spawned.insert(name.clone());
+        self.spawns += 1;
+        if self.chance(10) {
+            self.note_failure(&name);
+            return self.give(Event::SpawnFailed { name, reason: "no such file".to_owned() });
+        }
+        self.pid_last += 1;
+        let stuck = self.chance(3);
+        self.processes.insert(name.clone(), (self.pid_last, stuck));
+        self.killed.remove(&name);
+        self.give(Event::Started { name, pid: self.pid_last });
+    }
+
+    fn note_failure(&mut self, name: &str) {
+        let failures_ms = self.failures_ms.entry(name.to_owned()).or_default();
+        failures_ms.push_back(self.now_ms);
+        while failures_ms.front().is_some_and(|then_ms| self.now_ms - then_ms > FAILURES_WINDOW_MS) {
+            failures_ms.pop_front();
+        }
+        self.failed_last_ms.insert(name.to_owned(), self.now_ms);
+    }
+
+    fn exit(&mut self, name: &str) {
+        let stopping = matches!(self.supervisor.services()[name].state, State::Stopping { .. });
+        self.processes.remove(name);
+        if !stopping {
+            self.note_failure(name);
+        }
+        self.give(Event::Exited { name: name.to_owned(), exit: "exited with status 1".to_owned() });
+    }
+
+    fn forgive(&mut self, name: &str) {
+        self.failures_ms.remove(name);
+        self.failed_last_ms.remove(name);
+    }
+
+    fn step(&mut self) {
+        let choice = self.random.next() % NAMES.len() as u64;
+        let name = NAMES[usize::try_from(choice).unwrap()];
+        match self.random.next() % 12 {
+            0 => {
+                if self.shutdown_ms.is_none() {
+                    self.withdrawn.remove(name);
+                }
+                self.give(Event::Declare(service(name)));
+            }
+            1 if self.chance(20) => {
+                self.withdrawn.insert(name.to_owned());
+                self.forgive(name);
+                self.give(Event::Withdraw {
+                    name: name.to_owned(),
+                    reason: "the drive disappeared".to_owned(),
+                });
+            }
+            2 | 3 => self.give(Event::Ready { name: name.to_owned() }),
+            4..=6 if self.processes.get(name).is_some_and(|process| !process.1) => self.exit(name),
+            7 if self.chance(30) => self.order(name),
+            8 if self.chance(1) => self.shut_down(),
+            _ => {
+                let jump_ms = [1, 50, 1_000, 70_000][usize::try_from(self.random.next() % 4).unwrap()];
+                self.now_ms += self.random.next() % jump_ms;
+                self.give(Event::Tick);
+            }
+        }
+    }
+
+    fn order(&mut self, name: &str) {
+        let order = if self.chance(50) { Order::Start } else { Order::Restart { force: self.chance(50) } };
+        if let Ok(actions) = self.supervisor.order(name, order, self.now_ms) {
+            self.forgive(name);
+            self.carry_out(actions);
+        }
+    }
+
+    fn shut_down(&mut self) {
+        self.shutdown_ms.get_or_insert(self.now_ms);
+        self.give(Event::Shutdown);
+    }
+
+    fn check(&self) {
+        for (name, service) in self.supervisor.services() {
+            let pid = self.processes.get(name).map(|process| process.0);
+            assert_eq!(service.pid, pid, "{name} is {:?}", service.state);
+            let may_run = matches!(service.state, State::Starting | State::Ready | State::Stopping { .. });
+            assert!(pid.is_none() || may_run, "{name} runs and is {:?}", service.state);
+            if let State::Backoff { until_ms } = service.state {
+                let wait_ms = until_ms - service.since_ms;
+                assert!((DELAY_MS_MIN..=DELAY_MS_MAX).contains(&wait_ms), "{name} waits {wait_ms} ms");
+                let few =
+                    self.failures_ms.get(name).is_none_or(|failures_ms| failures_ms.len() < FAILURES_MAX);
+                let forever = service.specification.crash_loop == CrashLoop::RetryForEver;
+                assert!(few || forever, "{name} failed too often and is not in maintenance");
+            }
+            if service.state == State::Maintenance {
+                assert!(service.reason.is_some(), "{name} is in maintenance without a reason");
+                assert_eq!(service.specification.crash_loop, CrashLoop::Maintenance, "{name}");
+            }
+        }
+    }
+
+    /// Lets the shutdown come to its end: whatever can die, dies of SIGKILL, and nothing of SIGTERM.
+    fn run_out(&mut self) {
+        if self.shutdown_ms.is_none() {
+            self.shut_down();
+        }
+        let began_ms = self.now_ms;
+        while !self.finished {
+            let dead: Vec<String> = self
+                .processes
+                .iter()
+                .filter(|(name, p)| !p.1 && self.killed.contains(*name))
+                .map(|(n, _)| n.clone())
+                .collect();
+            if dead.is_empty() {
+                self.now_ms = self
+                    .supervisor
+                    .deadline_ms()
+                    .expect("a shutdown that waits has a deadline")
+                    .max(self.now_ms);
+                self.give(Event::Tick);
+            }
+            for name in dead {
+                self.exit(&name);
+            }
+            assert!(self.now_ms - began_ms <= 90_000, "the shutdown takes longer than 90 s");
+        }
+    }
+}
+
+#[test]
+fn a_million_random_events_break_no_rule() {
+    let (mut events, mut spawns, mut crash_loops, mut shutdowns) = (0_u64, 0, 0, 0_u64);
+    for seed in 1..=2_000 {
+        let mut model = Model::new(seed);
+        for _ in 0..2_500 {
+            if model.finished {
+                break;
+            }
+            model.step();
+            events += 1;
+        }
+        if !model.finished {
+            model.run_out();
+        }
+        shutdowns += 1;
+        spawns += model.spawns;
+        crash_loops += model.crash_loops;
+    }
+    println!("{events} events: {spawns} starts, {crash_loops} crash loops, {shutdowns} shutdowns");
+    assert!(events > 1_000_000 && spawns > 100_000 && crash_loops > 5_000, "the events reach too little");
+}
+
+fn started(supervisor: &mut Supervisor, name: &str, pid: i32, now_ms: u64) {
+    let actions = supervisor.handle(Event::Declare(service(name)), now_ms);
+    assert_eq!(actions, [Action::Spawn { name: name.to_owned() }]);
+    supervisor.handle(Event::Started { name: name.to_owned(), pid }, now_ms);
+    supervisor.handle(Event::Ready { name: name.to_owned() }, now_ms);
+}
+
+#[test]
+fn shutdown_stops_all_drives_at_once_and_the_agent_only_after_the_last_of_them() {
+    let mut supervisor = Supervisor::new(1);
+    for (pid, name) in (10..).zip([services::AGENT, services::NETWORK, "drive@one", "drive@two"]) {
+        started(&mut supervisor, name, pid, 0);
+    }
+    let terminate = |name: &str, pid| Action::Terminate { name: name.to_owned(), pid };
+    let exit = |name: &str| Event::Exited { name: name.to_owned(), exit: "exited with status 0".to_owned() };
+    assert_eq!(
+        supervisor.handle(Event::Shutdown, 5),
+        [terminate("drive@one", 12), terminate("drive@two", 13)]
+    );
+    assert_eq!(supervisor.handle(exit("drive@two"), 6), []);
+    assert_eq!(supervisor.handle(exit("drive@one"), 7), [terminate("agent", 10)]);
+    assert_eq!(supervisor.handle(exit("agent"), 8), [terminate("dhcpcd", 11)]);
+    assert_eq!(supervisor.handle(exit("dhcpcd"), 9), [Action::Finish]);
+}
+
+#[test]
+fn a_drive_in_a_crash_loop_stays_down_until_a_person_clears_it() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, services::AGENT, 10, 0);
+    started(&mut supervisor, "drive@one", 11, 0);
+    let mut now_ms = 0;
+    let name = || "drive@one".to_owned();
+    for pid in 12..16 {
+        supervisor.handle(Event::Exited { name: name(), exit: "killed by signal 11".to_owned() }, now_ms);
+        now_ms = supervisor.deadline_ms().unwrap();
+        assert_eq!(supervisor.handle(Event::Tick, now_ms), [Action::Spawn { name: name() }]);
+        supervisor.handle(Event::Started { name: name(), pid }, now_ms);
+    }
+    supervisor.handle(Event::Exited { name: name(), exit: "killed by signal 11".to_owned() }, now_ms);
+    let drive = &supervisor.services()["drive@one"];
+    assert_eq!(drive.state, State::Maintenance);
+    assert_eq!(
+        drive.reason.as_deref(),
+        Some("it failed 5 times within 10 minutes; the last: killed by signal 11")
+    );
+    assert_eq!(supervisor.deadline_ms(), None);
+    assert_eq!(supervisor.order("drive@one", Order::Start, now_ms), Ok(vec![Action::Spawn { name: name() }]));
+}
+
+#[test]
+fn a_drive_that_comes_back_while_its_process_is_stuck_gets_no_second_process() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, services::AGENT, 10, 0);
+    started(&mut supervisor, "drive@one", 11, 0);
+    let name = || "drive@one".to_owned();
+    supervisor.handle(Event::Withdraw { name: name(), reason: "the drive disappeared".to_owned() }, 0);
+    supervisor.handle(Event::Tick, 30_000);
+    supervisor.handle(Event::Tick, 35_000);
+    assert!(supervisor.services()["drive@one"].stuck);
+    assert_eq!(supervisor.handle(Event::Declare(service("drive@one")), 40_000), []);
+    let exited = Event::Exited { name: name(), exit: "killed by signal 9".to_owned() };
+    assert_eq!(supervisor.handle(exited, 50_000), [Action::Spawn { name: name() }]);
+}
+
+#[test]
+fn a_service_that_is_in_maintenance_or_withdrawn_says_why_it_is_down() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, services::AGENT, 10, 0);
+    started(&mut supervisor, "drive@one", 11, 0);
+    supervisor.handle(
+        Event::Withdraw { name: "drive@one".to_owned(), reason: "the drive disappeared".to_owned() },
+        0,
+    );
+    let refusal = supervisor.order("drive@one", Order::Start, 0).unwrap_err();
+    assert_eq!(refusal, "drive@one cannot be started: the drive disappeared");
+    assert!(supervisor.order("drive@none", Order::Start, 0).unwrap_err().contains("drive@none"));
+}
