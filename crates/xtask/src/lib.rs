@@ -7,16 +7,31 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accelerator;
+pub mod agent_client;
 pub mod binaries;
 pub mod command;
+pub mod console;
 pub mod contents;
 pub mod cpio;
 pub mod debian_tree;
+pub mod demonstration;
+pub mod drive_file;
 pub mod host_packages;
+pub mod http_client;
+pub mod http_files;
 pub mod image;
 pub mod kernel_modules;
+pub mod machine;
+pub mod node;
+pub mod qmp;
+pub mod report;
 pub mod shared_libraries;
+pub mod source_tree;
 pub mod stamp;
 pub mod step;
+pub mod storage_client;
+pub mod test_run;
+pub mod tls;
 pub mod unified_kernel;
 pub mod workspace;

@@ -1,8 +1,76 @@
-//! The developer's commands.
+//! The developer's commands: `cargo xtask image | up | test`.
+
 #![forbid(unsafe_code)]
-fn main() -> anyhow::Result<()> {
-    let w = xtask::workspace::Workspace::find()?;
-    xtask::host_packages::ensure()?;
-    xtask::image::build(&w)?;
-    Ok(())
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::demonstration::{self, Request};
+use xtask::workspace::Workspace;
+use xtask::{binaries, host_packages, image, test_run};
+
+/// The developer's commands of Imbrex.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the programs and the image: target/imbrex/image.
+    Image,
+    /// Boot a node in QEMU, store files on it, cut its power, and read every byte back.
+    Up {
+        /// The file or folder to store [default: target/doc, or a part of /usr/share].
+        path: Option<PathBuf>,
+        /// Stop at the end, with a status, instead of leaving the node running.
+        #[arg(long)]
+        check: bool,
+        /// Boot over the network, by iPXE and TFTP.
+        #[arg(long)]
+        pxe: bool,
+        /// Port of 127.0.0.1 that leads to the node's management API.
+        #[arg(long, default_value_t = 7400)]
+        port: u16,
+        /// Port of 127.0.0.1 of the first drive's data API; the others follow.
+        #[arg(long, default_value_t = 7500)]
+        port_first: u16,
+        /// Boot the image in this folder, and build none.
+        #[arg(long, value_name = "FOLDER")]
+        image: Option<PathBuf>,
+    },
+    /// Run every test: formatting, lints, unit, simulation and end-to-end.
+    Test,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("✗ {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let workspace = Workspace::find()?;
+    host_packages::ensure()?;
+    match command {
+        Command::Image => {
+            binaries::build(&workspace)?;
+            let image = image::build(&workspace)?;
+            println!("{}", image.folder.display());
+            Ok(())
+        }
+        Command::Up { path, check, pxe, port, port_first, image } => {
+            let request = Request { path, check, network_boot: pxe, agent_port: port, port_first, image };
+            demonstration::run(&workspace, &request)
+        }
+        Command::Test => test_run::run(&workspace),
+    }
 }
