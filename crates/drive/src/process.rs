@@ -1,0 +1,108 @@
+//! The life of the process: listen, open, mount, serve, stop.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use imbrex_engine::{FormatOrder, Handle, Replace, State};
+use imbrex_zoned::BufferPool;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::failure::Failure;
+use crate::limits::Limits;
+use crate::opening::{Opened, open_drive};
+use crate::options::Options;
+use crate::ready::{ready_line, tell_init};
+use crate::server::{LocalSocket, Server, Stopped};
+use crate::shutdown::StopSignals;
+use crate::size::size_text;
+
+/// How often the engine is asked whether it has mounted its drive.
+const MOUNT_PAUSE: Duration = Duration::from_millis(2);
+
+/// Serves the drive that `options` name until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// One of [`Failure`].
+pub async fn run(options: Options) -> Result<(), Failure> {
+    let system = |operation| move |source| Failure::System { operation, source };
+    let mut signals = StopSignals::take().map_err(system("taking over the signals"))?;
+    // Both addresses are taken before the drive is touched: where they cannot be, nothing has happened.
+    let network = match options.listen {
+        Some(address) => {
+            Some(TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?)
+        }
+        None => None,
+    };
+    let local = options.socket.as_deref().map(LocalSocket::bind).transpose().map_err(Failure::Socket)?;
+
+    let pool_bytes = usize::try_from(options.memory).unwrap_or(usize::MAX);
+    let pool = BufferPool::new(pool_bytes).map_err(system("taking the memory for the buffers"))?;
+    let Opened { device, format_if_empty } = open_drive(&options, pool)?;
+    let engine =
+        Handle::start(device, &imbrex_engine::Options::default()).map_err(system("starting the engine"))?;
+    let limits = Limits::default();
+    let id = options.id.clone().unwrap_or_else(|| engine.identity().id());
+    let mut server = Server::new(engine.clone(), limits.clone(), id, options.blocks_max);
+    if let Some(listener) = network {
+        server.serve_network(listener);
+    }
+    // Its file goes when this function ends.
+    let _socket = local.map(|(socket, listener)| {
+        server.serve_local(listener);
+        socket
+    });
+
+    let signal = tokio::select! {
+        mounted = mount(&engine, &options, format_if_empty) => {
+            mounted?;
+            announce(&server, &engine, &options, &limits);
+            signals.came().await
+        }
+        signal = signals.came() => signal,
+    };
+    info!("{signal}: no more work is taken");
+    match server.stop().await {
+        Stopped::InOrder => Ok(()),
+        Stopped::Unfinished => Err(Failure::Unfinished),
+    }
+}
+
+/// Waits until the engine knows what is on the drive, and formats a simulated one on which nothing is.
+async fn mount(engine: &Handle, options: &Options, format_if_empty: bool) -> Result<(), Failure> {
+    while engine.status().state == State::Mounting {
+        tokio::time::sleep(MOUNT_PAUSE).await;
+    }
+    if format_if_empty && engine.status().state == State::Unformatted {
+        let identity = engine.identity();
+        let order = FormatOrder {
+            serial: identity.serial.clone().unwrap_or_else(|| identity.id()),
+            replace: Replace::Nothing,
+            blocks_max: options.blocks_max,
+        };
+        engine.format(order).await.map_err(Failure::Format)?;
+    }
+    Ok(())
+}
+
+/// Says what memory is taken, and that the drive is served.
+fn announce(server: &Server, engine: &Handle, options: &Options, limits: &Limits) {
+    let status = server.status();
+    info!(
+        "memory: {} for buffers, {} bytes for the index and tables, at most {} for {} connections",
+        size_text(engine.pool().bytes_total() as u64),
+        status.memory_bytes.saturating_sub(engine.pool().bytes_total() as u64),
+        size_text(limits.connections_bytes_max() as u64),
+        limits.connections_max,
+    );
+    if let Some(reason) = &status.state_reason {
+        warn!("the drive is {}: {reason}", status.state.as_str());
+    }
+    let socket = options.socket.as_deref().map(|path| path.display().to_string());
+    // A reader that has gone does not keep the drive from being served.
+    let _ = writeln!(std::io::stdout(), "{}", ready_line(&status, socket.as_deref()));
+    if let Err(error) = tell_init() {
+        warn!("init could not be told that the drive is ready: {error}");
+    }
+}

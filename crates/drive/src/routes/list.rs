@@ -1,0 +1,77 @@
+//! Listings of blocks: the whole drive's and one zone's.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use imbrex_api::drive::{ListPage, ListedBlock};
+use imbrex_engine::{Cursor, Page};
+use imbrex_format::UNIT_BYTES;
+
+use super::request::{ListQuery, ZoneNumber};
+use super::zones::check_zone;
+use crate::app::App;
+use crate::cursor::{decode_cursor, encode_cursor};
+use crate::problem::Refusal;
+
+/// `GET /v1/blocks?cursor=&limit=`.
+pub(super) async fn blocks(
+    State(app): State<Arc<App>>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<ListPage>, Refusal> {
+    let query = ListQuery::read(query)?;
+    let limit = query.limit()?;
+    let cursor = cursor_of(&app, &query)?.unwrap_or_default();
+    let page = app.engine.list(cursor, limit).await?;
+    Ok(Json(list_page(&app, &page)))
+}
+
+/// `GET /v1/zones/{zone}/blocks?cursor=&limit=`.
+pub(super) async fn zone_blocks(
+    State(app): State<Arc<App>>,
+    ZoneNumber(zone): ZoneNumber,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<ListPage>, Refusal> {
+    check_zone(&app, zone)?;
+    let query = ListQuery::read(query)?;
+    let limit = query.limit()?;
+    let cursor = cursor_of(&app, &query)?.unwrap_or(Cursor { zone, unit_offset: 0 });
+    if cursor.zone != zone {
+        return Err(Refusal::bad_request(format!(
+            "the cursor belongs to zone {}, not to {zone}",
+            cursor.zone
+        )));
+    }
+    let mut page = app.engine.list_zone(zone, cursor.unit_offset, limit).await?;
+    page.next = page.next.filter(|next| next.zone == zone);
+    Ok(Json(list_page(&app, &page)))
+}
+
+fn drive_id(app: &App) -> [u8; 16] {
+    app.engine.status().drive_id.as_ref().map_or([0; 16], |id| id.0)
+}
+
+fn cursor_of(app: &App, query: &ListQuery) -> Result<Option<Cursor>, Refusal> {
+    let Some(text) = query.cursor.as_deref() else {
+        return Ok(None);
+    };
+    decode_cursor(text, &drive_id(app)).map(Some).ok_or_else(|| {
+        Refusal::bad_request(
+            "the cursor is none of this drive's: give `next_cursor` of the page before, unchanged",
+        )
+    })
+}
+
+fn list_page(app: &App, page: &Page) -> ListPage {
+    let blocks = page.entries.iter().map(|entry| ListedBlock {
+        key: entry.key.to_string(),
+        payload_bytes: entry.payload_bytes,
+        zone: entry.zone,
+        zone_offset_bytes: u64::from(entry.unit_offset) * UNIT_BYTES as u64,
+    });
+    ListPage {
+        blocks: blocks.collect(),
+        next_cursor: page.next.map(|next| encode_cursor(next, &drive_id(app))),
+    }
+}

@@ -1,0 +1,15 @@
+//! The data API over a simulated drive, as a client sees it: section by section, right input and wrong.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod deletions;
+mod digests;
+mod failures;
+mod format_orders;
+mod limits;
+mod listings;
+mod puts;
+mod reads;
+mod status;
+mod stopping;
