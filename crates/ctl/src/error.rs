@@ -97,7 +97,13 @@ impl fmt::Display for Error {
                 write!(formatter, "no drive took the block {key}: {}", reasons.join("; "))
             }
             Self::Absent { key, asked, not_asked } => {
-                write!(formatter, "none of the {asked} drives asked holds the block {key}")?;
+                match asked {
+                    0 => write!(formatter, "no drive could be asked for the block {key}")?,
+                    1 => write!(formatter, "the one drive that was asked does not hold the block {key}")?,
+                    _ => {
+                        write!(formatter, "none of the {asked} drives that were asked holds the block {key}")?
+                    }
+                }
                 if not_asked.is_empty() {
                     return Ok(());
                 }
