@@ -28,7 +28,7 @@ pub(crate) struct InitStatus {
     /// The services.
     #[serde(default)]
     pub(crate) services: Vec<Service>,
-    /// The drives that are there now.
+    /// The drives that are there, and those that were.
     #[serde(default)]
     pub(crate) drives: Vec<InitDrive>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct InitNode {
 }
 
 /// What init says of one drive.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct InitDrive {
     /// Its ID.
     pub(crate) id: String,
@@ -59,10 +59,17 @@ pub(crate) struct InitDrive {
     pub(crate) socket: Option<PathBuf>,
     /// The service that runs its process.
     pub(crate) service: Option<String>,
-    /// Its model.
+    /// Its model; empty where it tells none.
     pub(crate) model: Option<String>,
-    /// Its serial number.
+    /// Its serial number; empty where it tells none.
     pub(crate) serial: Option<String>,
+    /// Whether it is there.
+    #[serde(default = "yes")]
+    pub(crate) present: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The last lines that a service wrote.

@@ -44,7 +44,7 @@ pub(crate) struct Identity {
 /// the kernel has no such block device.
 pub(crate) fn read_identity(sysfs: &Path, device: &str) -> Option<Identity> {
     let name = kernel_name(device)?;
-    let block = sysfs.join("block").join(name);
+    let block = sysfs.join("block").join(&name);
     if !block.is_dir() {
         return None;
     }
@@ -65,11 +65,12 @@ pub(crate) fn read_identity(sysfs: &Path, device: &str) -> Option<Identity> {
     Some(Identity {
         wwn: read_line(&block.join("wwid")).or_else(|| read_line(&block.join("device/wwid"))),
         serial: read_line(&block.join("device/serial"))
-            .or_else(|| read_serial_page(&block.join("device/vpd_pg80"))),
+            .or_else(|| read_serial_page(&block.join("device/vpd_pg80")))
+            .or_else(|| read_line(&block.join("serial"))),
         model: read_line(&block.join("device/model")),
         firmware: read_line(&block.join("device/firmware_rev"))
             .or_else(|| read_line(&block.join("device/rev"))),
-        bus: bus_of(name),
+        bus: bus_of(&name),
         capacity_bytes: bytes(&block.join("size")),
         logical_block_bytes: number(&queue.join("logical_block_size")),
         physical_block_bytes: number(&queue.join("physical_block_size")),
@@ -77,11 +78,10 @@ pub(crate) fn read_identity(sysfs: &Path, device: &str) -> Option<Identity> {
     })
 }
 
-/// `nvme0n1` of `/dev/nvme0n1`; `None` where that is not a device file's path.
-fn kernel_name(device: &str) -> Option<&str> {
-    device
-        .strip_prefix("/dev/")
-        .filter(|name| !name.is_empty() && !name.contains('/') && !name.starts_with('.'))
+/// `nvme0n1` of `/dev/nvme0n1`, `a!b` of `/dev/a/b`; `None` where that is not a device file's path.
+fn kernel_name(device: &str) -> Option<String> {
+    let name = device.strip_prefix("/dev/").filter(|name| !name.is_empty() && !name.starts_with('.'))?;
+    Some(name.replace('/', "!"))
 }
 
 fn bus_of(name: &str) -> Bus {

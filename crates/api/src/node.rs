@@ -399,6 +399,12 @@ pub struct Service {
     pub last_exit: Option<String>,
     /// Resident memory of its process, in bytes.
     pub rss_bytes: Option<u64>,
+    /// Why it is down, in one sentence, where it is.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The last lines that it wrote, where it is down.
+    #[serde(default)]
+    pub last_lines: Vec<String>,
 }
 
 /// What a service does now.

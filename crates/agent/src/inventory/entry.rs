@@ -50,10 +50,10 @@ pub(super) fn merge(
         wwn: of_status(|status| status.wwn.clone()).or_else(|| identity.wwn.clone()),
         serial: of_status(|status| status.serial.clone())
             .or_else(|| identity.serial.clone())
-            .or_else(|| told.serial.clone()),
+            .or_else(|| not_empty(&told.serial)),
         model: of_status(|status| status.model.clone())
             .or_else(|| identity.model.clone())
-            .or_else(|| told.model.clone()),
+            .or_else(|| not_empty(&told.model)),
         firmware: of_status(|status| status.firmware.clone()).or_else(|| identity.firmware.clone()),
         bus: status.map_or(identity.bus, |status| bus_named(&status.bus)),
         capacity_bytes: status.map(|status| status.capacity_bytes).or(identity.capacity_bytes),
@@ -96,9 +96,11 @@ fn judge(
     now: Instant,
 ) -> (DriveState, Option<String>) {
     if !drive.present {
-        let seconds = milliseconds(drive.seen, now) / 1000;
-        let reason =
-            format!("the node saw it last {seconds} s ago: see whether it was pulled or lost its power");
+        let when = match drive.seen {
+            Some(seen) => format!("the node saw it last {} s ago", milliseconds(seen, now) / 1000),
+            None => "the node has seen it since it booted".to_owned(),
+        };
+        let reason = format!("{when}: see whether it was pulled or lost its power");
         return (DriveState::Missing, Some(reason));
     }
     match (&drive.silence, &drive.status) {
@@ -117,7 +119,9 @@ fn silent(
     now: Instant,
 ) -> (DriveState, Option<String>) {
     let restart = format!("POST /v1/drives/{}/restart", drive.told.id);
-    let last_exit = service.and_then(|service| service.last_exit.as_deref()).unwrap_or("no reason is known");
+    let last_exit = service
+        .and_then(|service| service.reason.as_deref().or(service.last_exit.as_deref()))
+        .unwrap_or("no reason is known");
     let (state, reason) = match service.map(|service| service.state) {
         Some(ServiceState::Starting) => (DriveState::Starting, "its process is starting".to_owned()),
         Some(ServiceState::Stopping) => (DriveState::Draining, "its process is stopping".to_owned()),
@@ -176,6 +180,11 @@ fn zones(status: Option<&DriveStatus>, identity: &Identity) -> Zones {
         conditions: status.zones,
         capacity_bytes: None,
     }
+}
+
+/// Init tells what it does not know as an empty text.
+fn not_empty(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
 }
 
 fn bus_named(name: &str) -> Bus {

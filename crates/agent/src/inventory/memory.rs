@@ -36,8 +36,8 @@ pub(super) struct Remembered {
     pub(super) status: Option<(DriveStatus, Instant)>,
     /// Why its process did not answer the last time that it was asked; `None` where it did.
     pub(super) silence: Option<Silence>,
-    /// When it was last there.
-    pub(super) seen: Instant,
+    /// When it was last there; `None` where it was gone before the agent started.
+    pub(super) seen: Option<Instant>,
     /// Whether it was there at the last survey.
     pub(super) present: bool,
     /// It is not asked before this.
@@ -62,9 +62,9 @@ impl Memory {
         self.drives.values().filter(|drive| drive.present).map(|drive| drive.told.clone()).collect()
     }
 
-    /// What to ask about the drives that are there now.
+    /// What to ask about those of `targets` that are there.
     pub(super) fn questions(&self, targets: &[InitDrive], now: Instant) -> Vec<Question> {
-        targets.iter().map(|target| self.question(target, now)).collect()
+        targets.iter().filter(|target| target.present).map(|target| self.question(target, now)).collect()
     }
 
     fn question(&self, target: &InitDrive, now: Instant) -> Question {
@@ -85,19 +85,21 @@ impl Memory {
         }
     }
 
-    /// Takes note of who is there now and what they answered.
+    /// Takes note of who is there, who is not, and what they answered.
     pub(super) fn note(&mut self, targets: &[InitDrive], replies: Vec<Reply>, now: Instant) {
         for drive in self.drives.values_mut() {
             drive.present = false;
         }
         for target in targets {
-            let drive = self.drives.entry(target.id.clone()).or_insert_with(|| Remembered::new(target, now));
+            let drive = self.drives.entry(target.id.clone()).or_insert_with(|| Remembered::new(target));
             if drive.told.device != target.device {
-                *drive = Remembered::new(target, now);
+                *drive = Remembered::new(target);
             }
             drive.told = target.clone();
-            drive.present = true;
-            drive.seen = now;
+            drive.present = target.present;
+            if target.present {
+                drive.seen = Some(now);
+            }
         }
         for reply in replies {
             if let Some(drive) = self.drives.get_mut(&reply.id) {
@@ -129,14 +131,14 @@ impl Memory {
 }
 
 impl Remembered {
-    fn new(told: &InitDrive, now: Instant) -> Self {
+    fn new(told: &InitDrive) -> Self {
         Self {
             told: told.clone(),
             identity: IdentityState::Wanted,
             status: None,
             silence: None,
-            seen: now,
-            present: true,
+            seen: None,
+            present: told.present,
             not_before: None,
         }
     }

@@ -11,7 +11,7 @@ use crate::init_client::{InitDrive, InitStatus};
 /// At most this many sockets are looked at: far more than drives fit a server.
 const SOCKETS_MAX: usize = 1024;
 
-/// The drives that are there now, each as init tells it, or as much as its socket's name tells.
+/// The drives, each as init tells it, or as much as its socket's name tells.
 pub(super) fn find(init: Option<&InitStatus>, run_dir: &Path, memory: &Memory) -> Vec<InitDrive> {
     if let Some(init) = init {
         return init.drives.iter().map(|drive| with_socket(drive, run_dir)).collect();
@@ -19,7 +19,7 @@ pub(super) fn find(init: Option<&InitStatus>, run_dir: &Path, memory: &Memory) -
     let mut drives = memory.present();
     for id in socket_ids(run_dir) {
         if !drives.iter().any(|drive| drive.id == id) {
-            drives.push(with_socket(&InitDrive { id, ..InitDrive::default() }, run_dir));
+            drives.push(of_socket(id, run_dir));
         }
     }
     drives
@@ -29,6 +29,21 @@ fn with_socket(drive: &InitDrive, run_dir: &Path) -> InitDrive {
     let mut drive = drive.clone();
     drive.socket.get_or_insert_with(|| run_dir.join(format!("drive-{}.sock", drive.id)));
     drive
+}
+
+/// A drive of which nobody told.
+fn of_socket(id: String, run_dir: &Path) -> InitDrive {
+    let socket = Some(run_dir.join(format!("drive-{id}.sock")));
+    InitDrive {
+        id,
+        device: None,
+        port: None,
+        socket,
+        service: None,
+        model: None,
+        serial: None,
+        present: true,
+    }
 }
 
 fn socket_ids(run_dir: &Path) -> Vec<String> {

@@ -54,7 +54,7 @@ async fn an_entry_is_what_the_process_says_then_sysfs_then_init() {
     assert_eq!(silent["data_port"], 7500);
     assert_eq!(silent["state"], "stopped");
     let reason = silent["state_reason"].as_str().unwrap();
-    assert!(reason.contains("killed by signal 9") && reason.contains("/restart"), "{reason}");
+    assert!(reason.contains("it ended 5 times in 10 min") && reason.contains("/restart"), "{reason}");
     assert_eq!(agent.send(get("/v1/drives/nvme9n9")).await.problem(), "unknown-drive");
 }
 
@@ -133,6 +133,24 @@ async fn a_drive_that_went_away_is_missing_and_one_that_came_back_is_not() {
     assert_eq!(missing["serial"], "S1", "what was known is kept");
     init.say(present);
     agent.drive_when("a", |drive| drive["state"] == "serving").await;
+    let mut pulled = fake_init::drive("a", &place.run());
+    pulled["present"] = json!(false);
+    init.say(fake_init::status(&[], &[pulled]));
+    let missing = agent.drive_when("a", |drive| drive["state"] == "missing").await;
+    assert_eq!(missing["blocks_stored"], 42);
+}
+
+#[tokio::test]
+async fn a_drive_that_was_pulled_before_the_agent_started_is_missing_too() {
+    let place = Place::new();
+    let mut pulled = fake_init::drive("a", &place.run());
+    pulled["present"] = json!(false);
+    pulled["serial"] = json!("");
+    let _init = FakeInit::start(&place.run(), fake_init::status(&[], &[pulled]));
+    let agent = place.start().await;
+    let drive = agent.json("/v1/drives/a").await;
+    assert_eq!((&drive["state"], &drive["serial"]), (&json!("missing"), &Value::Null));
+    assert_eq!(drive["model"], "init's model");
 }
 
 #[tokio::test]

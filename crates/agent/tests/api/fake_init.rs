@@ -31,7 +31,7 @@ pub(crate) fn status(services: &[Value], drives: &[Value]) -> Value {
 /// A service of init's status.
 pub(crate) fn service(name: &str, state: &str) -> Value {
     json!({"name": name, "state": state, "pid": 7, "restarts": 2, "since_ms": 5, "last_exit": "killed by signal 9",
-        "rss_bytes": 1 << 20})
+        "rss_bytes": 1 << 20, "reason": "it ended 5 times in 10 min", "last_lines": ["a last line"]})
 }
 
 /// A drive of init's status; its socket is in `run_dir`.

@@ -48,6 +48,7 @@ async fn services_and_their_logs_are_told_with_what_was_lost() {
     let agent = place.start().await;
     let services = agent.json("/v1/services").await;
     assert_eq!(services["services"][0]["last_exit"], "killed by signal 9");
+    assert_eq!(services["services"][0]["last_lines"][0], "a last line");
     let log = agent.send(get("/v1/services/chrony/log")).await;
     assert_eq!(
         (log.body.as_ref(), &log.headers["imbrex-lines-lost"]),
