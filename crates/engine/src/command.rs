@@ -1,0 +1,72 @@
+//! What the handle sends to the engine's thread.
+
+use std::sync::Arc;
+
+use imbrex_format::Key;
+use tokio::sync::oneshot;
+
+use crate::request::{
+    Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest, Status,
+    ZoneStatus,
+};
+
+/// Where an answer goes. Whoever asked may have gone.
+pub(crate) struct Reply<T>(oneshot::Sender<Result<T, EngineError>>);
+
+impl<T> Reply<T> {
+    /// A reply and the place where its answer arrives.
+    pub(crate) fn new() -> (Self, oneshot::Receiver<Result<T, EngineError>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Answers.
+    pub(crate) fn send(self, answer: Result<T, EngineError>) {
+        // An answer that nobody awaits any more is dropped, with the buffers that it holds.
+        let _ = self.0.send(answer);
+    }
+
+    /// Whether nobody awaits the answer any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// Which blocks a listing is to show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListRequest {
+    pub(crate) cursor: Cursor,
+    /// Only the cursor's own zone.
+    pub(crate) one_zone: bool,
+    pub(crate) limit: usize,
+}
+
+/// One request.
+pub(crate) enum Command {
+    Put(PutRequest, Reply<PutOutcome>),
+    Get(Key, RangeRequest, Reply<Block>),
+    Head(Key, Reply<BlockHead>),
+    Delete(Key, Reply<()>),
+    List(ListRequest, Reply<Page>),
+    Zones(Reply<Vec<ZoneStatus>>),
+    Damage(Reply<Vec<Damage>>),
+    Format(FormatOrder, Reply<Arc<Status>>),
+    Stop(Reply<()>),
+}
+
+impl Command {
+    /// Refuses the request.
+    pub(crate) fn refuse(self, error: EngineError) {
+        match self {
+            Self::Put(_, reply) => reply.send(Err(error)),
+            Self::Get(_, _, reply) => reply.send(Err(error)),
+            Self::Head(_, reply) => reply.send(Err(error)),
+            Self::Delete(_, reply) => reply.send(Err(error)),
+            Self::List(_, reply) => reply.send(Err(error)),
+            Self::Zones(reply) => reply.send(Err(error)),
+            Self::Damage(reply) => reply.send(Err(error)),
+            Self::Format(_, reply) => reply.send(Err(error)),
+            Self::Stop(reply) => reply.send(Err(error)),
+        }
+    }
+}

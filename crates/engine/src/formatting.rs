@@ -1,0 +1,153 @@
+//! Formatting: from any drive to an empty Imbrex drive.
+//!
+//! An order names the drive's serial and what may be lost. Everything else is refused: formatting is the one order by
+//! which data is destroyed at once.
+
+use imbrex_format::{
+    CHUNK_BYTES, DriveId, Label, PAYLOAD_BYTES_MAX, UNIT_BYTES, footer_units, record_units,
+};
+use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
+
+use crate::blocking::Blocking;
+use crate::mount::serial_of;
+use crate::request::{EngineError, FormatOrder, Replace, State};
+use crate::signature::SIGNATURES_END_BYTES;
+
+/// The fewest blocks that an index is made for.
+const BLOCKS_MIN: u64 = 65_536;
+
+/// The mean size of a block for which the index is made where the order says nothing.
+const BLOCK_BYTES_EXPECTED: u64 = 1 << 20;
+
+/// Whether `order` may be carried out on a drive in this state.
+///
+/// # Errors
+///
+/// [`EngineError::FormatRefused`] says what would be accepted.
+pub(crate) fn check_order(
+    order: &FormatOrder,
+    device: &dyn Device,
+    state: &State,
+    present: Option<DriveId>,
+) -> Result<(), EngineError> {
+    let refuse = |reason: String| Err(EngineError::FormatRefused { reason });
+    let serial = serial_of(device);
+    if order.serial != serial {
+        return refuse(format!("the order is for the drive with serial {}, and this is {serial}", order.serial));
+    }
+    match (state, present, &order.replace) {
+        (State::Unformatted, _, Replace::Nothing) => Ok(()),
+        (State::Unformatted, _, _) => refuse("the drive is empty: there is nothing to replace".into()),
+        (_, Some(present), Replace::Drive(named)) if present == *named => Ok(()),
+        (_, Some(present), _) => refuse(format!(
+            "it is Imbrex drive {present}; to destroy what it holds, name that drive id as the one to replace"
+        )),
+        (State::Foreign { .. } | State::Incompatible { .. }, None, Replace::Foreign) => Ok(()),
+        (State::Foreign { reason } | State::Incompatible { reason }, None, _) => refuse(format!(
+            "{reason}; to destroy what it holds, name `foreign` as what is to be replaced"
+        )),
+        _ => refuse(format!("a drive that is {} cannot be formatted", state.name())),
+    }
+}
+
+/// Formats the drive. What stood on it is gone from the first reset on.
+///
+/// # Errors
+///
+/// The drive's own, or one that says why it cannot be used; the drive is then foreign or empty, and can be formatted
+/// again.
+pub(crate) fn format(device: &mut dyn Device, order: &FormatOrder, now_unix_s: u64) -> Result<(), DeviceError> {
+    let zones = device.report_zones()?;
+    let label = new_label(device, &zones, order, now_unix_s)?;
+    let mut io = Blocking::new(device)?;
+    for zone in &zones {
+        clear(&mut io, zone)?;
+    }
+    io.flush()?;
+    for zone in label.label_zones {
+        io.write_unit(zone, 0, |unit| label.encode(unit))?;
+    }
+    io.flush()
+}
+
+/// Makes a zone one that holds nothing: a reset, or zeros where its header would be.
+fn clear(io: &mut Blocking<'_>, zone: &Zone) -> Result<(), DeviceError> {
+    match (zone.kind, zone.condition) {
+        (_, Condition::ReadOnly | Condition::Offline) | (ZoneKind::SequentialWriteRequired, Condition::Empty) => Ok(()),
+        (ZoneKind::SequentialWriteRequired, _) => io.zone(zone.index, ZoneOperation::Reset),
+        (ZoneKind::Conventional, _) => {
+            // Where a foreign signature could stand, all of it; elsewhere, where a zone's header stands.
+            let units = if zone.index == 0 { SIGNATURES_END_BYTES / UNIT_BYTES } else { 1 };
+            let capacity = zone.capacity_bytes / UNIT_BYTES as u64;
+            let units = u32::try_from(capacity.min(units as u64)).unwrap_or(1);
+            (0..units).try_for_each(|unit| io.write_unit(zone.index, unit, |_| ()))
+        }
+    }
+}
+
+fn new_label(
+    device: &dyn Device,
+    zones: &[Zone],
+    order: &FormatOrder,
+    now_unix_s: u64,
+) -> Result<Label, DeviceError> {
+    let geometry = device.geometry();
+    let blocks_expected = geometry.device_bytes / BLOCK_BYTES_EXPECTED;
+    Ok(Label {
+        drive_id: DriveId(random()?),
+        secret: random()?,
+        generation: 1,
+        formatted_at_unix_s: now_unix_s,
+        unit_bytes: UNIT_BYTES as u32,
+        zone_count: geometry.zone_count,
+        zone_size_bytes: geometry.zone_size_bytes,
+        checksum_chunk_bytes: CHUNK_BYTES as u32,
+        payload_bytes_max: payload_bytes_max(zones),
+        blocks_max: order.blocks_max.unwrap_or(blocks_expected.max(BLOCKS_MIN)),
+        label_zones: label_zones(zones)?,
+        device_serial: serial_of(device),
+    })
+}
+
+fn random() -> Result<[u8; 16], DeviceError> {
+    let mut bytes = [0; 16];
+    let errno = |error: getrandom::Error| error.raw_os_error().unwrap_or(5);
+    getrandom::fill(&mut bytes)
+        .map_err(|error| DeviceError::System { operation: "taking random bytes", errno: errno(error) })?;
+    Ok(bytes)
+}
+
+/// The two zones that hold the label: conventional ones where there are two, else the first two that can be written.
+fn label_zones(zones: &[Zone]) -> Result<[u32; 2], DeviceError> {
+    let writable = |zone: &&Zone| !matches!(zone.condition, Condition::ReadOnly | Condition::Offline);
+    let first_two = |kind: Option<ZoneKind>| {
+        let mut found = zones
+            .iter()
+            .take(crate::mount::LABEL_SEARCH_ZONES as usize)
+            .filter(writable)
+            .filter(|zone| kind.is_none_or(|kind| zone.kind == kind))
+            .map(|zone| zone.index);
+        Some([found.next()?, found.next()?])
+    };
+    first_two(Some(ZoneKind::Conventional))
+        .or_else(|| first_two(None))
+        .ok_or(DeviceError::Unknown { what: "fewer than two writable zones at its start".into() })
+}
+
+/// The largest block that a zone of this drive can hold, and 16 MiB at most.
+fn payload_bytes_max(zones: &[Zone]) -> u32 {
+    let smallest = zones
+        .iter()
+        .filter(|zone| !matches!(zone.condition, Condition::ReadOnly | Condition::Offline))
+        .map(|zone| zone.capacity_bytes / UNIT_BYTES as u64)
+        .min()
+        .unwrap_or(0);
+    // Beside the record stand the zone's header, a void record, tombstones, a commit and a footer.
+    let others = u64::from(5 + footer_units(2));
+    let units = smallest.saturating_sub(others);
+    let mut bytes = PAYLOAD_BYTES_MAX as u64;
+    while bytes > 0 && u64::from(record_units(usize::try_from(bytes).unwrap_or(0))) > units {
+        bytes = bytes.saturating_sub(UNIT_BYTES as u64);
+    }
+    u32::try_from(bytes).unwrap_or(0)
+}

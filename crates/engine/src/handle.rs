@@ -1,0 +1,282 @@
+//! An engine on a thread of its own, and the handle by which others reach it.
+//!
+//! The queue to the engine is bounded: where it is full, the request is refused at once and nothing waits. A request
+//! counts until it has been answered, wherever it is on its way.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+
+use imbrex_format::Key;
+use imbrex_zoned::{BufferPool, Device, DeviceError, Geometry, Identity, Waker};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::clock::{Clock, SystemClock};
+use crate::command::{Command, ListRequest, Reply};
+use crate::engine::Engine;
+use crate::publish::Published;
+use crate::request::{
+    Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest, State,
+    Stats, Status, ZoneStatus,
+};
+
+/// The most blocks that one page of a listing has.
+pub const LIST_LIMIT_MAX: usize = 10_000;
+
+/// The bounds of an engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The largest number of requests in the engine at once; more are refused as overloaded.
+    pub requests_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { requests_max: 1024 }
+    }
+}
+
+/// Reaches an engine from any thread. Cloning is cheap. When the last handle is dropped the engine stops as after
+/// [`Handle::stop`].
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    identity: Identity,
+    geometry: Geometry,
+    pool: BufferPool,
+    waker: Waker,
+    published: Arc<Published>,
+    commands: SyncSender<Command>,
+    /// One permit for each request that the engine takes.
+    permits: Semaphore,
+}
+
+impl Handle {
+    /// Starts an engine on `device`: a thread of its own mounts the drive, or finds it unformatted, and serves.
+    ///
+    /// # Errors
+    ///
+    /// Where the thread cannot be started.
+    pub fn start(device: Box<dyn Device>, options: &Options) -> io::Result<Self> {
+        // One place more than there are permits: the order to stop needs none.
+        let (commands, queue) = sync_channel(options.requests_max + 1);
+        let published = Arc::new(Published::new(device.pool().bytes_total() as u64));
+        let shared = Shared {
+            identity: device.identity().clone(),
+            geometry: device.geometry().clone(),
+            pool: device.pool().clone(),
+            waker: device.waker(),
+            published: Arc::clone(&published),
+            commands,
+            permits: Semaphore::new(options.requests_max),
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let engine = Engine::new(device, clock, Arc::clone(&published), options.requests_max);
+        thread::Builder::new().name("engine".into()).spawn(move || run(engine, &queue, &published))?;
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Who the drive is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// The drive's shape.
+    #[must_use]
+    pub fn geometry(&self) -> &Geometry {
+        &self.shared.geometry
+    }
+
+    /// The pool from which the buffers of puts are to be taken.
+    #[must_use]
+    pub fn pool(&self) -> &BufferPool {
+        &self.shared.pool
+    }
+
+    /// How the drive is. Never waits: the engine publishes it, at least every 50 ms while requests flow.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        self.shared.published.status()
+    }
+
+    /// What the engine has done. Never waits: it is published with the status.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.published.stats()
+    }
+
+    /// Stores a block. When this returns, it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Conflict`], [`EngineError::Full`], [`EngineError::IndexFull`], [`EngineError::Overloaded`],
+    /// [`EngineError::Unavailable`]; [`EngineError::Invalid`] where the buffer does not fit the payload.
+    pub async fn put(&self, request: PutRequest) -> Result<PutOutcome, EngineError> {
+        self.ask(|reply| Command::Put(request, reply)).await
+    }
+
+    /// Reads a block, or a part of it, and checks every byte of it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotFound`], [`EngineError::Corrupt`], [`EngineError::Medium`],
+    /// [`EngineError::RangeNotSatisfiable`], [`EngineError::Overloaded`], [`EngineError::Unavailable`].
+    pub async fn get(&self, key: Key, range: RangeRequest) -> Result<Block, EngineError> {
+        self.ask(|reply| Command::Get(key, range, reply)).await
+    }
+
+    /// Reads the header of a block.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handle::get`].
+    pub async fn head(&self, key: Key) -> Result<BlockHead, EngineError> {
+        self.ask(|reply| Command::Head(key, reply)).await
+    }
+
+    /// Deletes a block. When this returns, the deletion is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotFound`], and as [`Handle::put`].
+    pub async fn delete(&self, key: Key) -> Result<(), EngineError> {
+        self.ask(|reply| Command::Delete(key, reply)).await
+    }
+
+    /// Lists blocks from `cursor` on, at most `limit` of them (1 to [`LIST_LIMIT_MAX`]). A page may be shorter than
+    /// `limit`, or empty, and still have a next one.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Medium`] where the drive cannot be read, [`EngineError::Overloaded`],
+    /// [`EngineError::Unavailable`].
+    pub async fn list(&self, cursor: Cursor, limit: usize) -> Result<Page, EngineError> {
+        let limit = limit.clamp(1, LIST_LIMIT_MAX);
+        self.ask(|reply| Command::List(ListRequest { cursor, one_zone: false, limit }, reply)).await
+    }
+
+    /// Lists the blocks of one zone from its unit `unit_offset` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handle::list`]; [`EngineError::Invalid`] where there is no such zone.
+    pub async fn list_zone(&self, zone: u32, unit_offset: u32, limit: usize) -> Result<Page, EngineError> {
+        let limit = limit.clamp(1, LIST_LIMIT_MAX);
+        let cursor = Cursor { zone, unit_offset };
+        self.ask(|reply| Command::List(ListRequest { cursor, one_zone: true, limit }, reply)).await
+    }
+
+    /// All zones.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Overloaded`], [`EngineError::Unavailable`].
+    pub async fn zones(&self) -> Result<Vec<ZoneStatus>, EngineError> {
+        self.ask(Command::Zones).await
+    }
+
+    /// The damaged blocks that the engine knows of, at most the first 10,000.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Overloaded`], [`EngineError::Unavailable`].
+    pub async fn damage(&self) -> Result<Vec<Damage>, EngineError> {
+        self.ask(Command::Damage).await
+    }
+
+    /// Formats the drive and mounts it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::FormatRefused`] where the order does not name this drive or what stands on it;
+    /// [`EngineError::Medium`] where the drive failed.
+    pub async fn format(&self, order: FormatOrder) -> Result<Arc<Status>, EngineError> {
+        self.ask(|reply| Command::Format(order, reply)).await
+    }
+
+    /// Takes no more requests, finishes those taken, and ends the engine's thread.
+    pub async fn stop(&self) {
+        let (reply, answer) = Reply::new();
+        if self.shared.commands.try_send(Command::Stop(reply)).is_ok() {
+            self.shared.waker.wake();
+            // A dropped reply means that the thread has ended.
+            let _ = answer.await;
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, EngineError> {
+        let _permit = self.permit()?;
+        let (reply, answer) = Reply::new();
+        if self.shared.commands.try_send(command(reply)).is_err() {
+            return Err(self.ended());
+        }
+        self.shared.waker.wake();
+        answer.await.unwrap_or_else(|_| Err(self.ended()))
+    }
+
+    /// A place for one request, unless the engine is busy with something that may take long.
+    fn permit(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+        let state = self.status().state.clone();
+        if matches!(state, State::Mounting | State::Formatting) {
+            return Err(EngineError::Unavailable { state });
+        }
+        let full = EngineError::Overloaded { what: "as many requests are under way as the engine takes" };
+        self.shared.permits.try_acquire().map_err(|_| full)
+    }
+
+    /// The engine's thread is no more: the last state that it told says why.
+    fn ended(&self) -> EngineError {
+        let state = match self.status().state.clone() {
+            state @ State::Failed { .. } => state,
+            _ => State::Draining,
+        };
+        EngineError::Unavailable { state }
+    }
+}
+
+impl Drop for Shared {
+    /// The last handle is gone: the engine finds its queue closed when it next looks.
+    fn drop(&mut self) {
+        let (closed, _) = sync_channel(0);
+        self.commands = closed;
+        self.waker.wake();
+    }
+}
+
+/// The engine's thread.
+fn run(mut engine: Engine, queue: &Receiver<Command>, published: &Published) {
+    engine.mount();
+    let mut orphaned = false;
+    while !engine.is_finished() && !(orphaned && engine.is_idle()) {
+        let next = || match queue.try_recv() {
+            Ok(command) => Some(command),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                orphaned = true;
+                None
+            }
+        };
+        if let Err(error) = engine.turn(next, None) {
+            tracing::error!(%error, "the engine cannot wait for its drive any more");
+            published.set_state(State::Failed { reason: error.to_string() });
+            return refuse_all(queue, &error);
+        }
+    }
+    engine.finish();
+}
+
+/// Answers requests for a drive that can no longer be waited for, until nobody can ask any more.
+fn refuse_all(queue: &Receiver<Command>, error: &DeviceError) {
+    let state = State::Failed { reason: error.to_string() };
+    while let Ok(command) = queue.recv() {
+        match command {
+            Command::Stop(reply) => return reply.send(Ok(())),
+            command => command.refuse(EngineError::Unavailable { state: state.clone() }),
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! What can be asked of an engine, and what it answers.
+
+use std::fmt;
+use std::ops::Range;
+
+use imbrex_format::{DriveId, Key};
+use imbrex_zoned::{Buffer, Condition, ZoneKind};
+
+/// On whose behalf a request comes. Each class has its own share of the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A user waits for it.
+    #[default]
+    Foreground,
+    /// It restores redundancy that was lost.
+    Repair,
+    /// It can wait.
+    Background,
+}
+
+/// A block to be stored, its payload already in place.
+#[derive(Debug)]
+pub struct PutRequest {
+    /// The block's name.
+    pub key: Key,
+    /// A buffer of [`imbrex_format::record_units`] units in which a [`imbrex_format::PayloadWriter`] has finished.
+    pub buffer: Buffer,
+    /// The length of the payload in bytes.
+    pub payload_bytes: u32,
+    /// The class of the request.
+    pub class: Class,
+}
+
+/// What became of a put that succeeded. Either way the block is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The block was written.
+    Stored,
+    /// The same bytes stood under the same key: nothing was written.
+    AlreadyStored,
+}
+
+/// Which part of a block is wanted, as RFC 9110 section 14.1.2 words it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RangeRequest {
+    /// All of it.
+    #[default]
+    Whole,
+    /// From byte `first` to byte `last`, both included; to the end where `last` is `None` or beyond it.
+    From {
+        /// The first byte wanted.
+        first: u64,
+        /// The last byte wanted.
+        last: Option<u64>,
+    },
+    /// The last `length_bytes` bytes, or all where there are fewer.
+    Suffix {
+        /// How many bytes are wanted.
+        length_bytes: u64,
+    },
+}
+
+/// A block, or a part of one, as it was read and checked.
+#[derive(Debug)]
+pub struct Block {
+    pub(crate) buffer: Buffer,
+    pub(crate) payload: Range<usize>,
+    /// The part of the block that this is, in bytes of its payload.
+    pub range: Range<u64>,
+    /// The length of the whole block in bytes.
+    pub payload_bytes: u32,
+    /// The sequence number under which it was first stored: another block under the same key has another.
+    pub birth: u64,
+}
+
+impl AsRef<[u8]> for Block {
+    /// The bytes asked for.
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[self.payload.clone()]
+    }
+}
+
+/// What is known of a block without reading its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockHead {
+    /// The length of the block in bytes.
+    pub payload_bytes: u32,
+    /// See [`Block::birth`].
+    pub birth: u64,
+}
+
+/// One line of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockEntry {
+    /// The block's name.
+    pub key: Key,
+    /// Its length in bytes.
+    pub payload_bytes: u32,
+    /// The zone in which it stands.
+    pub zone: u32,
+    /// Its first unit within the zone.
+    pub unit_offset: u32,
+}
+
+/// A place in the drive's own order of blocks. To those outside it is opaque.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The zone in which to go on.
+    pub zone: u32,
+    /// The first unit of that zone that has not been listed.
+    pub unit_offset: u32,
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The blocks, in the drive's own order.
+    pub entries: Vec<BlockEntry>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// What a drive is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its label and log are being read.
+    Mounting,
+    /// Nothing is written on it: it waits for a format order.
+    Unformatted,
+    /// It holds data that is not Imbrex's; the reason says how that was seen.
+    Foreign {
+        /// How it was seen.
+        reason: String,
+    },
+    /// It was formatted by another version of Imbrex, or its label cannot be trusted.
+    Incompatible {
+        /// What the label says.
+        reason: String,
+    },
+    /// It is being formatted.
+    Formatting,
+    /// It serves.
+    Serving,
+    /// It answers reads; writes are refused for the reason given.
+    ReadOnly {
+        /// Why nothing is written any more.
+        reason: String,
+    },
+    /// It has stopped: the reason says why.
+    Failed {
+        /// Why it has stopped.
+        reason: String,
+    },
+    /// It finishes what it has begun and takes no more.
+    Draining,
+}
+
+impl State {
+    /// The state's stable name for programs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mounting => "mounting",
+            Self::Unformatted => "unformatted",
+            Self::Foreign { .. } => "foreign",
+            Self::Incompatible { .. } => "incompatible",
+            Self::Formatting => "formatting",
+            Self::Serving => "serving",
+            Self::ReadOnly { .. } => "read-only",
+            Self::Failed { .. } => "failed",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// Why the drive is in this state, where the state has a reason.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Foreign { reason }
+            | Self::Incompatible { reason }
+            | Self::ReadOnly { reason }
+            | Self::Failed { reason } => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// Leave to format a drive that holds data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// Nothing may be lost: the drive must be empty.
+    Nothing,
+    /// The data of the Imbrex drive with this id.
+    Drive(DriveId),
+    /// Data that is not Imbrex's, or that no known label names.
+    Foreign,
+}
+
+/// An order to format the drive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatOrder {
+    /// The serial of the drive that is meant, or its id where it has no serial.
+    pub serial: String,
+    /// What may be lost.
+    pub replace: Replace,
+    /// The number of blocks that the index is to hold; `None`: one for each MiB, and 65,536 at least.
+    pub blocks_max: Option<u64>,
+}
+
+/// How a drive is, for its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it is doing.
+    pub state: State,
+    /// Who it is, once a label has been read.
+    pub drive_id: Option<DriveId>,
+    /// When it was formatted, in seconds since 1970.
+    pub formatted_at_unix_s: Option<u64>,
+    /// Blocks that can be read.
+    pub blocks: u64,
+    /// The number of blocks that the index holds at most.
+    pub blocks_max: u64,
+    /// The bytes of payload that can be read. Rounded up to whole units for blocks found at mount.
+    pub live_bytes: u64,
+    /// Bytes in which new records can be written.
+    pub free_bytes: u64,
+    /// Bytes taken by records that were deleted and whose zone has not been reclaimed.
+    pub dead_bytes: u64,
+    /// Records known to be damaged.
+    pub damaged_blocks: u64,
+    /// Zones by condition, with how many there are of each.
+    pub zones_by_condition: Vec<(Condition, u32)>,
+    /// How long the last mount took, in microseconds of the engine's clock.
+    pub mount_us: u64,
+    /// The memory that the engine took at start, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// One zone, for its listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneStatus {
+    /// The zone's number.
+    pub zone: u32,
+    /// Its kind.
+    pub kind: ZoneKind,
+    /// Its condition, as the drive reported it at mount or as it has become by our own orders.
+    pub condition: Condition,
+    /// What the engine uses it for.
+    pub role: ZoneRole,
+    /// The bytes that can be written to it.
+    pub capacity_bytes: u64,
+    /// How far it is written, in bytes from its start.
+    pub written_bytes: u64,
+    /// The bytes of records in it that can still be read.
+    pub live_bytes: u64,
+    /// Which life of the zone this is; 0 before its first.
+    pub incarnation: u64,
+}
+
+/// What the engine uses a zone for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ZoneRole {
+    /// It holds a label.
+    Label,
+    /// It is empty and can be taken.
+    Free,
+    /// Records are being written to it.
+    Open,
+    /// It is complete and ends with a footer.
+    Sealed,
+    /// It was written and cannot be trusted for more: its records are read, nothing is added.
+    Fenced,
+    /// It cannot be used at all.
+    Lost,
+}
+
+impl ZoneRole {
+    /// The role's stable name for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Label => "label",
+            Self::Free => "free",
+            Self::Open => "open",
+            Self::Sealed => "sealed",
+            Self::Fenced => "fenced",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A record that cannot be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The block's name.
+    pub key: Key,
+    /// Where it stands.
+    pub zone: u32,
+    /// Its first unit within the zone.
+    pub unit_offset: u32,
+    /// What is wrong with it.
+    pub kind: DamageKind,
+    /// When it was first seen, in microseconds of the engine's clock.
+    pub seen_us: u64,
+}
+
+/// What is wrong with a damaged record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DamageKind {
+    /// It was read, and is not what was written.
+    Checksum,
+    /// The drive could not read it.
+    Medium,
+}
+
+/// What an engine has done since it started. Every figure only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Puts that stored a block.
+    pub puts: u64,
+    /// Puts that found the same bytes under the same key.
+    pub puts_already_stored: u64,
+    /// Gets that gave a block.
+    pub gets: u64,
+    /// Gets and heads of an absent key.
+    pub gets_absent: u64,
+    /// Deletions.
+    pub deletes: u64,
+    /// Requests refused because a queue or the memory was full.
+    pub refused_overloaded: u64,
+    /// Requests whose client had gone before they reached the disk.
+    pub cancelled: u64,
+    /// Groups committed.
+    pub groups: u64,
+    /// Flushes that the drive completed.
+    pub flushes: u64,
+    /// Reads of the device for gets, heads and puts.
+    pub device_reads: u64,
+    /// Bytes read for them.
+    pub device_read_bytes: u64,
+    /// Writes to the device.
+    pub device_writes: u64,
+    /// Bytes written to the device, headers, padding and footers included.
+    pub device_written_bytes: u64,
+    /// Bytes of payload stored.
+    pub payload_written_bytes: u64,
+    /// Bytes of payload given back.
+    pub payload_read_bytes: u64,
+    /// Reads that found another key behind a matching tag of the index.
+    pub index_false_matches: u64,
+    /// Records that failed their checksum.
+    pub checksum_failures: u64,
+    /// Reads that the drive failed.
+    pub read_errors: u64,
+    /// Writes that the drive failed.
+    pub write_errors: u64,
+    /// Flushes that the drive failed.
+    pub flush_errors: u64,
+    /// Zones sealed.
+    pub zones_sealed: u64,
+}
+
+/// Why a request was not granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineError {
+    /// No such block.
+    NotFound,
+    /// Another block stands under this key.
+    Conflict,
+    /// The range begins beyond the block's end.
+    RangeNotSatisfiable {
+        /// The block's length in bytes.
+        payload_bytes: u32,
+    },
+    /// The block failed its checksum.
+    Corrupt {
+        /// Where and what.
+        detail: String,
+    },
+    /// The drive could not read the block.
+    Medium {
+        /// The drive's error.
+        detail: String,
+    },
+    /// No zone is free for another record.
+    Full,
+    /// The index holds as many blocks as it was made for.
+    IndexFull,
+    /// A queue or the memory is full: try again.
+    Overloaded {
+        /// Which.
+        what: &'static str,
+    },
+    /// The drive's state does not allow it.
+    Unavailable {
+        /// The state.
+        state: State,
+    },
+    /// A format order does not fit the drive.
+    FormatRefused {
+        /// Why, and what would be accepted.
+        reason: String,
+    },
+    /// The request itself is malformed.
+    Invalid {
+        /// How.
+        reason: String,
+    },
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => write!(f, "the drive holds no such block"),
+            Self::Conflict => write!(f, "another block stands under this key: blocks are immutable"),
+            Self::RangeNotSatisfiable { payload_bytes } => {
+                write!(f, "the range begins beyond the end of the block, which has {payload_bytes} bytes")
+            }
+            Self::Corrupt { detail } => write!(f, "the block is damaged: {detail}"),
+            Self::Medium { detail } => write!(f, "the block cannot be read: {detail}"),
+            Self::Full => write!(f, "the drive is full: no zone is free for another record"),
+            Self::IndexFull => write!(f, "the drive's index is full: it holds as many blocks as it was made for"),
+            Self::Overloaded { what } => write!(f, "the drive is overloaded ({what}): try again"),
+            Self::Unavailable { state } => match state.reason() {
+                Some(reason) => write!(f, "the drive is {}: {reason}", state.name()),
+                None => write!(f, "the drive is {}", state.name()),
+            },
+            Self::FormatRefused { reason } => write!(f, "the drive was not formatted: {reason}"),
+            Self::Invalid { reason } => write!(f, "the request cannot be granted: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for EngineError {}
