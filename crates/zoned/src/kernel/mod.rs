@@ -1,1 +1,22 @@
-//! The host-managed drives of this machine.
+//! The host-managed drives of this machine: geometry and identity from sysfs, zones by ioctl, data by io_uring.
+//!
+//! Invariants:
+//!
+//! * What the kernel describes in a way that this crate does not know is refused, never guessed.
+//! * The thread that first submits or waits owns the ring. The ring owns every buffer until its completion has been
+//!   reaped, whatever became of the submission.
+//! * What is in flight is counted, so that the completion queue cannot overflow.
+//! * Zone orders never go into the ring: they are ioctls, and one helper thread for each device carries them out.
+
+mod device;
+mod errno;
+mod holder;
+mod ioctl;
+mod operation;
+mod ring;
+mod slab;
+mod sysfs;
+mod zone_guard;
+mod zone_worker;
+
+pub use device::KernelDevice;

@@ -32,10 +32,12 @@ pub(crate) const ALL: [Check; 19] = [
     ("a wake ends a wait, is kept for the next, and a timeout ends one too", wakes),
 ];
 
+#[expect(clippy::needless_pass_by_value, reason = "a check compares values that it makes for the purpose")]
 fn expect<T: PartialEq + Debug>(what: &str, found: T, wanted: T) -> Result<(), String> {
     if found == wanted { Ok(()) } else { Err(format!("{what}: found {found:?} instead of {wanted:?}")) }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn text(error: DeviceError) -> String {
     error.to_string()
 }

@@ -1,0 +1,308 @@
+//! A host-managed drive of this machine, as a [`Device`].
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::kernel::ioctl::{self, ReportError};
+use crate::kernel::operation::{Action, Failure, Operation, PIECE_BYTES};
+use crate::kernel::ring::{Ended, IN_FLIGHT_MAX, Ring};
+use crate::kernel::sysfs::BlockDirectory;
+use crate::kernel::zone_guard::ZoneGuard;
+use crate::kernel::zone_worker::{Order, ZoneWorker};
+use crate::kernel::{errno, holder};
+use crate::{
+    Buffer, BufferPool, Completion, Device, DeviceError, Geometry, Identity, OpenError, OpenRefusal, Token,
+    Waker, Zone, ZoneOperation,
+};
+
+/// The largest part in which a write goes to the kernel, in bytes: the 256 pages that one request of the block layer
+/// holds at most (`BIO_MAX_VECS`), so that no part is ever several requests that a zone could take in part.
+const WRITE_PART_BYTES_MAX: u64 = 1 << 20;
+
+/// A host-managed drive of this machine.
+///
+/// It may be opened on one thread and used on another: the first thread to submit or to wait is its thread from then
+/// on. Dropping it waits for all that is in flight; a drive that never answers holds the thread that drops it.
+pub struct KernelDevice {
+    ring: Ring,
+    worker: ZoneWorker,
+    guard: ZoneGuard,
+    /// Completions of what never went to the kernel.
+    ready: Vec<Completion>,
+    ended: Vec<Ended>,
+    write_part_bytes_max: usize,
+    pool: BufferPool,
+    geometry: Geometry,
+    identity: Identity,
+    block: BlockDirectory,
+    file: Arc<File>,
+}
+
+impl KernelDevice {
+    /// Opens the drive at `path`, such as `/dev/nvme0n1`, for this process alone.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no whole, writable, host-managed drive, has partitions, or is in use; where the kernel describes
+    /// it in a way that this program does not know; and where it or the ring cannot be opened.
+    pub fn open(path: &Path, pool: BufferPool) -> Result<Self, OpenError> {
+        Self::open_checked(path, pool).map_err(|reason| OpenError { path: path.to_owned(), reason })
+    }
+
+    fn open_checked(path: &Path, pool: BufferPool) -> Result<Self, OpenRefusal> {
+        let metadata = fs::metadata(path).map_err(failed("looking for the drive"))?;
+        if !metadata.file_type().is_block_device() {
+            return Err(OpenRefusal::NotABlockDevice);
+        }
+        let numbers = metadata.rdev();
+        let (major, minor) = (u64::from(libc::major(numbers)), u64::from(libc::minor(numbers)));
+        let block = BlockDirectory::of(major, minor).map_err(failed("looking for the drive in sysfs"))?;
+        block.check_usable()?;
+        let mut options = OpenOptions::new();
+        // With O_EXCL a block device opens only where no mount, swap, mapping or other such opener holds it.
+        options.read(true).write(true).custom_flags(libc::O_EXCL | libc::O_DIRECT);
+        let file = options.open(path).map_err(|error| match error.raw_os_error() {
+            Some(libc::EBUSY) => OpenRefusal::InUse { by: holder::holder(path, major, minor, &block) },
+            _ => OpenRefusal::System { operation: "opening the drive", source: error },
+        })?;
+        if file.metadata().map_err(failed("looking at the open drive"))?.rdev() != numbers {
+            return Err(OpenRefusal::Unsupported { what: "its name was given to another drive".to_owned() });
+        }
+        let geometry = block.geometry()?;
+        let part = write_part_bytes(block.request_bytes_max()?, u64::from(geometry.write_unit_bytes));
+        let ring = Ring::new(file.as_fd(), &pool).map_err(failed("setting up io_uring"))?;
+        let file = Arc::new(file);
+        let worker = ZoneWorker::start(Arc::clone(&file), geometry.clone(), ring.waker());
+        Ok(Self {
+            worker: worker.map_err(failed("starting the thread for zone orders"))?,
+            guard: ZoneGuard::new(geometry.clone()),
+            ready: Vec::new(),
+            ended: Vec::new(),
+            write_part_bytes_max: part,
+            identity: block.identity(path),
+            ring,
+            pool,
+            geometry,
+            block,
+            file,
+        })
+    }
+
+    fn is_full(&self) -> bool {
+        let in_flight = self.ring.in_flight() + self.worker.in_flight() + self.ready.len();
+        in_flight >= IN_FLIGHT_MAX as usize || self.ring.is_full()
+    }
+
+    /// Completes at the next wait what was refused, or needed nothing.
+    fn settle(&mut self, token: Token, result: Result<(), DeviceError>, buffer: Option<Buffer>) {
+        self.ready.push(Completion { token, result, buffer });
+    }
+
+    fn submit(&mut self, operation: Operation) {
+        if let Err(operation) = self.ring.submit(operation) {
+            // Not reached: whoever submits has asked `is_full`.
+            self.settle(operation.token, Err(DeviceError::QueueFull), operation.buffer);
+        }
+    }
+
+    /// Tells a drive that has vanished from one that has failed: the kernel's answers do not.
+    fn or_gone(&self, error: DeviceError) -> DeviceError {
+        if self.block.exists() { error } else { DeviceError::Gone }
+    }
+
+    fn complete(&mut self, ended: Ended) -> Completion {
+        let Ended { operation, result } = ended;
+        let Operation { token, action, offset_bytes, length_bytes, buffer, .. } = operation;
+        let length_bytes = length_bytes as u64;
+        if action == Action::Write {
+            self.guard.end_write(offset_bytes, length_bytes, result.is_ok());
+        }
+        let result = result.map_err(|failure| {
+            let Failure::Errno(errno) = failure else { return DeviceError::Gone };
+            self.or_gone(match action {
+                Action::Read => errno::of_read(errno, offset_bytes, length_bytes),
+                Action::Write => {
+                    errno::of_write(errno, self.guard.zone_of(offset_bytes), offset_bytes, length_bytes)
+                }
+                Action::Flush => errno::of_flush(errno),
+            })
+        });
+        Completion { token, result, buffer }
+    }
+
+    fn collect(&mut self, completions: &mut Vec<Completion>) {
+        completions.append(&mut self.ready);
+        let mut ended = std::mem::take(&mut self.ended);
+        for ended in ended.drain(..) {
+            completions.push(self.complete(ended));
+        }
+        self.ended = ended;
+        while let Some(ended) = self.worker.ended() {
+            let result = ended.result.map_err(|error| self.or_gone(error));
+            self.guard.end_order(ended.order.zone, ended.order.operation, &result);
+            completions.push(Completion { token: ended.order.token, result, buffer: None });
+        }
+    }
+}
+
+impl Device for KernelDevice {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    fn pool(&self) -> &BufferPool {
+        &self.pool
+    }
+
+    fn report_zones(&mut self) -> Result<Vec<Zone>, DeviceError> {
+        let zones = ioctl::report_zones(self.file.as_fd(), &self.geometry, 0, self.geometry.zone_count);
+        let zones = zones.map_err(|error| match error {
+            ReportError::Errno(errno) => self.or_gone(errno::of_any("reporting zones", errno)),
+            ReportError::Unknown(what) => DeviceError::Unknown { what },
+        })?;
+        self.guard.learn(&zones);
+        Ok(zones)
+    }
+
+    fn in_flight_max(&self) -> usize {
+        IN_FLIGHT_MAX as usize
+    }
+
+    fn submit_read(
+        &mut self,
+        token: Token,
+        offset_bytes: u64,
+        buffer: Buffer,
+        length_bytes: usize,
+    ) -> Result<(), (DeviceError, Buffer)> {
+        if self.is_full() {
+            return Err((DeviceError::QueueFull, buffer));
+        }
+        let length = length_bytes as u64;
+        let checked = if length_bytes > buffer.len() || !self.pool.owns(&buffer) {
+            Err(DeviceError::OutOfBounds { offset_bytes, length_bytes: length })
+        } else {
+            self.guard.check_read(offset_bytes, length)
+        };
+        if checked.is_err() || length_bytes == 0 {
+            self.settle(token, checked, Some(buffer));
+        } else {
+            // A read goes to the kernel in one piece: it may be taken apart and carried out in any order.
+            self.submit(Operation::transfer(
+                token,
+                Action::Read,
+                offset_bytes,
+                buffer,
+                length_bytes,
+                PIECE_BYTES,
+            ));
+        }
+        Ok(())
+    }
+
+    fn submit_write(
+        &mut self,
+        token: Token,
+        offset_bytes: u64,
+        buffer: Buffer,
+    ) -> Result<(), (DeviceError, Buffer)> {
+        if self.is_full() {
+            return Err((DeviceError::QueueFull, buffer));
+        }
+        let length_bytes = buffer.len();
+        let checked = if self.pool.owns(&buffer) {
+            self.guard.begin_write(offset_bytes, length_bytes as u64)
+        } else {
+            Err(DeviceError::OutOfBounds { offset_bytes, length_bytes: length_bytes as u64 })
+        };
+        if checked.is_err() {
+            self.settle(token, checked, Some(buffer));
+        } else {
+            let part = self.write_part_bytes_max;
+            self.submit(Operation::transfer(token, Action::Write, offset_bytes, buffer, length_bytes, part));
+        }
+        Ok(())
+    }
+
+    fn submit_flush(&mut self, token: Token) -> Result<(), DeviceError> {
+        if self.is_full() {
+            return Err(DeviceError::QueueFull);
+        }
+        self.submit(Operation::flush(token));
+        Ok(())
+    }
+
+    fn submit_zone(&mut self, token: Token, zone: u32, operation: ZoneOperation) -> Result<(), DeviceError> {
+        if self.is_full() {
+            return Err(DeviceError::QueueFull);
+        }
+        let submitted = self
+            .guard
+            .check_order(zone, operation)
+            .and_then(|()| self.worker.submit(Order { token, zone, operation }));
+        if submitted.is_err() {
+            self.settle(token, submitted, None);
+        }
+        Ok(())
+    }
+
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), DeviceError> {
+        let timeout = if self.ready.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let mut ended = std::mem::take(&mut self.ended);
+        let waited = self.ring.wait(timeout, &mut ended);
+        self.ended = ended;
+        self.collect(completions);
+        waited.map_err(|error| DeviceError::System {
+            operation: "waiting for the drive",
+            errno: error.raw_os_error().unwrap_or(Errno::EIO as i32),
+        })
+    }
+
+    fn waker(&self) -> Waker {
+        self.ring.waker()
+    }
+}
+
+fn failed(operation: &'static str) -> impl Fn(io::Error) -> OpenRefusal {
+    move |source| OpenRefusal::System { operation, source }
+}
+
+/// The largest part of a write: as many of the largest requests as fit in [`WRITE_PART_BYTES_MAX`], so that the block
+/// layer cuts no part into a large and a small one; and whole write units of it.
+fn write_part_bytes(request_bytes_max: u64, write_unit_bytes: u64) -> usize {
+    let unit = write_unit_bytes.max(crate::UNIT_BYTES as u64);
+    let request = (request_bytes_max / unit * unit).clamp(unit, WRITE_PART_BYTES_MAX.max(unit));
+    let part = (WRITE_PART_BYTES_MAX / request).max(1) * request;
+    usize::try_from(part).unwrap_or(crate::UNIT_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_part_bytes;
+
+    #[test]
+    fn a_part_is_whole_requests_and_whole_units_of_at_most_a_mebibyte() {
+        for (request_kib, part_kib) in
+            [(1280, 1024), (4, 1024), (512, 1024), (384, 768), (0, 1024), (127, 992)]
+        {
+            assert_eq!(write_part_bytes(request_kib << 10, 4096), part_kib << 10, "{request_kib} KiB");
+        }
+        assert_eq!(write_part_bytes(512 << 10, 512), 1 << 20);
+    }
+}
