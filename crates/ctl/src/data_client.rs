@@ -67,6 +67,8 @@ impl DataClient {
         let headers = [
             ("content-type", "application/octet-stream".to_owned()),
             ("content-digest", key.content_digest()),
+            // hyper leaves it out where the body is empty, and the API wants it in every case.
+            ("content-length", bytes.len().to_string()),
         ];
         let call = Call { headers: &headers, body: bytes, ..Call::plain(Method::PUT, &url) };
         let answer = self.http.exchange(call).await.map_err(Trouble::from)?;

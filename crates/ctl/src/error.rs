@@ -101,7 +101,10 @@ impl fmt::Display for Error {
                     0 => write!(formatter, "no drive could be asked for the block {key}")?,
                     1 => write!(formatter, "the one drive that was asked does not hold the block {key}")?,
                     _ => {
-                        write!(formatter, "none of the {asked} drives that were asked holds the block {key}")?
+                        write!(
+                            formatter,
+                            "none of the {asked} drives that were asked holds the block {key}"
+                        )?;
                     }
                 }
                 if not_asked.is_empty() {

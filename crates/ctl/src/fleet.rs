@@ -19,7 +19,9 @@ use crate::key::Key;
 use crate::placement;
 
 /// How often a busy drive is asked again.
-const BUSY_RETRIES_MAX: u32 = 8;
+const BUSY_RETRIES_MAX: u32 = 20;
+/// How long a busy drive is waited for in all, whatever it asks for.
+const BUSY_TIME_MAX: Duration = Duration::from_secs(30);
 /// The longest wait between two tries, whatever the drive asks for.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The shortest wait between two tries, whatever the drive asks for.
@@ -271,15 +273,18 @@ where
     R: Future<Output = Result<T, Trouble>>,
 {
     let (mut busy, mut broken) = (0, 0);
+    let mut busy_left = BUSY_TIME_MAX;
     loop {
         let outcome = match member.requests.acquire().await {
             Ok(_permit) => attempt().await,
             Err(closed) => return Err(Trouble::Unable(closed.to_string())),
         };
         let wait = match &outcome {
-            Err(Trouble::Busy(wait)) if busy < BUSY_RETRIES_MAX => {
+            Err(Trouble::Busy(wait)) if busy < BUSY_RETRIES_MAX && !busy_left.is_zero() => {
                 busy += 1;
-                (*wait).clamp(BUSY_WAIT_MIN, BUSY_WAIT_MAX)
+                let wait = (*wait).clamp(BUSY_WAIT_MIN, BUSY_WAIT_MAX).min(busy_left);
+                busy_left -= wait;
+                wait
             }
             Err(Trouble::Broken(_) | Trouble::Unreachable(_)) if broken < BROKEN_RETRIES_MAX => {
                 broken += 1;
@@ -294,7 +299,7 @@ where
 /// A phrase about a trouble, and whether it will last for the rest of this run.
 fn explain(trouble: &Trouble) -> (String, bool) {
     match trouble {
-        Trouble::Busy(_) => (format!("still busy after {BUSY_RETRIES_MAX} more tries"), false),
+        Trouble::Busy(_) => ("busy each time that it was asked".into(), false),
         Trouble::Full => ("full".into(), true),
         Trouble::Unable(reason) | Trouble::Unreachable(reason) => (reason.clone(), true),
         Trouble::Broken(reason) | Trouble::Refused(reason) => (reason.clone(), false),

@@ -85,6 +85,14 @@ impl Entry {
         }
     }
 
+    /// Bytes in it; none unless it is a file.
+    pub(crate) const fn bytes(&self) -> u64 {
+        match self {
+            Self::File { size, .. } => *size,
+            Self::Dir { .. } | Self::Symlink { .. } => 0,
+        }
+    }
+
     /// The word for what it is.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {

@@ -48,7 +48,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) transfer: Transfer,
     /// Print one JSON object for programs instead of tables, and no progress.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options")]
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -117,11 +117,11 @@ async fn get_tree(
             Entry::File { size, .. } => {
                 got.files += 1;
                 got.bytes = got.bytes.saturating_add(*size);
-                transport.progress().expect(*size);
             }
             Entry::Symlink { .. } => {}
         }
     }
+    transport.progress().expect(got.bytes);
     get_files(transport, &root, entries).await?;
     make_links(&root, entries)?;
     staged.finish()?;

@@ -62,11 +62,8 @@ async fn put_tree(transport: &Transport, root: PathBuf) -> Result<Stored, Error>
     })
     .await??;
     errors.iter().for_each(|error| left_out.add(error));
-    for thing in &found {
-        if let FoundKind::File(size) = thing.kind {
-            transport.progress().expect(size);
-        }
-    }
+    let size = |thing: &Found| if let FoundKind::File(size) = thing.kind { size } else { 0 };
+    transport.progress().expect(found.iter().map(size).fold(0, u64::saturating_add));
     let stored = put_files(transport, &root, &found, &mut left_out).await?;
     let (mut files, mut bytes) = (0, 0);
     let mut entries = Vec::with_capacity(found.len());

@@ -128,6 +128,9 @@ async fn put_block(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if headers.get(header::CONTENT_LENGTH).is_none() {
+        return problem(StatusCode::LENGTH_REQUIRED, "length-required", None);
+    }
     let digest = Sha256::digest(&body);
     let expected = format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest));
     if headers.get("content-digest").is_none_or(|given| *given != *expected) {

@@ -94,11 +94,7 @@ async fn verify_tree(
         left_out.iter().for_each(|sentence| transport.progress().complain(sentence));
         findings.merge(lists);
     }
-    for entry in entries.iter() {
-        if let Entry::File { size, .. } = entry {
-            transport.progress().expect(*size);
-        }
-    }
+    transport.progress().expect(entries.iter().map(Entry::bytes).fold(0, u64::saturating_add));
     let mut files = entries.iter().filter(|entry| matches!(entry, Entry::File { .. }));
     let mut tasks = JoinSet::new();
     loop {
