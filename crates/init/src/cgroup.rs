@@ -29,9 +29,9 @@ pub(crate) fn open(service: &str, memory_max_bytes: Option<u64>) -> io::Result<F
         _ => {}
     }
     if let Some(bytes) = memory_max_bytes {
-        // Reclaim begins an eighth below the wall. Where the memory controller is missing, the
-        // service still gets its group.
-        let _ = fs::write(path.join("memory.high"), (bytes - bytes / 8).to_string());
+        // No memory.high: a service that leaks would be slowed down there without end, instead of
+        // being killed and reported. Where the memory controller is missing, the service still
+        // gets its group.
         let _ = fs::write(path.join("memory.max"), bytes.to_string());
         // One process over the wall takes its whole service with it, not half of it.
         let _ = fs::write(path.join("memory.oom.group"), "1");

@@ -165,8 +165,8 @@ impl Node {
             self.kill_late_helpers(now_ms);
             self.settle_drives(now_ms);
             self.give(Event::Tick);
-            let moved = self.advance_boot();
             self.announce_api();
+            let moved = self.advance_boot();
             if !moved && !self.dirty.drives && !self.dirty.devices && !self.modules.wants_scan() {
                 return self.arm_timer();
             }

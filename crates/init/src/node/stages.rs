@@ -1,7 +1,7 @@
 //! The hands of the boot: does the work of each stage, and tells the boot how it stands.
 
 use super::{Event, HelperKind, Node, console, network, platform, services};
-use crate::boot::{Configuration, DriveFacts, Facts, NO_CONFIGURATION, Outcome, Stage, Step};
+use crate::boot::{DriveFacts, Facts, NO_CONFIGURATION, Outcome, Stage, Step};
 use crate::drives::{Change, discovery};
 use crate::modules;
 use crate::supervisor::State;
@@ -38,7 +38,6 @@ impl Node {
             self.announce(&format!("maintenance: {NO_CONFIGURATION}"));
         }
         self.announce(&format!("ready in {} ms", platform::now_ms()));
-        self.dirty.api = true;
     }
 
     fn begin_stage(&mut self, stage: Stage) {
@@ -181,13 +180,14 @@ impl Node {
         let line = format!("api https://{host}:7400/ fingerprint SHA256:{fingerprint}");
         if self.api_line.as_ref() != Some(&line) {
             self.announce(&line);
-            console::line(&next_command(&host, &fingerprint, &self.configuration_fact()));
+            console::line(&next_command(&host, &fingerprint, self.command_line.config_url.is_some()));
             self.api_line = Some(line);
         }
     }
 }
 
 /// What a person who has just seen the address types next.
-fn next_command(host: &str, fingerprint: &str, _configuration: &Configuration) -> String {
-    format!("next: imbrexctl --node https://{host}:7400 --fingerprint {fingerprint} node")
+fn next_command(host: &str, fingerprint: &str, configured: bool) -> String {
+    let what = if configured { "drives" } else { "node" };
+    format!("next: imbrexctl --node https://{host}:7400 --fingerprint SHA256:{fingerprint} {what}")
 }
