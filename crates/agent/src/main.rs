@@ -3,7 +3,8 @@
 //! Rules that hold throughout:
 //!
 //! - The agent is not in the data path: when it dies, blocks are still served.
-//! - It never opens a disk. It asks init, the drives' processes, smartctl and sysfs, and answers for all of them.
+//! - It never opens a disk. It asks init, the drives' processes, smartctl and sysfs, and answers for
+//!   all of them.
 //! - Nobody it asks can hold it up: every question has a deadline, every answer a length, every list a bound.
 //! - What it does not know is `null` or `unknown`.
 

@@ -42,8 +42,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// One sentence: an address that is in use or not ours, a directory that cannot be written, another agent that
-    /// serves on the same Unix socket.
+    /// One sentence: an address that is in use or not ours, a directory that cannot be written, another
+    /// agent that serves on the same Unix socket.
     pub(crate) async fn bind(
         address: SocketAddr,
         unix_path: &Path,

@@ -45,7 +45,8 @@ pub(super) async fn get_drive(
 
 /// Formats a drive: destroys everything on it and writes a new label.
 ///
-/// The body names the drive's serial, and where the drive holds data, what it holds. The answer is the drive's own.
+/// The body names the drive's serial, and where the drive holds data, what it holds. The answer is the
+/// drive's own.
 #[utoipa::path(post, path = "/v1/drives/{id}/format", tag = "drives", request_body = FormatOrder,
     params(("id" = String, Path, description = "The drive's ID, as the list gives it")),
     responses((status = 200, description = "Formatted: the drive's status", body = DriveStatus),

@@ -1,7 +1,7 @@
 //! The node, its services and its drives as metrics for Prometheus.
 //!
-//! The registry is built anew for each scrape, out of one survey: what is not known has no sample, and a drive that
-//! is forgotten leaves none behind.
+//! The registry is built anew for each scrape, out of one survey: what is not known has no sample, and a
+//! drive that is forgotten leaves none behind.
 
 use std::fmt;
 use std::sync::Arc;
@@ -69,6 +69,12 @@ fn set(family: &Gauges, labels: &Labels, value: Option<u64>) {
     }
 }
 
+fn set_seconds(family: &Gauges, labels: &Labels, milliseconds: Option<u64>) {
+    if let Some(milliseconds) = milliseconds {
+        family.get_or_create_owned(labels).set(as_f64(milliseconds) / 1000.0);
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a metric is a double; it is exact up to 2^53, 8 PiB")]
 fn as_f64(value: u64) -> f64 {
     value as f64
@@ -86,14 +92,16 @@ fn add_node(registry: &mut Registry, node: &Node) {
     let state = gauges(registry, "node_state", "1, with what the node does now as a label");
     set(&state, &vec![("state", node.state.as_str().to_owned())], Some(1));
     let uptime = gauges(registry, "node_uptime_seconds", "Time since the kernel started");
-    set(&uptime, &vec![], node.uptime_ms.map(|milliseconds| milliseconds / 1000));
+    set_seconds(&uptime, &vec![], node.uptime_ms);
     let total = gauges(registry, "node_memory_total_bytes", "Memory that the kernel manages");
     set(&total, &vec![], node.memory.total_bytes);
     let available = gauges(registry, "node_memory_available_bytes", "Memory that programs could be given");
     set(&available, &vec![], node.memory.available_bytes);
-    let boot = gauges(registry, "node_boot_stage_milliseconds", "How long each stage of the boot took");
+    let own = gauges(registry, "agent_memory_bytes", "Resident memory of the agent");
+    set(&own, &vec![], node.agent_rss_bytes);
+    let boot = gauges(registry, "node_boot_stage_seconds", "How long each stage of the boot took");
     for stage in &node.boot {
-        set(&boot, &vec![("stage", stage.stage.clone())], stage.took_ms);
+        set_seconds(&boot, &vec![("stage", stage.stage.clone())], stage.took_ms);
     }
 }
 
@@ -114,16 +122,13 @@ fn add_services(registry: &mut Registry, services: &[Service]) {
 type Figure = fn(&Drive) -> Option<u64>;
 
 /// The metrics that are one number of a drive's entry.
-const FIGURES: [(&str, &str, Figure); 9] = [
+const FIGURES: [(&str, &str, Figure); 8] = [
     ("drive_capacity_bytes", "Whole size of the drive", |drive| drive.capacity_bytes),
     ("drive_blocks", "Blocks stored", |drive| drive.blocks_stored),
     ("drive_blocks_damaged", "Blocks known to be damaged", |drive| drive.blocks_damaged),
     ("drive_live_bytes", "Bytes of stored blocks", |drive| drive.bytes_live),
     ("drive_free_bytes", "Bytes that can still be written", |drive| drive.bytes_free),
     ("drive_data_port", "TCP port of the drive's data API", |drive| drive.data_port.map(u64::from)),
-    ("drive_answer_age_milliseconds", "Time since the drive's process answered", |drive| {
-        drive.answered_ms_ago
-    }),
     ("drive_zone_count", "Zones of the drive", |drive| drive.zones.count),
     ("drive_smart_checked_timestamp_seconds", "When smartctl was last asked", |drive| {
         drive.smart.checked_at_unix_s
@@ -147,10 +152,12 @@ fn add_drives(registry: &mut Registry, drives: &[&Drive]) {
     let info = gauges(registry, "drive_info", "1, with what the drive is as labels");
     let state = gauges(registry, "drive_state", "1 for the state that the drive is in, 0 for the others");
     let smart = gauges(registry, "drive_smart_status", "1 for SMART's overall status, 0 for the others");
+    let age = gauges(registry, "drive_answer_age_seconds", "Time since the drive's process answered");
     let zones = gauges(registry, "drive_zones", "Zones by condition");
     for drive in drives {
         let id = || ("drive", drive.id.clone());
         set(&info, &info_labels(drive), Some(1));
+        set_seconds(&age, &vec![id()], drive.answered_ms_ago);
         for each in DriveState::ALL {
             let labels = vec![id(), ("state", each.as_str().to_owned())];
             set(&state, &labels, Some(u64::from(each == drive.state)));

@@ -25,8 +25,8 @@ pub(super) async fn list_services(State(agent): State<Arc<Agent>>) -> Result<Jso
     }
 }
 
-/// The last lines that a service wrote, oldest first. The header `imbrex-lines-lost` counts the older ones that are
-/// gone.
+/// The last lines that a service wrote, oldest first. The header `imbrex-lines-lost` counts the older ones
+/// that are gone.
 #[utoipa::path(get, path = "/v1/services/{name}/log", tag = "services",
     params(("name" = String, Path, description = "The service's name, as the list gives it")),
     responses((status = 200, description = "The lines", body = String, content_type = "text/plain"),

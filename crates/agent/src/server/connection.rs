@@ -21,8 +21,8 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A connection ends after this long, when its current request has ended: a client that reads its answer a byte a minute holds
-/// its place no longer.
+/// A connection ends after this long, when its current request has ended: a client that reads its
+/// answer a byte a minute holds its place no longer.
 const LIFETIME_MAX: Duration = Duration::from_secs(600);
 
 /// What a connection that was asked to end may still take.

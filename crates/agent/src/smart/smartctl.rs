@@ -125,7 +125,7 @@ impl SmartSource for Smartctl {
                     self.deadline.as_secs()
                 ))
             });
-        // Where it has ended already this does nothing: the process's status was taken, its number is not used again.
+        // Where it has ended already this does nothing: its status was taken, so its number is not used.
         child.start_kill().ok();
         if tokio::time::timeout(KILL_GRACE, child.wait()).await.is_ok() {
             return answer.into();
