@@ -6,7 +6,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -16,16 +18,20 @@ use crate::kernel::operation::{Action, Failure, Operation, PIECE_BYTES};
 use crate::kernel::ring::{Ended, IN_FLIGHT_MAX, Ring};
 use crate::kernel::sysfs::BlockDirectory;
 use crate::kernel::zone_guard::ZoneGuard;
-use crate::kernel::zone_worker::{Order, ZoneWorker};
+use crate::kernel::zone_worker::{Job, JobEnded, ZoneWorker};
 use crate::kernel::{errno, holder};
 use crate::{
-    Buffer, BufferPool, Completion, Device, DeviceError, Geometry, Identity, OpenError, OpenRefusal, Token,
-    Waker, Zone, ZoneOperation,
+    Buffer, BufferPool, Completion, Condition, Device, DeviceError, Geometry, Identity, OpenError,
+    OpenRefusal, Token, Waker, Zone, ZoneOperation,
 };
 
 /// The largest part in which a write goes to the kernel, in bytes: the 256 pages that one request of the block layer
 /// holds at most (`BIO_MAX_VECS`), so that no part is ever several requests that a zone could take in part.
 const WRITE_PART_BYTES_MAX: u64 = 1 << 20;
+
+/// How long a drive may still be held by a process that has ended.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(3);
+const RELEASE_WAIT_STEP: Duration = Duration::from_millis(20);
 
 /// A host-managed drive of this machine.
 ///
@@ -33,17 +39,28 @@ const WRITE_PART_BYTES_MAX: u64 = 1 << 20;
 /// on. Dropping it waits for all that is in flight; a drive that never answers holds the thread that drops it.
 pub struct KernelDevice {
     ring: Ring,
-    worker: ZoneWorker,
+    worker: ZoneWorker<FailedWrite>,
     guard: ZoneGuard,
     /// Completions of what never went to the kernel.
     ready: Vec<Completion>,
     ended: Vec<Ended>,
+    /// Set by the wakers that were handed out.
+    woken: Arc<AtomicBool>,
     write_part_bytes_max: usize,
     pool: BufferPool,
     geometry: Geometry,
     identity: Identity,
     block: BlockDirectory,
     file: Arc<File>,
+}
+
+/// A write that has failed, while its zone is being looked at.
+struct FailedWrite {
+    token: Token,
+    offset_bytes: u64,
+    length_bytes: u64,
+    error: DeviceError,
+    buffer: Option<Buffer>,
 }
 
 impl KernelDevice {
@@ -66,10 +83,7 @@ impl KernelDevice {
         let (major, minor) = (u64::from(libc::major(numbers)), u64::from(libc::minor(numbers)));
         let block = BlockDirectory::of(major, minor).map_err(failed("looking for the drive in sysfs"))?;
         block.check_usable()?;
-        let mut options = OpenOptions::new();
-        // With O_EXCL a block device opens only where no mount, swap, mapping or other such opener holds it.
-        options.read(true).write(true).custom_flags(libc::O_EXCL | libc::O_DIRECT);
-        let file = options.open(path).map_err(|error| match error.raw_os_error() {
+        let file = open_alone(path).map_err(|error| match error.raw_os_error() {
             Some(libc::EBUSY) => OpenRefusal::InUse { by: holder::holder(path, major, minor, &block) },
             _ => OpenRefusal::System { operation: "opening the drive", source: error },
         })?;
@@ -86,6 +100,7 @@ impl KernelDevice {
             guard: ZoneGuard::new(geometry.clone()),
             ready: Vec::new(),
             ended: Vec::new(),
+            woken: Arc::default(),
             write_part_bytes_max: part,
             identity: block.identity(path),
             ring,
@@ -115,41 +130,67 @@ impl KernelDevice {
 
     /// Tells a drive that has vanished from one that has failed: the kernel's answers do not.
     fn or_gone(&self, error: DeviceError) -> DeviceError {
-        if self.block.exists() { error } else { DeviceError::Gone }
+        let there =
+            self.block.exists() && ioctl::device_bytes(self.file.as_fd()).is_ok_and(|bytes| bytes > 0);
+        if there { error } else { DeviceError::Gone }
     }
 
-    fn complete(&mut self, ended: Ended) -> Completion {
+    fn complete(&mut self, ended: Ended, completions: &mut Vec<Completion>) {
         let Ended { operation, result } = ended;
         let Operation { token, action, offset_bytes, length_bytes, buffer, .. } = operation;
         let length_bytes = length_bytes as u64;
-        if action == Action::Write {
-            self.guard.end_write(offset_bytes, length_bytes, result.is_ok());
-        }
+        let zone = self.guard.zone_of(offset_bytes);
         let result = result.map_err(|failure| {
             let Failure::Errno(errno) = failure else { return DeviceError::Gone };
             self.or_gone(match action {
                 Action::Read => errno::of_read(errno, offset_bytes, length_bytes),
-                Action::Write => {
-                    errno::of_write(errno, self.guard.zone_of(offset_bytes), offset_bytes, length_bytes)
-                }
+                Action::Write => errno::of_write(errno, zone, offset_bytes, length_bytes),
                 Action::Flush => errno::of_flush(errno),
             })
         });
-        Completion { token, result, buffer }
+        match (action, result) {
+            (Action::Write, Err(error)) if error != DeviceError::Gone => {
+                let failed_write = FailedWrite { token, offset_bytes, length_bytes, error, buffer };
+                self.worker.submit(Job::Look { zone, failed_write });
+            }
+            (action, result) => {
+                if action == Action::Write {
+                    self.guard.end_write(offset_bytes, length_bytes, result.is_ok());
+                }
+                completions.push(Completion { token, result, buffer });
+            }
+        }
     }
 
     fn collect(&mut self, completions: &mut Vec<Completion>) {
         completions.append(&mut self.ready);
         let mut ended = std::mem::take(&mut self.ended);
         for ended in ended.drain(..) {
-            completions.push(self.complete(ended));
+            self.complete(ended, completions);
         }
         self.ended = ended;
         while let Some(ended) = self.worker.ended() {
-            let result = ended.result.map_err(|error| self.or_gone(error));
-            self.guard.end_order(ended.order.zone, ended.order.operation, &result);
-            completions.push(Completion { token: ended.order.token, result, buffer: None });
+            completions.push(match ended {
+                JobEnded::Ordered { token, zone, operation, result } => {
+                    let result = result.map_err(|error| self.or_gone(error));
+                    self.guard.end_order(zone, operation, &result);
+                    Completion { token, result, buffer: None }
+                }
+                JobEnded::Looked { zone, failed_write } => {
+                    let FailedWrite { token, offset_bytes, length_bytes, error, buffer } = failed_write;
+                    self.guard.end_write(offset_bytes, length_bytes, false);
+                    self.guard.learn(zone.as_slice());
+                    let error =
+                        self.or_gone(explained(error, zone, offset_bytes - self.start_of(offset_bytes)));
+                    Completion { token, result: Err(error), buffer }
+                }
+            });
         }
+    }
+
+    /// The first byte of the zone in which a byte lies.
+    fn start_of(&self, offset_bytes: u64) -> u64 {
+        self.geometry.zone_start_bytes(self.guard.zone_of(offset_bytes))
     }
 }
 
@@ -168,9 +209,11 @@ impl Device for KernelDevice {
 
     fn report_zones(&mut self) -> Result<Vec<Zone>, DeviceError> {
         let zones = ioctl::report_zones(self.file.as_fd(), &self.geometry, 0, self.geometry.zone_count);
-        let zones = zones.map_err(|error| match error {
-            ReportError::Errno(errno) => self.or_gone(errno::of_any("reporting zones", errno)),
-            ReportError::Unknown(what) => DeviceError::Unknown { what },
+        let zones = zones.map_err(|error| {
+            self.or_gone(match error {
+                ReportError::Errno(errno) => errno::of_any("reporting zones", errno),
+                ReportError::Unknown(what) => DeviceError::Unknown { what },
+            })
         })?;
         self.guard.learn(&zones);
         Ok(zones)
@@ -248,12 +291,9 @@ impl Device for KernelDevice {
         if self.is_full() {
             return Err(DeviceError::QueueFull);
         }
-        let submitted = self
-            .guard
-            .check_order(zone, operation)
-            .and_then(|()| self.worker.submit(Order { token, zone, operation }));
-        if submitted.is_err() {
-            self.settle(token, submitted, None);
+        match self.guard.check_order(zone, operation) {
+            Ok(()) => self.worker.submit(Job::Order { token, zone, operation }),
+            Err(error) => self.settle(token, Err(error), None),
         }
         Ok(())
     }
@@ -263,24 +303,77 @@ impl Device for KernelDevice {
         timeout: Option<Duration>,
         completions: &mut Vec<Completion>,
     ) -> Result<(), DeviceError> {
-        let timeout = if self.ready.is_empty() { timeout } else { Some(Duration::ZERO) };
-        let mut ended = std::mem::take(&mut self.ended);
-        let waited = self.ring.wait(timeout, &mut ended);
-        self.ended = ended;
-        self.collect(completions);
-        waited.map_err(|error| DeviceError::System {
-            operation: "waiting for the drive",
-            errno: error.raw_os_error().unwrap_or(Errno::EIO as i32),
-        })
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let before = completions.len();
+        loop {
+            // Only the caller's wakes end the wait: the helper thread's, and failed writes, may bring nothing yet.
+            let woken = self.woken.swap(false, Ordering::Acquire);
+            let remaining = if woken || !self.ready.is_empty() {
+                Some(Duration::ZERO)
+            } else {
+                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            };
+            let mut ended = std::mem::take(&mut self.ended);
+            let waited = self.ring.wait(remaining, &mut ended);
+            self.ended = ended;
+            self.collect(completions);
+            waited.map_err(|error| DeviceError::System {
+                operation: "waiting for the drive",
+                errno: error.raw_os_error().unwrap_or(Errno::EIO as i32),
+            })?;
+            if woken || completions.len() > before || remaining.is_some_and(|remaining| remaining.is_zero()) {
+                return Ok(());
+            }
+        }
     }
 
     fn waker(&self) -> Waker {
-        self.ring.waker()
+        let (woken, ring) = (Arc::clone(&self.woken), self.ring.waker());
+        Waker::new(move || {
+            woken.store(true, Ordering::Release);
+            ring.wake();
+        })
     }
 }
 
 fn failed(operation: &'static str) -> impl Fn(io::Error) -> OpenRefusal {
     move |source| OpenRefusal::System { operation, source }
+}
+
+/// Opens a block device for this process alone.
+///
+/// A ring lets go of its file a moment after the process that had it was killed. So where the device is held, it is
+/// tried again until [`RELEASE_WAIT_MAX`] has passed.
+fn open_alone(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // With O_EXCL a block device opens only where no mount, swap, mapping or other such opener holds it.
+    options.read(true).write(true).custom_flags(libc::O_EXCL | libc::O_DIRECT);
+    let begun = Instant::now();
+    loop {
+        let opened = options.open(path);
+        let busy = opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY));
+        if !busy || begun.elapsed() >= RELEASE_WAIT_MAX {
+            return opened;
+        }
+        thread::sleep(RELEASE_WAIT_STEP);
+    }
+}
+
+/// The error of a write at byte `at` of a zone, in the light of a look at the zone afterwards.
+fn explained(error: DeviceError, zone: Option<Zone>, at: u64) -> DeviceError {
+    let (DeviceError::MediumWrite { length_bytes, .. }, Some(zone)) = (&error, zone) else { return error };
+    match (zone.condition, zone.write_pointer_bytes) {
+        (condition @ (Condition::Full | Condition::ReadOnly | Condition::Offline), _) => {
+            DeviceError::ZoneCondition { zone: zone.index, condition }
+        }
+        // The pointer stands where no part of this write could have left it.
+        (_, Some(pointer)) if pointer < at || pointer > at + length_bytes => DeviceError::NotAtWritePointer {
+            zone: zone.index,
+            write_pointer_bytes: pointer,
+            offset_bytes: at,
+        },
+        _ => error,
+    }
 }
 
 /// The largest part of a write: as many of the largest requests as fit in [`WRITE_PART_BYTES_MAX`], so that the block

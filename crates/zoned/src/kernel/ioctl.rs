@@ -1,4 +1,4 @@
-//! The zone ioctls of `linux/blkzoned.h`.
+//! The zone ioctls of `linux/blkzoned.h`, and `BLKGETSIZE64` of `linux/fs.h`.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -56,10 +56,19 @@ const _: () = assert!(size_of::<ReportHeader>() == 16);
 const _: () = assert!(size_of::<ZoneRange>() == 16);
 
 nix::ioctl_readwrite!(blk_report_zone, 0x12, 130, ReportHeader);
+nix::ioctl_read!(blk_get_size, 0x12, 114, u64);
 nix::ioctl_write_ptr!(blk_reset_zone, 0x12, 131, ZoneRange);
 nix::ioctl_write_ptr!(blk_open_zone, 0x12, 134, ZoneRange);
 nix::ioctl_write_ptr!(blk_close_zone, 0x12, 135, ZoneRange);
 nix::ioctl_write_ptr!(blk_finish_zone, 0x12, 136, ZoneRange);
+
+/// The size of a block device in bytes: 0 once the drive has vanished.
+pub(crate) fn device_bytes(device: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let mut bytes = 0;
+    // SAFETY: the kernel writes one `u64`, and `bytes` is reached by nobody else during the call.
+    unsafe { blk_get_size(device.as_raw_fd(), &raw mut bytes) }?;
+    Ok(bytes)
+}
 
 /// Why zones could not be reported.
 #[derive(Debug)]

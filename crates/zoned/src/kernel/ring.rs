@@ -6,7 +6,7 @@
 //!   been reaped. Where that answer cannot be waited for, the buffers are leaked, never freed.
 //! * At most one entry of each operation, and one poll for wakes, are with the kernel: the submission queue has room for
 //!   all of them and the completion queue for twice as many, so that neither can overflow.
-//! * The ring is created disabled, restricted to the five things it does, and enabled by the thread that uses it, the
+//! * The ring is created disabled, restricted to the four operations that it needs, and enabled by the thread that uses it, the
 //!   only one that may from then on (`IORING_SETUP_SINGLE_ISSUER`).
 
 use std::io;
@@ -31,6 +31,8 @@ pub(crate) const IN_FLIGHT_MAX: u32 = 128;
 const SUBMISSION_ENTRIES: u32 = (IN_FLIGHT_MAX + 1).next_power_of_two();
 /// What the kernel returns with the wake: no slot has this number.
 const WAKE: u64 = u64::MAX;
+/// `IORING_UNREGISTER_FILES` of `linux/io_uring.h`.
+const UNREGISTER_FILES: u8 = 3;
 /// How long to wait before asking again for a resource that the kernel lacked.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
 
@@ -83,6 +85,7 @@ impl Ring {
             Restriction::sqe_op(opcode::WriteFixed::CODE),
             Restriction::sqe_op(opcode::Fsync::CODE),
             Restriction::sqe_op(opcode::PollAdd::CODE),
+            Restriction::register_op(UNREGISTER_FILES),
             Restriction::sqe_flags_required(Flags::FIXED_FILE.bits()),
         ])?;
         Ok(Self {
@@ -235,6 +238,9 @@ impl Drop for Ring {
             }
             ended.clear();
         }
+        // The kernel takes a ring apart in its own time. The drive is to be free for its next user now; where this
+        // fails, that user waits a little.
+        let _ = self.uring.submitter().unregister_files();
     }
 }
 

@@ -1,4 +1,4 @@
-//! The thread that carries out orders to zones, which block.
+//! The thread that does what blocks: orders to zones, and a look at a zone in which a write has failed.
 
 use std::fs::File;
 use std::io;
@@ -7,77 +7,83 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use nix::errno::Errno;
-
 use crate::kernel::{errno, ioctl};
-use crate::{Condition, DeviceError, Geometry, Token, Waker, ZoneOperation};
+use crate::{Condition, DeviceError, Geometry, Token, Waker, Zone, ZoneOperation};
 
-/// An order in flight.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Order {
-    pub(crate) token: Token,
-    pub(crate) zone: u32,
-    pub(crate) operation: ZoneOperation,
+/// Work that blocks. `W` is what a failed write leaves behind until its zone has been looked at.
+pub(crate) enum Job<W> {
+    Order {
+        token: Token,
+        zone: u32,
+        operation: ZoneOperation,
+    },
+    /// After a failed write the kernel refuses every further one to the zone until it has reported its write pointer;
+    /// and the report may say why the write failed.
+    Look {
+        zone: u32,
+        failed_write: W,
+    },
 }
 
-/// The end of an order.
-pub(crate) struct OrderEnded {
-    pub(crate) order: Order,
-    pub(crate) result: Result<(), DeviceError>,
+/// The end of a job.
+pub(crate) enum JobEnded<W> {
+    Ordered { token: Token, zone: u32, operation: ZoneOperation, result: Result<(), DeviceError> },
+    Looked { zone: Option<Zone>, failed_write: W },
 }
 
-/// The helper thread of one device. It takes orders one after another, and wakes the device's thread after each.
-pub(crate) struct ZoneWorker {
+/// The helper thread of one device. It takes jobs one after another, and wakes the device's thread after each.
+pub(crate) struct ZoneWorker<W> {
     /// `None` only while it is dropped.
-    orders: Option<Sender<Order>>,
-    ended: Receiver<OrderEnded>,
+    jobs: Option<Sender<Job<W>>>,
+    ended: Receiver<JobEnded<W>>,
     in_flight: usize,
     thread: Option<JoinHandle<()>>,
 }
 
-impl ZoneWorker {
+impl<W: Send + 'static> ZoneWorker<W> {
     pub(crate) fn start(file: Arc<File>, geometry: Geometry, waker: Waker) -> io::Result<Self> {
-        let (orders, taken) = mpsc::channel::<Order>();
+        let (jobs, taken) = mpsc::channel::<Job<W>>();
         let (ends, ended) = mpsc::channel();
         let thread = thread::Builder::new().name("imbrex-zones".to_owned()).spawn(move || {
-            for order in taken {
-                let result = carry_out(file.as_fd(), &geometry, order);
+            for job in taken {
                 // Where nobody listens any more, nobody waits for the end either.
-                let _ = ends.send(OrderEnded { order, result });
+                let _ = ends.send(job.carry_out(file.as_fd(), &geometry));
                 waker.wake();
             }
         })?;
-        Ok(Self { orders: Some(orders), ended, in_flight: 0, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), ended, in_flight: 0, thread: Some(thread) })
     }
+}
 
-    /// How many orders have been submitted and not yet taken back by [`ZoneWorker::ended`].
+impl<W> ZoneWorker<W> {
+    /// How many jobs have been submitted and not yet taken back by [`ZoneWorker::ended`].
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Hands an order to the thread. Whoever calls it bounds the number in flight.
-    pub(crate) fn submit(&mut self, order: Order) -> Result<(), DeviceError> {
-        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok());
-        if !sent {
-            let errno = Errno::EPIPE as i32;
-            return Err(DeviceError::System { operation: "handing an order to its thread", errno });
-        }
+    /// Hands a job to the thread. Whoever calls it bounds the number in flight.
+    ///
+    /// # Panics
+    ///
+    /// Where the thread has ended, which only dropping this brings about.
+    pub(crate) fn submit(&mut self, job: Job<W>) {
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        assert!(sent, "the thread takes jobs until it is dropped");
         self.in_flight += 1;
-        Ok(())
     }
 
-    /// The next order that has ended, if any has.
-    pub(crate) fn ended(&mut self) -> Option<OrderEnded> {
+    /// The next job that has ended, if any has.
+    pub(crate) fn ended(&mut self) -> Option<JobEnded<W>> {
         let ended = self.ended.try_recv().ok()?;
         self.in_flight -= 1;
         Some(ended)
     }
 }
 
-impl Drop for ZoneWorker {
-    /// Waits for the orders in flight, so that the drive is closed when its device is gone.
+impl<W> Drop for ZoneWorker<W> {
+    /// Waits for the jobs in flight, so that the drive is closed when its device is gone.
     fn drop(&mut self) {
-        self.orders = None;
+        self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // It has nothing that could panic, and nobody to tell if it had.
             let _ = thread.join();
@@ -85,16 +91,37 @@ impl Drop for ZoneWorker {
     }
 }
 
-fn carry_out(device: BorrowedFd<'_>, geometry: &Geometry, order: Order) -> Result<(), DeviceError> {
-    let Order { zone, operation, .. } = order;
+impl<W> Job<W> {
+    fn carry_out(self, device: BorrowedFd<'_>, geometry: &Geometry) -> JobEnded<W> {
+        match self {
+            Self::Order { token, zone, operation } => {
+                let result = order(device, geometry, zone, operation);
+                JobEnded::Ordered { token, zone, operation, result }
+            }
+            Self::Look { zone, failed_write } => {
+                JobEnded::Looked { zone: look(device, geometry, zone), failed_write }
+            }
+        }
+    }
+}
+
+fn look(device: BorrowedFd<'_>, geometry: &Geometry, zone: u32) -> Option<Zone> {
+    ioctl::report_zones(device, geometry, zone, 1).ok()?.first().copied()
+}
+
+fn order(
+    device: BorrowedFd<'_>,
+    geometry: &Geometry,
+    zone: u32,
+    operation: ZoneOperation,
+) -> Result<(), DeviceError> {
     let Err(failed) = ioctl::order_zone(device, geometry, zone, operation) else { return Ok(()) };
     let error = errno::of_order(failed, zone);
     if !matches!(error, DeviceError::System { .. }) {
         return Err(error);
     }
     // A drive answers most refusals alike: the zone's condition tells them apart.
-    let condition = ioctl::report_zones(device, geometry, zone, 1).ok();
-    let condition = condition.and_then(|zones| Some(zones.first()?.condition));
+    let condition = look(device, geometry, zone).map(|zone| zone.condition);
     match condition.filter(|&condition| forbids(condition, operation)) {
         Some(condition) => Err(DeviceError::ZoneCondition { zone, condition }),
         None => Err(error),

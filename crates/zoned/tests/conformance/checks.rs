@@ -275,8 +275,9 @@ fn active_limit(harness: &mut Harness<'_>) -> Checked {
     let buffer = harness.pattern(15, unit);
     let wanted = DeviceError::TooManyOpenZones { zone: zone.index };
     expect("a write", harness.write(start, buffer), Err(wanted))?;
-    let first = harness.sequential(0)?.index;
-    harness.order(first, ZoneOperation::Finish).map_err(text)?;
+    // The zone written last is open still: finishing a closed one may take room that a drive has not.
+    let last = harness.sequential(limit - 1)?.index;
+    harness.order(last, ZoneOperation::Finish).map_err(text)?;
     let buffer = harness.pattern(15, unit);
     harness.write(start, buffer).map_err(text)?;
     harness.expect_pattern(start, 15, unit)?;
