@@ -1,1 +1,11 @@
-//! e2e
+//! What the end-to-end tests share: a node in QEMU, a load on its drives, and a ledger that knows what every
+//! block must be afterwards.
+//!
+//! Each file in `tests/tests` is named as the sentence that it proves. One guest runs at a time, however the
+//! tests are started: [`guest::Guest`] holds a lock.
+
+#![forbid(unsafe_code)]
+
+pub mod guest;
+pub mod ledger;
+pub mod load;

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Unit and simulation tests: neither root nor QEMU is needed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo test --release --workspace --exclude imbrex-tests
