@@ -53,7 +53,7 @@ pub(crate) async fn receive(
     mut digests: Running,
     limits: &Limits,
 ) -> Result<(), UploadError> {
-    let mut writer = PayloadWriter::new(buffer, payload_bytes);
+    let mut writer = PayloadWriter::new(payload_bytes);
     let mut received_bytes = 0;
     let mut mark_bytes = 0;
     let mut deadline = Instant::now() + limits.stall_time_max;

@@ -56,11 +56,11 @@ pub struct Options {
     pub blocks_max: Option<u64>,
 
     /// The size of a drive file that does not exist yet
-    #[arg(long, value_name = "SIZE", requires = "simulated", value_parser = parse_size_bytes)]
+    #[arg(long, value_name = "SIZE", conflicts_with = "device", value_parser = parse_size_bytes)]
     pub size: Option<u64>,
 
     /// The size of its zones: 64MiB where absent
-    #[arg(long, value_name = "SIZE", requires = "simulated", value_parser = parse_size_bytes)]
+    #[arg(long, value_name = "SIZE", conflicts_with = "device", value_parser = parse_size_bytes)]
     pub zone_size: Option<u64>,
 }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use axum::Router;
@@ -19,9 +20,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tower::Service as _;
 use tracing::debug;
 
-use super::guarded::{Guarded, Phase};
+use super::guarded::Guarded;
 use super::in_flight::{AnswerBody, InFlight};
 use super::listener::Serving;
+use super::phase::{Phase, PhaseWatch};
 use crate::app::App;
 use crate::metrics::{Figures, Operation};
 use crate::problem::{Overloaded, Refusal};
@@ -47,6 +49,7 @@ where
     // Nobody waits for a connection that came after the stop began.
     let _alive = alive.upgrade();
     let phase = Phase::default();
+    let mut watch = PhaseWatch::new(phase.clone(), &app.limits);
     let io = TokioIo::new(Guarded::new(stream, phase.clone(), &app.limits));
     let service_app = Arc::clone(&app);
     let service = service_fn(move |request: Request<Incoming>| -> Answer {
@@ -59,7 +62,7 @@ where
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // The guarded stream has its own clocks, which tell an idle connection from a slow head.
+        // The watch has its own clock, which tells an idle connection from a slow head.
         .header_read_timeout(None)
         .max_buf_size(app.limits.connection_buffer_bytes_max)
         .serve_connection(io, service);
@@ -72,13 +75,17 @@ where
                 told = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
-            connection.poll_without_shutdown(context)
+            match connection.poll_without_shutdown(context) {
+                Poll::Pending => watch.poll_expired(context).map(|()| None),
+                Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            }
         })
         .await
     };
     match outcome {
-        Ok(()) => linger(connection.into_parts().io.into_inner().into_inner(), &app, told).await,
-        Err(error) => debug!("a connection ended: {error}"),
+        Some(Ok(())) => linger(connection.into_parts().io.into_inner().into_inner(), &app, told).await,
+        Some(Err(error)) => debug!("a connection ended: {error}"),
+        None => debug!("a connection was closed: the client sent nothing for too long"),
     }
 }
 

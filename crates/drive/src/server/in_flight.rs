@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::guarded::Phase;
+use super::phase::Phase;
 
 /// Sets the connection's phase back to idle when dropped.
 pub(super) struct InFlight(Phase);

@@ -5,9 +5,11 @@ mod guarded;
 mod in_flight;
 mod listener;
 mod local_socket;
+mod phase;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbrex_api::drive::DriveStatus;
 use imbrex_engine::Handle;
@@ -19,6 +21,9 @@ pub use self::local_socket::{LocalSocket, LocalSocketError};
 use crate::app::App;
 use crate::limits::Limits;
 use crate::routes::Origin;
+
+/// How long an engine that has been told to stop is left to itself before it is asked again.
+const NUDGE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves one drive's API over any number of listeners.
 pub struct Server {
@@ -107,7 +112,7 @@ impl Server {
                 limits.drain_time_max.as_secs()
             );
         }
-        let flushed = tokio::time::timeout(limits.flush_time_max, self.app.engine.stop()).await;
+        let flushed = tokio::time::timeout(limits.flush_time_max, self.stop_engine()).await;
         for listener in &self.listeners {
             listener.abort();
         }
@@ -120,6 +125,22 @@ impl Server {
                 warn!("the drive did not finish within {} s", limits.flush_time_max.as_secs());
                 Stopped::Unfinished
             }
+        }
+    }
+
+    /// Stops the engine. An engine with nothing under way looks at its order to stop only when something wakes
+    /// it: it is asked now and then until it has ended.
+    async fn stop_engine(&self) {
+        let nudge = async {
+            loop {
+                tokio::time::sleep(NUDGE_PAUSE).await;
+                // It is refused, since the drive drains; that it was asked is what counts.
+                let _ = self.app.engine.zones().await;
+            }
+        };
+        tokio::select! {
+            () = self.app.engine.stop() => {}
+            () = nudge => {}
         }
     }
 }

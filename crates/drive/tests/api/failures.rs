@@ -7,7 +7,8 @@ use crate::support::payload::{bytes_of, key_of, path_of};
 /// Flips one bit of a drive's file where `pattern` stands in it.
 fn damage(file: &Path, pattern: &[u8]) {
     let content = std::fs::read(file).unwrap();
-    let at = content.windows(pattern.len()).position(|window| window == pattern).expect("the pattern is there");
+    let at =
+        content.windows(pattern.len()).position(|window| window == pattern).expect("the pattern is there");
     let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
     file.write_all_at(&[content[at] ^ 1], at as u64).unwrap();
 }
@@ -85,7 +86,8 @@ fn a_full_drive_is_507_and_reads_on() {
 fn a_full_index_is_507() {
     let node = Node::start(Setup { blocks_max: Some(20), ..Setup::default() });
     let mut client = node.client();
-    let first_refused = (0..100).map(|seed| client.put(&path_of(seed), b"x").unwrap()).find(|put| put.status != 201);
+    let first_refused =
+        (0..100).map(|seed| client.put(&path_of(seed), b"x").unwrap()).find(|put| put.status != 201);
     let refused = first_refused.expect("the index is never full");
     assert_eq!((refused.status, refused.kind().as_str()), (507, "index-full"));
     assert_eq!(client.get(&path_of(0)).unwrap().status, 200);

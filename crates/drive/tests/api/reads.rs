@@ -56,9 +56,8 @@ fn a_client_that_has_the_block_is_304_and_a_part_of_another_block_is_never_given
     let (path, body) = (path_of(1), bytes_of(1, 50_000));
     node.put(&path, &body);
     let tag = node.client().get(&path).unwrap().header("etag").unwrap().to_owned();
-    let get = |headers: &[(&str, &str)]| -> Answer {
-        node.client().request("GET", &path, headers, None).unwrap()
-    };
+    let get =
+        |headers: &[(&str, &str)]| -> Answer { node.client().request("GET", &path, headers, None).unwrap() };
     assert_eq!(get(&[("If-None-Match", &tag)]).status, 304);
     assert_eq!(get(&[("If-None-Match", "\"other\"")]).status, 200);
     assert_eq!(get(&[("If-Match", "\"other\"")]).status, 412);

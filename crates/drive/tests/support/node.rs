@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use imbrex_drive::limits::Limits;
 use imbrex_drive::server::{LocalSocket, Server, Stopped};
 use imbrex_engine::{FormatOrder, Handle, Options, Replace, State};
+use imbrex_zoned::BufferPool;
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedDrive, SimulatedGeometry};
-use imbrex_zoned::{BufferPool, Device as _};
 use tokio::sync::oneshot;
 
 use super::http::{Answer, Client};
