@@ -166,3 +166,99 @@ impl ZoneGuard {
         Ok((zone, at))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ZoneGuard;
+    use crate::{Condition, DeviceError, Geometry, Zone, ZoneKind, ZoneOperation};
+
+    const ZONE: u64 = 1 << 20;
+
+    fn zone(index: u32, condition: Condition, write_pointer_bytes: Option<u64>) -> Zone {
+        let conventional = condition == Condition::NotWritePointer;
+        let kind = if conventional { ZoneKind::Conventional } else { ZoneKind::SequentialWriteRequired };
+        Zone { index, kind, condition, capacity_bytes: ZONE / 2, write_pointer_bytes }
+    }
+
+    fn guard() -> ZoneGuard {
+        let mut guard = ZoneGuard::new(Geometry {
+            logical_block_bytes: 512,
+            write_unit_bytes: 4096,
+            zone_count: 4,
+            zone_size_bytes: ZONE,
+            zone_open_max: None,
+            zone_active_max: None,
+            device_bytes: 4 * ZONE - ZONE / 4,
+            rotational: true,
+        });
+        guard.learn(&[
+            zone(0, Condition::NotWritePointer, None),
+            zone(1, Condition::Closed, Some(8192)),
+            zone(2, Condition::ReadOnly, None),
+        ]);
+        guard
+    }
+
+    fn misplaced(write_pointer_bytes: u64, offset_bytes: u64) -> Result<(), DeviceError> {
+        Err(DeviceError::NotAtWritePointer { zone: 1, write_pointer_bytes, offset_bytes })
+    }
+
+    #[test]
+    fn writes_follow_the_pointer_one_at_a_time_until_the_zone_is_full() {
+        let mut guard = guard();
+        assert_eq!(guard.begin_write(ZONE, 4096), misplaced(8192, 0));
+        assert_eq!(guard.begin_write(ZONE + 8192, 4096), Ok(()));
+        assert_eq!(guard.begin_write(ZONE + 12288, 4096), misplaced(8192, 12288));
+        guard.end_write(ZONE + 8192, 4096, true);
+        assert_eq!(guard.begin_write(ZONE + 12288, ZONE / 2 - 12288), Ok(()));
+        guard.end_write(ZONE + 12288, ZONE / 2 - 12288, true);
+        let full = Err(DeviceError::ZoneCondition { zone: 1, condition: Condition::Full });
+        assert_eq!(guard.begin_write(ZONE, 4096), full);
+        guard.end_order(1, ZoneOperation::Reset, &Ok(()));
+        assert_eq!(guard.begin_write(ZONE, 4096), Ok(()));
+    }
+
+    #[test]
+    fn after_a_failed_write_the_pointer_is_unknown_until_it_is_reported() {
+        let mut guard = guard();
+        assert_eq!(guard.begin_write(ZONE + 8192, 8192), Ok(()));
+        guard.end_write(ZONE + 8192, 8192, false);
+        guard.learn(&[zone(1, Condition::ImplicitOpen, Some(12288))]);
+        assert_eq!(guard.begin_write(ZONE + 8192, 4096), misplaced(12288, 8192));
+        assert_eq!(guard.begin_write(ZONE + 12288, 4096), Ok(()));
+    }
+
+    #[test]
+    fn conventional_and_worn_zones_have_rules_of_their_own() {
+        let mut guard = guard();
+        for place in [4096, 0, 4096] {
+            assert_eq!(guard.begin_write(place, 4096), Ok(()));
+        }
+        let refused = |zone, condition| Err(DeviceError::ZoneCondition { zone, condition });
+        assert_eq!(guard.check_order(0, ZoneOperation::Reset), refused(0, Condition::NotWritePointer));
+        assert_eq!(guard.begin_write(2 * ZONE, 4096), refused(2, Condition::ReadOnly));
+        assert_eq!(guard.check_order(2, ZoneOperation::Reset), refused(2, Condition::ReadOnly));
+        assert_eq!(guard.check_read(2 * ZONE, 512), Ok(()));
+        guard.learn(&[zone(2, Condition::Offline, None)]);
+        assert_eq!(guard.check_read(2 * ZONE, 512), refused(2, Condition::Offline));
+    }
+
+    #[test]
+    fn nothing_is_lent_to_the_kernel_that_is_unaligned_or_out_of_bounds() {
+        let mut guard = guard();
+        for (offset_bytes, length_bytes) in [(ZONE + 8192 + 512, 4096), (ZONE + 8192, 512)] {
+            let unaligned = Err(DeviceError::Unaligned { offset_bytes, length_bytes });
+            assert_eq!(guard.begin_write(offset_bytes, length_bytes), unaligned);
+            assert_eq!(guard.check_read(offset_bytes, length_bytes), Ok(()));
+        }
+        let end = 4 * ZONE - ZONE / 4;
+        for (offset_bytes, length_bytes) in
+            [(ZONE + 8192, ZONE / 2), (ZONE * 2 - 4096, 8192), (end - 4096, 8192), (u64::MAX - 4095, 8192)]
+        {
+            let outside = Err(DeviceError::OutOfBounds { offset_bytes, length_bytes });
+            assert_eq!(guard.check_read(offset_bytes, length_bytes), outside);
+            assert_eq!(guard.begin_write(offset_bytes, length_bytes), outside);
+        }
+        assert!(guard.check_order(4, ZoneOperation::Reset).is_err());
+    }
+}

@@ -315,3 +315,7 @@ impl DriveState {
 fn system(operation: &'static str, error: &io::Error) -> DeviceError {
     DeviceError::System { operation, errno: error.raw_os_error().unwrap_or(EIO) }
 }
+
+#[cfg(test)]
+#[path = "drive_tests.rs"]
+mod tests;
