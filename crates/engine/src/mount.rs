@@ -22,7 +22,7 @@ pub(crate) const LABEL_SEARCH_ZONES: u32 = 8;
 
 /// How far the sequence jumps at every mount: beyond any number that a group which was torn by a crash can have used,
 /// so that none is used twice. At 2^20 a mount, 2^64 last for 2^44 mounts.
-const SEQUENCE_JUMP: u64 = 1 << 20;
+pub(crate) const SEQUENCE_JUMP: u64 = 1 << 20;
 
 /// A drive that has been read.
 pub(crate) struct Mounted {

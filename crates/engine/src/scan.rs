@@ -8,13 +8,18 @@
 //! * a commit, or records that a commit follows: one header in between is damaged, and costs one record;
 //! * nothing: the log ends at the last commit.
 //!
-//! A record counts only once a commit has followed it, and sequences rise strictly: an older record that an earlier
-//! life of the log left behind on a conventional zone is never taken for a part of it.
+//! A record counts only once a commit has followed it whose group it belongs to, and sequences rise strictly: an older
+//! record that an earlier mount left behind is never taken for a part of the log.
+//!
+//! A record that a crash tore may claim more units than were ever written of it, and later groups then stand within
+//! what it claims. Every mount makes the sequence jump. So where the sequence jumps, or the log seems to end, the scan
+//! looks into the record before.
 
 use imbrex_format::{Commit, RecordHeader, RecordKind, TableEntry, UNIT_BYTES, VoidRange, ZoneScope};
 use imbrex_zoned::DeviceError;
 
 use crate::blocking::Blocking;
+use crate::mount::SEQUENCE_JUMP;
 
 /// What a scan found.
 #[derive(Debug, Default)]
@@ -51,10 +56,12 @@ struct Scan<'a, 'b> {
     scope: &'a ZoneScope,
     bounds: ScanBounds,
     found: ScannedZone,
-    /// Records since the last commit.
-    pending: Vec<TableEntry>,
-    /// Records since the last commit, void and padding included.
-    pending_records: u32,
+    /// What the records since the last commit hold, each entry with its record's sequence.
+    pending: Vec<(u64, TableEntry)>,
+    /// The sequences of the records since the last commit, void and padding included.
+    pending_sequences: Vec<u64>,
+    /// The record before, as long as nothing has shown that all of the units that it claims are its own.
+    unproven: Option<RecordHeader>,
     small_records: bool,
 }
 
@@ -79,7 +86,8 @@ pub(crate) fn scan_zone(
         bounds,
         found,
         pending: Vec::new(),
-        pending_records: 0,
+        pending_sequences: Vec::new(),
+        unproven: None,
         small_records: false,
     };
     scan.run()?;
@@ -89,24 +97,43 @@ pub(crate) fn scan_zone(
 impl Scan<'_, '_> {
     fn run(&mut self) -> Result<(), DeviceError> {
         let mut unit = self.bounds.begin;
-        while unit < self.bounds.end {
-            match self.header_at(unit)? {
-                Some(header) => {
-                    self.record(&header)?;
-                    unit += header.unit_count;
-                    self.small_records = header.unit_count < LOOK_UNITS_SMALL_RECORDS / 4;
-                }
-                None => match self.next_header_after(unit)? {
+        loop {
+            let header = self.header_at(unit)?;
+            if let Some(inner) = self.look_into_unproven(header.as_ref())? {
+                unit = inner;
+                continue;
+            }
+            if let Some(header) = header {
+                self.record(&header)?;
+                unit += header.unit_count;
+                self.small_records = header.unit_count < LOOK_UNITS_SMALL_RECORDS / 4;
+                let proven = header.kind == RecordKind::Commit;
+                self.unproven = (!proven).then_some(header);
+            } else {
+                match self.next_header_in(unit + 1, self.bounds.end)? {
                     Some(next) => unit = next,
-                    None => break,
-                },
+                    None => return Ok(()),
+                }
             }
         }
-        Ok(())
+    }
+
+    /// A later record within the units that the record before claims: it is looked for where `next` does not follow
+    /// that record closely.
+    fn look_into_unproven(&mut self, next: Option<&RecordHeader>) -> Result<Option<u32>, DeviceError> {
+        let Some(before) = self.unproven.take() else { return Ok(None) };
+        let follows = next.is_some_and(|next| next.sequence < before.sequence + SEQUENCE_JUMP / 2);
+        if follows {
+            return Ok(None);
+        }
+        self.next_header_in(before.unit_offset + 1, before.unit_offset + before.unit_count)
     }
 
     /// The valid header of a later record at `unit`, if one stands there.
     fn header_at(&mut self, unit: u32) -> Result<Option<RecordHeader>, DeviceError> {
+        if unit >= self.bounds.end {
+            return Ok(None);
+        }
         let wanted = if self.small_records { LOOK_UNITS_SMALL_RECORDS } else { LOOK_UNITS };
         let zone = self.scope.zone;
         let bytes = match self.io.look(zone, unit, 1, wanted, self.bounds.end) {
@@ -120,9 +147,9 @@ impl Scan<'_, '_> {
         }))
     }
 
-    fn next_header_after(&mut self, unit: u32) -> Result<Option<u32>, DeviceError> {
+    fn next_header_in(&mut self, begin: u32, end: u32) -> Result<Option<u32>, DeviceError> {
         self.small_records = true;
-        for candidate in unit + 1..self.bounds.end {
+        for candidate in begin..end {
             if self.header_at(candidate)?.is_some() {
                 return Ok(Some(candidate));
             }
@@ -132,22 +159,27 @@ impl Scan<'_, '_> {
 
     fn record(&mut self, header: &RecordHeader) -> Result<(), DeviceError> {
         self.found.last_sequence = header.sequence;
-        self.pending_records += 1;
+        self.pending_sequences.push(header.sequence);
         match header.kind {
-            RecordKind::Block => self.pending.push(TableEntry::Block {
-                key: header.key,
-                unit_offset: header.unit_offset,
-                unit_count: header.unit_count,
-                payload_bytes: header.payload_bytes,
-                sequence: header.sequence,
-                birth: header.birth,
-            }),
+            RecordKind::Block => self.block(header),
             RecordKind::Tombstones => self.tombstones(header)?,
             RecordKind::Commit => self.commit(header)?,
             RecordKind::Void => self.void(header)?,
             RecordKind::Padding => {}
         }
         Ok(())
+    }
+
+    fn block(&mut self, header: &RecordHeader) {
+        let entry = TableEntry::Block {
+            key: header.key,
+            unit_offset: header.unit_offset,
+            unit_count: header.unit_count,
+            payload_bytes: header.payload_bytes,
+            sequence: header.sequence,
+            birth: header.birth,
+        };
+        self.pending.push((header.sequence, entry));
     }
 
     /// The payload of a record that is small enough to be looked at whole; `None` where it is damaged.
@@ -173,13 +205,16 @@ impl Scan<'_, '_> {
             self.found.lost_records += 1;
             return Ok(());
         };
-        self.pending.extend(tombstones.iter().map(|tombstone| TableEntry::Tombstone {
-            key: tombstone.key,
-            unit_offset,
-            target_zone: tombstone.zone,
-            target_unit_offset: tombstone.unit_offset,
-            target_incarnation: tombstone.incarnation,
-            birth: tombstone.birth,
+        self.pending.extend(tombstones.iter().map(|tombstone| {
+            let entry = TableEntry::Tombstone {
+                key: tombstone.key,
+                unit_offset,
+                target_zone: tombstone.zone,
+                target_unit_offset: tombstone.unit_offset,
+                target_incarnation: tombstone.incarnation,
+                birth: tombstone.birth,
+            };
+            (header.sequence, entry)
         }));
         Ok(())
     }
@@ -187,13 +222,18 @@ impl Scan<'_, '_> {
     fn commit(&mut self, header: &RecordHeader) -> Result<(), DeviceError> {
         let commit = self.small_payload(header)?.and_then(|payload| Commit::decode(payload).ok());
         let Some(commit) = commit else { return Ok(()) };
-        // The commit itself is not among the records that it counts.
-        let present = self.pending_records - 1;
+        // A damaged commit before this one leaves its group here too: this commit was flushed after it. What a torn group
+        // left behind is older than both, and is only as old as a mount that ended it.
+        let first_sequence = commit.first_sequence.saturating_sub(SEQUENCE_JUMP / 2);
+        let of_the_group = |sequence: u64| sequence >= commit.first_sequence && sequence < header.sequence;
+        let present = self.pending_sequences.iter().filter(|sequence| of_the_group(**sequence)).count();
+        let present = u32::try_from(present).unwrap_or(u32::MAX);
         self.found.lost_records += commit.record_count.saturating_sub(present);
-        self.found.entries.append(&mut self.pending);
+        let counted = self.pending.drain(..).filter(|(sequence, _)| *sequence >= first_sequence);
+        self.found.entries.extend(counted.map(|(_, entry)| entry));
         self.found.good_units = header.unit_offset + header.unit_count;
         self.found.last_group = commit.group;
-        self.pending_records = 0;
+        self.pending_sequences.clear();
         Ok(())
     }
 
@@ -202,7 +242,7 @@ impl Scan<'_, '_> {
         // The void record is the first of the group that followed the crash.
         if range.is_some_and(|range| range.first_unit == self.found.good_units) {
             self.pending.clear();
-            self.pending_records = 1;
+            self.pending_sequences.retain(|sequence| *sequence == header.sequence);
         }
         Ok(())
     }

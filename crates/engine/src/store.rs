@@ -30,6 +30,7 @@ use crate::zone_table::ZoneTable;
 pub(crate) const TOKEN_READ: u64 = 0;
 pub(crate) const TOKEN_WRITE: u64 = 1 << 32;
 pub(crate) const TOKEN_FLUSH: u64 = 2 << 32;
+pub(crate) const TOKEN_BARRIER: u64 = 3 << 32;
 
 /// See the module.
 pub(crate) struct Store {
@@ -164,7 +165,7 @@ impl Store {
     pub(crate) fn complete(&mut self, device: &mut dyn Device, completion: Completion) {
         let Completion { token: Token(token), result, buffer } = completion;
         match token & !(TOKEN_WRITE - 1) {
-            TOKEN_WRITE => self.write_done(device, result, buffer),
+            TOKEN_WRITE | TOKEN_BARRIER => self.write_done(device, result, buffer),
             TOKEN_FLUSH => self.flush_done(device, result),
             _ => self.read_done(device, token, result, buffer),
         }

@@ -13,14 +13,14 @@ use imbrex_format::{
     Commit, CommitZone, Footer, Key, PayloadWriter, RecordHeader, RecordKind, TableEntry, TombstoneEntry, UNIT_BYTES,
     ZoneHeader, ZoneScope, footer_units, record_units, seal_record,
 };
-use imbrex_zoned::{Buffer, Condition, Device, DeviceError, Token, ZoneKind};
+use imbrex_zoned::{Buffer, Device, DeviceError, Token, ZoneKind};
 
 use crate::command::Reply;
 use crate::location::Location;
 use crate::log::{ENTRIES_MAX, OpenZone, TOMBSTONE_UNITS, ZERO_UNITS};
 use crate::request::{EngineError, PutOutcome, State, ZoneRole};
 use crate::reserve::Purpose;
-use crate::store::{Store, TOKEN_FLUSH, TOKEN_WRITE};
+use crate::store::{Store, TOKEN_BARRIER, TOKEN_FLUSH, TOKEN_WRITE};
 
 /// How many units of blocks a group has at most, save where one block alone is larger: 32 MiB, an eighth of a second
 /// of a fast disk's time.
@@ -55,6 +55,10 @@ enum Write {
     Reserved { zone: u32, unit: u32, purpose: Purpose, buffer: Buffer },
     /// Zeros.
     Zeros { zone: u32, unit: u32, unit_count: u32 },
+    /// A flush between two writes. What a drive keeps of a sequential zone over a power cut is a beginning of what was
+    /// written; of a conventional zone it may keep any part. So there, what a commit or a footer vouches for is made
+    /// durable before it.
+    Barrier,
 }
 
 /// Somebody who waits for a group.
@@ -69,18 +73,22 @@ pub(crate) struct Group {
     /// How far the zone is good once the group is durable.
     end_unit: u32,
     writes: VecDeque<Write>,
-    /// The reserve's buffer that is being written.
     in_flight: Option<InFlight>,
     members: Vec<Member>,
     first_sequence: u64,
     record_count: u32,
 }
 
-/// Whose buffer is with the device, and how far the zone is written once it is done.
-struct InFlight {
-    purpose: Option<Purpose>,
-    zone: u32,
-    end_unit: u32,
+/// What the device is doing for the group.
+enum InFlight {
+    Barrier,
+    Write {
+        /// Whose buffer it is, where it is one of the reserve.
+        purpose: Option<Purpose>,
+        zone: u32,
+        /// How far the zone is written once it is done.
+        end_unit: u32,
+    },
 }
 
 impl Store {
@@ -221,6 +229,7 @@ impl Store {
             writes.push_back(Write::Zeros { zone, unit, unit_count });
             unit += unit_count;
         }
+        self.barrier(zone, writes);
         if let Some(mut buffer) = self.reserve.take(Purpose::Footer, (capacity - footer_first) as usize) {
             let footer = Footer {
                 first_sequence,
@@ -235,6 +244,12 @@ impl Store {
         let mut entries = old.entries;
         entries.clear();
         entries
+    }
+
+    fn barrier(&self, zone: u32, writes: &mut VecDeque<Write>) {
+        if self.zones.get(zone).kind == ZoneKind::Conventional {
+            writes.push_back(Write::Barrier);
+        }
     }
 
     fn take_sequence(&mut self) -> u64 {
@@ -364,6 +379,7 @@ impl Store {
         };
         self.next_group += 1;
         let payload = commit.encode();
+        self.barrier(group.zone, &mut group.writes);
         self.write_reserved(group, RecordKind::Commit, Purpose::Commit, buffer, &[&payload]);
     }
 
@@ -414,12 +430,19 @@ impl Store {
                 let purpose = Purpose::Zeros;
                 (zone, unit, Some(purpose), self.reserve.take(purpose, unit_count as usize))
             }
+            Write::Barrier => {
+                group.in_flight = Some(InFlight::Barrier);
+                return match device.submit_flush(Token(TOKEN_BARRIER)) {
+                    Ok(()) => {}
+                    Err(error) => self.write_failed(&error),
+                };
+            }
         };
         let Some(buffer) = buffer else {
             return self.write_failed(&DeviceError::Unknown { what: "a buffer that did not come back".into() });
         };
         let unit_count = u32::try_from(buffer.len() / UNIT_BYTES).unwrap_or(u32::MAX);
-        group.in_flight = Some(InFlight { purpose, zone, end_unit: unit + unit_count });
+        group.in_flight = Some(InFlight::Write { purpose, zone, end_unit: unit + unit_count });
         let offset_bytes = device.geometry().zone_start_bytes(zone) + u64::from(unit) * UNIT_BYTES as u64;
         self.stats.device_writes += 1;
         self.stats.device_written_bytes += buffer.len() as u64;
@@ -428,7 +451,7 @@ impl Store {
         }
     }
 
-    /// Takes the end of a write.
+    /// Takes the end of a write, or of a barrier.
     pub(crate) fn write_done(
         &mut self,
         device: &mut dyn Device,
@@ -436,18 +459,22 @@ impl Store {
         buffer: Option<Buffer>,
     ) {
         let Some(in_flight) = self.writing.as_mut().and_then(|group| group.in_flight.take()) else { return };
-        if let (Some(purpose), Some(buffer)) = (in_flight.purpose, buffer) {
-            self.reserve.give_back(purpose, buffer);
+        if let InFlight::Write { purpose: Some(purpose), .. } = in_flight {
+            if let Some(buffer) = buffer {
+                self.reserve.give_back(purpose, buffer);
+            }
         }
         if let Err(error) = result {
-            self.stats.write_errors += 1;
+            let errors = match in_flight {
+                InFlight::Barrier => &mut self.stats.flush_errors,
+                InFlight::Write { .. } => &mut self.stats.write_errors,
+            };
+            *errors += 1;
             return self.write_failed(&error);
         }
-        let zone = self.zones.get_mut(in_flight.zone);
-        zone.written_units = in_flight.end_unit;
-        if zone.kind == ZoneKind::SequentialWriteRequired {
-            let full = zone.written_units == zone.capacity_units;
-            zone.condition = if full { Condition::Full } else { Condition::ImplicitOpen };
+        match in_flight {
+            InFlight::Barrier => self.stats.flushes += 1,
+            InFlight::Write { zone, end_unit, .. } => self.zones.written(zone, end_unit),
         }
         self.submit_write(device);
         self.begin_flush(device);

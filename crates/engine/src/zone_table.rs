@@ -123,6 +123,16 @@ impl ZoneTable {
         self.free_units -= units;
     }
 
+    /// Notes that a zone is written up to `end_unit`.
+    pub(crate) fn written(&mut self, zone: u32, end_unit: u32) {
+        let entry = self.get_mut(zone);
+        entry.written_units = end_unit;
+        if entry.kind == ZoneKind::SequentialWriteRequired {
+            let full = end_unit == entry.capacity_units;
+            entry.condition = if full { Condition::Full } else { Condition::ImplicitOpen };
+        }
+    }
+
     /// How many zones are free.
     pub(crate) fn free_count(&self) -> u32 {
         self.free_count

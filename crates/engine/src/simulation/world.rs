@@ -335,7 +335,7 @@ impl World {
                 self.counts.absent += 1;
                 self.model.settle(key, None);
             }
-            Err(error) => panic!("a get of key {key} failed: {error}"),
+            Err(error) => panic!("a get of key {key}, which may hold {possible:?}, failed: {error}"),
         }
     }
 
