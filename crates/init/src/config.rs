@@ -108,6 +108,9 @@ pub(crate) struct Modules {
 /// The port of the management API, which no drive may take.
 pub(crate) const AGENT_PORT: u16 = 7400;
 
+/// What a drive's process may be given, in mebibytes: with less it refuses to start.
+const MEMORY_MIB: std::ops::RangeInclusive<u64> = 40..=65_536;
+
 impl NodeConfiguration {
     /// Reads a `node.toml`, or says in one sentence what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -141,9 +144,11 @@ impl NodeConfiguration {
                 "node.toml: modules.load has {module:?}, which is not the name of a kernel module"
             ));
         }
-        if !(16..=65_536).contains(&self.drives.memory_mib) {
-            let memory_mib = self.drives.memory_mib;
-            return Err(format!("node.toml: drives.memory_mib is {memory_mib}; it must be from 16 to 65536"));
+        if !MEMORY_MIB.contains(&self.drives.memory_mib) {
+            let (memory_mib, least, most) = (self.drives.memory_mib, MEMORY_MIB.start(), MEMORY_MIB.end());
+            return Err(format!(
+                "node.toml: drives.memory_mib is {memory_mib}; it must be from {least} to {most}"
+            ));
         }
         let mut seen = BTreeSet::from([0, AGENT_PORT]);
         if self.drives.port_first == 0 {
@@ -202,7 +207,7 @@ mod tests {
             "name = \"a b\"",
             "[time]\nservers = [\"a\\nallow\"]",
             "[modules]\nload = [\"-r\"]",
-            "[drives]\nmemory_mib = 0",
+            "[drives]\nmemory_mib = 39",
             "[drives]\nport_first = 0",
             "[drives.ports]\na = 7400",
             "[drives.ports]\na = 7501\nb = 7501",

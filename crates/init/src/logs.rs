@@ -57,6 +57,14 @@ impl Ring {
         self.lines.back().map(String::as_str)
     }
 
+    /// The last lines that say anything, at most three, on one line.
+    pub(crate) fn last_words(&self) -> String {
+        let mut lines: Vec<&str> =
+            self.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
+        lines.reverse();
+        lines.join(" | ")
+    }
+
     /// How many lines were thrown away.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
@@ -127,6 +135,13 @@ mod tests {
         assert_eq!(lines[0].chars().count(), LINE_BYTES_MAX + 1);
         assert!(lines[0].ends_with('…'));
         assert_eq!(lines[1], "next");
+    }
+
+    #[test]
+    fn the_last_words_are_the_last_lines_that_say_anything() {
+        let mut ring = Ring::default();
+        ring.write(b"one\ntwo\n\nthree\n \nfour\n\n");
+        assert_eq!(ring.last_words(), "two | three | four");
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(crate) fn tune_kernel(loud: bool, panic_chosen: bool) {
         // A node that stands still serves nobody.
         let _ = fs::write("/proc/sys/kernel/panic", "10");
     }
+    // The kernel asks for modules too, such as those of its own cryptography.
+    let _ = fs::write("/proc/sys/kernel/modprobe", crate::modules::MODPROBE);
     // A drive's process holds a connection per client.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, 65_536, 65_536);
 }

@@ -202,13 +202,14 @@ mod tests {
         book.update(found(&["a", "b"]), 0);
         book.settle();
         assert!(book.update(found(&["b"]), 1).contains(&Change::Stop("drive@a".to_owned())));
-        let mut back = found(&["a", "b"]);
+        book.update(vec![], 2);
+        let mut back = found(&["b"]);
         back[0].device = "/dev/other".to_owned();
-        let changes = book.update(back.clone(), 2);
+        let changes = book.update(back.clone(), 3);
         let Some(Change::Start(service)) = changes.last() else { panic!("{changes:?}") };
-        assert!(service.arguments.contains(&"0.0.0.0:7500".to_owned()), "{service:?}");
+        assert!(service.arguments.contains(&"0.0.0.0:7501".to_owned()), "{service:?}");
         assert!(service.arguments.contains(&"/dev/other".to_owned()), "{service:?}");
-        assert_eq!(book.update(back, 3), []);
+        assert_eq!(book.update(back, 4), []);
     }
 
     #[test]

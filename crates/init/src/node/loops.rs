@@ -2,7 +2,7 @@
 
 use super::{
     Backoff, Boot, CommandLine, Dirty, Ending, Event, Fetch, Node, Random, Record, Source, control, network,
-    platform, uevent,
+    platform, services, uevent,
 };
 use crate::process::{Reaped, reap};
 use crate::supervisor::Supervisor;
@@ -80,8 +80,9 @@ impl Node {
         Ok(node)
     }
 
-    pub(super) fn arm_timer(&self) -> nix::Result<()> {
-        let Some(deadline_ms) = self.deadline_ms() else { return self.timer.unset() };
+    /// The loop turns again at this time at the latest, in milliseconds since boot.
+    pub(super) fn arm_timer(&self, deadline_ms: Option<u64>) -> nix::Result<()> {
+        let Some(deadline_ms) = deadline_ms else { return self.timer.unset() };
         // Zero would disarm it.
         let deadline_ms = deadline_ms.max(1);
         let seconds = i64::try_from(deadline_ms / 1_000).unwrap_or(i64::MAX);
@@ -178,7 +179,8 @@ impl Node {
                 let service = service.clone();
                 self.sources.remove(&token);
                 if ready {
-                    self.service_ready(service);
+                    self.dirty.api |= service == services::AGENT;
+                    self.give(Event::Ready { name: service });
                 }
             }
             None => {}
@@ -232,12 +234,4 @@ fn copy_output(pipe: &mut impl Read, ring: &mut super::Ring, bytes_max: usize) -
         }
     }
     false
-}
-
-/// What the supervisor is told lives beside the descriptor that tells it.
-impl Node {
-    fn service_ready(&mut self, service: String) {
-        self.dirty.api |= service == super::services::AGENT;
-        self.give(Event::Ready { name: service });
-    }
 }

@@ -32,6 +32,11 @@ use std::os::unix::net::UnixListener;
 /// The name under which init's own log and its entry in the status are found.
 const INIT: &str = "init";
 
+/// The most rounds in which one turn of the loop does what is due.
+const ROUNDS_MAX: usize = 64;
+/// With something still due after so many rounds, the next turn comes after this, in milliseconds.
+const AGAIN_MS: u64 = 10;
+
 /// A descriptor that comes and goes.
 #[derive(Debug)]
 enum Source {
@@ -156,21 +161,24 @@ impl Node {
 
     /// Does everything that is due, until nothing is, and arms the timer.
     fn settle(&mut self) -> nix::Result<()> {
-        loop {
+        let mut again = true;
+        // Bounded, so that not even a mistake in here keeps signals from being heard.
+        for _ in 0..ROUNDS_MAX {
             let now_ms = platform::now_ms();
             self.look_at_devices();
             self.look_at_address();
-            self.run_modprobe(now_ms);
+            self.run_modprobe();
             self.fetch_configuration(now_ms);
             self.kill_late_helpers(now_ms);
             self.settle_drives(now_ms);
             self.give(Event::Tick);
             self.announce_api();
-            let moved = self.advance_boot();
-            if !moved && !self.dirty.drives && !self.dirty.devices && !self.modules.wants_scan() {
-                return self.arm_timer();
+            again = self.advance_boot() || self.devices_changed();
+            if !again {
+                break;
             }
         }
+        self.arm_timer(if again { Some(platform::now_ms() + AGAIN_MS) } else { self.deadline_ms() })
     }
 
     fn deadline_ms(&self) -> Option<u64> {
@@ -202,7 +210,7 @@ impl Node {
                 Action::Record(line) => self.record(&line),
                 Action::Announce(line) => self.announce(&line),
                 Action::GiveUp { name, reason } => {
-                    let said = self.logs.get(&name).and_then(Ring::last).unwrap_or("nothing").to_owned();
+                    let said = self.logs.get(&name).map(Ring::last_words).unwrap_or_default();
                     self.announce(&format!("{name} is in maintenance: {reason}; it said last: {said}"));
                 }
                 Action::Finish => shutdown::end(self.ending),

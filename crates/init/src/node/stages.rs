@@ -94,8 +94,6 @@ impl Node {
     /// Looks at the devices where there is a reason to.
     pub(super) fn look_at_devices(&mut self) {
         if self.supervisor.stopping() {
-            self.dirty.devices = false;
-            self.dirty.drives = false;
             return;
         }
         if std::mem::take(&mut self.dirty.devices) || self.modules.wants_scan() {
@@ -109,6 +107,12 @@ impl Node {
             self.apply_changes(changes);
         }
         self.dirty.drives &= self.begun(Stage::Network);
+    }
+
+    /// Whether there is a reason to look at the devices, which a node that stops no longer has.
+    pub(super) fn devices_changed(&self) -> bool {
+        let changed = self.dirty.drives || self.dirty.devices || self.modules.wants_scan();
+        changed && !self.supervisor.stopping()
     }
 
     /// Whether the drives of the boot wait only for the last of them to appear.
@@ -137,7 +141,7 @@ impl Node {
     }
 
     /// Runs as many modprobes as may run.
-    pub(super) fn run_modprobe(&mut self, _now_ms: u64) {
+    pub(super) fn run_modprobe(&mut self) {
         while !self.supervisor.stopping() {
             let Some(batch) = self.modules.next_batch() else { return };
             let arguments = batch.arguments();

@@ -187,6 +187,12 @@ impl Model {
                 let forever = service.specification.crash_loop == CrashLoop::RetryForEver;
                 assert!(few || forever, "{name} failed too often and is not in maintenance");
             }
+            let down = service.state == State::Stopped;
+            assert!(
+                down || pid.is_some() || self.shutdown_ms.is_none(),
+                "{name} is {:?} at shutdown",
+                service.state
+            );
             if service.state == State::Maintenance {
                 assert!(service.reason.is_some(), "{name} is in maintenance without a reason");
                 assert_eq!(service.specification.crash_loop, CrashLoop::Maintenance, "{name}");
