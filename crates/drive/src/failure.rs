@@ -33,6 +33,11 @@ pub enum Failure {
         /// The file.
         path: PathBuf,
     },
+    /// There is no directory to make the file in.
+    NoDirectory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A size or zone size that makes no drive.
     Geometry {
         /// What is wrong with it.
@@ -86,6 +91,7 @@ impl Failure {
                 OpenRefusal::System { source, .. } => status_of(source),
             },
             Self::NoSize { .. } | Self::Geometry { .. } => USAGE,
+            Self::NoDirectory { .. } => NO_INPUT,
             Self::OtherSize { .. } => DATA,
             Self::Listen { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => NO_PERMISSION,
@@ -123,6 +129,9 @@ impl fmt::Display for Failure {
                 "there is no {}: give --size, for example --size 4GiB, to have a simulated drive made there",
                 path.display()
             ),
+            Self::NoDirectory { path } => {
+                write!(f, "there is no directory {}: create it first", path.display())
+            }
             Self::Geometry { sentence } => write!(f, "no such drive can be made: {sentence}"),
             Self::OtherSize { path, what, asked_bytes, found_bytes } => write!(
                 f,
@@ -157,7 +166,11 @@ impl std::error::Error for Failure {
             Self::Socket(error) => Some(error),
             Self::Format(error) => Some(error),
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
-            Self::NoSize { .. } | Self::Geometry { .. } | Self::OtherSize { .. } | Self::Unfinished => None,
+            Self::NoSize { .. }
+            | Self::NoDirectory { .. }
+            | Self::Geometry { .. }
+            | Self::OtherSize { .. }
+            | Self::Unfinished => None,
         }
     }
 }

@@ -41,6 +41,12 @@ pub(crate) fn open_drive(options: &Options, pool: BufferPool) -> Result<Opened, 
 fn open_simulated(path: &Path, options: &Options, pool: BufferPool) -> Result<SimulatedDevice, Failure> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         let size = options.size.ok_or_else(|| Failure::NoSize { path: path.to_owned() })?;
+        // A bare file name has an empty parent: the directory that the process is in.
+        if let Some(parent) =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
+        {
+            return Err(Failure::NoDirectory { path: parent.to_owned() });
+        }
         let zone_size = options.zone_size.unwrap_or(ZONE_SIZE_BYTES);
         let geometry =
             SimulatedGeometry::fitted(size, zone_size).map_err(|sentence| Failure::Geometry { sentence })?;

@@ -3,6 +3,11 @@
 //! After each kill: what was acknowledged is there byte for byte, what was acknowledged as deleted is gone, and
 //! what was under way is one or the other, but whole. `IMBREX_KILL_SEED` replays a run's choices, and
 //! `IMBREX_KILL_ROUNDS` sets how many there are; when exactly the kernel kills is not in anyone's hand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may stop where something cannot be"
+)]
 
 mod support;
 
@@ -174,7 +179,7 @@ fn check_all(
 ) -> u64 {
     let mut checks = 0;
     let mut client = Client::connect(address).unwrap();
-    let full = round % FULL_CHECK_ROUNDS == 0;
+    let full = round.is_multiple_of(FULL_CHECK_ROUNDS);
     for model in models {
         let older = model.len().max(1);
         for (block, entry) in model.iter_mut() {

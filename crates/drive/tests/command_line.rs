@@ -1,4 +1,5 @@
 //! The program itself: what it prints, what it leaves behind, and how it says no.
+#![expect(clippy::unwrap_used, reason = "a test may stop where something cannot be")]
 
 mod support;
 

@@ -29,7 +29,7 @@ fn list_all(node: &Node, path: &str, limit: usize) -> BTreeMap<String, (u64, u64
 fn pages_cover_every_block_once_and_no_deleted_one() {
     let node = Node::start(Setup { geometry: geometry(16, 32 << 20), ..Setup::default() });
     let mut client = node.client();
-    let length = |seed: u64| (seed as usize % 7) * 300_000 + 1;
+    let length = |seed: u64| usize::try_from(seed % 7).unwrap() * 300_000 + 1;
     for seed in 0..90 {
         assert_eq!(client.put(&path_of(seed), &bytes_of(seed, length(seed))).unwrap().status, 201);
     }
