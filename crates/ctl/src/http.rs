@@ -109,6 +109,11 @@ impl Http {
         Ok(Self { client, presented, deadline })
     }
 
+    /// The same client, which gives up no sooner than after `deadline`.
+    pub(crate) fn patient(&self, deadline: Duration) -> Self {
+        Self { deadline: self.deadline.max(deadline), ..self.clone() }
+    }
+
     /// The certificate that a server presented last.
     pub(crate) const fn presented(&self) -> &Presented {
         &self.presented

@@ -1,5 +1,7 @@
 //! The management API of a node.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::Method;
 use imbrex_api::node::{Drive, Drives, FormatOrder, Node};
@@ -8,6 +10,9 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::http::{Answer, Base, Call, Http};
 use crate::tls::Trust;
+
+/// Time to format a drive: longer than the node's own patience with it, so that the node tells how it ended.
+const FORMAT_DEADLINE: Duration = Duration::from_secs(150);
 
 /// A node's agent.
 #[derive(Debug)]
@@ -62,20 +67,20 @@ impl NodeClient {
             .map_err(|error| Error::Usage(format!("the order cannot be written as JSON: {error}")))?;
         let headers = [("content-type", "application/json".to_owned())];
         let call = Call { headers: &headers, body: Bytes::from(body), ..Call::plain(Method::POST, &url) };
-        self.exchange(call).await.map(drop)
+        self.exchange(&self.http.patient(FORMAT_DEADLINE), call).await.map(drop)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let url = format!("{}{path}", self.base);
-        let answer = self.exchange(Call::plain(Method::GET, &url)).await?;
+        let answer = self.exchange(&self.http, Call::plain(Method::GET, &url)).await?;
         serde_json::from_slice(&answer.body)
             .map_err(|error| Error::Unexpected { url, reason: error.to_string() })
     }
 
-    async fn exchange(&self, call: Call<'_>) -> Result<Answer, Error> {
+    async fn exchange(&self, http: &Http, call: Call<'_>) -> Result<Answer, Error> {
         let url = call.url.to_owned();
         let answer =
-            self.http.exchange(call).await.map_err(|no_answer| self.not_reached(no_answer.to_string()))?;
+            http.exchange(call).await.map_err(|no_answer| self.not_reached(no_answer.to_string()))?;
         if answer.status.is_success() {
             return Ok(answer);
         }

@@ -31,9 +31,10 @@ Examples:
   imbrexctl verify KEY --against /srv/photos
 
 Exit status:
-  0  all was done
-  1  something failed; standard error says what, one sentence a line
-  2  the arguments were wrong; nothing was done";
+  0    all was done
+  1    something failed; standard error says what, one sentence a line
+  2    the arguments were wrong; nothing was done
+  130  interrupted by Ctrl-C; no partial output is left";
 
 /// Manage an Imbrex node, and store files on its drives.
 ///
@@ -83,7 +84,7 @@ pub(crate) struct Target {
     /// Talk straight to a drive's data API, without a node's agent; again for more drives.
     #[arg(long = "drive", global = true, value_name = "URL")]
     pub(crate) drives: Vec<String>,
-    /// Give up on an exchange that takes longer.
+    /// Give up on an exchange that takes longer; formatting has 150 seconds in any case.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,

@@ -100,11 +100,12 @@ fn report(output: Output, outcome: &Outcome) -> Result<(), Error> {
         output.json(outcome)?;
     } else {
         for drive in &outcome.formatted {
-            output.line(&format!("{drive} is formatted and serves."))?;
+            output.line(&format!("{drive} is formatted."))?;
         }
     }
     match outcome.failures.len() {
         0 => Ok(()),
+        1 => Err(Error::Incomplete("one drive was not formatted".into())),
         failed => Err(Error::Incomplete(format!("{failed} drives were not formatted"))),
     }
 }

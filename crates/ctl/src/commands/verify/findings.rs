@@ -133,7 +133,7 @@ impl Findings {
         match wrong {
             None => Ok(()),
             Some((class, count)) => {
-                Err(Error::Incomplete(format!("{key} is not as it should be: {count} {class}")))
+                Err(Error::Incomplete(format!("{key} is not as it should be: {class}: {count}")))
             }
         }
     }
