@@ -49,12 +49,12 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts writers on every drive. Numbers of blocks begin at `seed`.
+    /// Starts writers on every drive. No two seeds lead to the same blocks.
     #[must_use]
     pub fn start(addresses: &BTreeMap<String, SocketAddr>, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut load = Self { stop, acknowledged: BTreeMap::new(), writers: Vec::new() };
-        let mut number = seed;
+        let mut number = seed << 48;
         for (drive, address) in addresses {
             let acknowledged = Arc::new(AtomicU64::new(0));
             for _ in 0..WRITERS_PER_DRIVE {
@@ -145,7 +145,10 @@ impl Writer {
         let index = self.blocks.len();
         self.blocks.push((block, Fate::Storing));
         let path = format!("/v1/blocks/{}", block.key());
-        let Ok(answer) = connection.request("PUT", &path, &[], &block.content()) else { return Ok(None) };
+        let Ok(answer) = connection.request("PUT", &path, &[], &block.content()) else {
+            std::thread::sleep(PAUSE);
+            return Ok(None);
+        };
         match answer.status {
             201 => {
                 self.blocks[index].1 = Fate::Stored;
@@ -170,7 +173,10 @@ impl Writer {
         let Some(index) = found else { return Ok(Some(connection)) };
         self.blocks[index].1 = Fate::Deleting;
         let path = format!("/v1/blocks/{}", self.blocks[index].0.key());
-        let Ok(answer) = connection.request("DELETE", &path, &[], &[]) else { return Ok(None) };
+        let Ok(answer) = connection.request("DELETE", &path, &[], &[]) else {
+            std::thread::sleep(PAUSE);
+            return Ok(None);
+        };
         match answer.status {
             204 => {
                 self.blocks[index].1 = Fate::Deleted;

@@ -205,9 +205,12 @@ fn fill(
         report.line(format!("stage {}", stage.stage), format!("at {} ms, took {took}", stage.started_ms));
     }
     report.section("Resident memory on the node");
+    let drives = agent.drives()?;
     for service in agent.services()?.services {
         let rss = service.rss_bytes.map_or_else(|| "unknown".to_owned(), bytes_text);
-        report.line(&service.name, rss);
+        let drive =
+            service.name.strip_prefix("drive@").map(|id| format!("drive {}", short_name(id, &drives)));
+        report.line(drive.unwrap_or(service.name), rss);
     }
     if let (Some(total), Some(available)) = (boot.memory.total_bytes, boot.memory.available_bytes) {
         report.line(
@@ -215,18 +218,23 @@ fn fill(
             format!("{} of {}", bytes_text(total - available), bytes_text(total)),
         );
     }
-    fill_storage(report, source, findings, &agent.drives()?);
+    fill_storage(report, source, findings, &drives);
     Ok(())
+}
+
+/// What a person calls a drive: its serial number, where it has one.
+fn short_name<'name>(id: &'name str, drives: &'name [Drive]) -> &'name str {
+    let drive = drives.iter().find(|drive| drive.id == id);
+    drive.and_then(|drive| drive.serial.as_deref()).unwrap_or(id)
 }
 
 fn fill_storage(report: &mut Report, source: &SourceTree, findings: &Findings, drives: &[Drive]) {
     report.section("Where it went (the drives are emulated)");
     for share in &findings.stored.drives {
         let drive = drives.iter().find(|drive| drive.id == share.id);
-        let serial = drive.and_then(|drive| drive.serial.as_deref()).unwrap_or("serial unknown");
         let port = drive.and_then(|drive| drive.data_port).map(|port| port.to_string()).unwrap_or_default();
-        let text = format!("{serial}, port {port}: {} blocks, {}", share.blocks, bytes_text(share.bytes));
-        report.line(&share.id, text);
+        let text = format!("{} blocks, {}, by port {port}", share.blocks, bytes_text(share.bytes));
+        report.line(short_name(&share.id, drives), text);
     }
     report.section("Stored, power cut, read back");
     report.line("source", &source.description);

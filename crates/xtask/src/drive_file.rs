@@ -27,7 +27,8 @@ impl DriveFile {
         Ok(Self { number, path })
     }
 
-    /// The serial number that the drive tells.
+    /// The serial number that the drive tells. Its world-wide name is made of it: Linux trusts no other
+    /// name of QEMU's drives.
     #[must_use]
     pub fn serial(&self) -> String {
         format!("IMBREX{:04}", self.number)
@@ -55,9 +56,7 @@ impl DriveFile {
                 "-device",
                 format!(
                     "nvme-ns,bus={device},drive=file{number},nsid=1,zoned=on,zoned.zone_size=64M,\
-                     zoned.max_open=16,zoned.max_active=16,logical_block_size=4096,physical_block_size=4096,\
-                     eui64={:#x}",
-                    0x0002_c900_0000_0000_u64 + u64::from(number)
+                     zoned.max_open=16,zoned.max_active=16,logical_block_size=4096,physical_block_size=4096"
                 ),
             ),
         ];

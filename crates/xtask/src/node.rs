@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use imbrex_api::drive::FormatOrder;
-use imbrex_api::node::{Drive, DriveState, NodeState};
+use imbrex_api::node::{Drive, DriveState, NodeState, ServiceState};
 
 use crate::accelerator::Accelerator;
 use crate::agent_client::AgentClient;
@@ -171,9 +171,17 @@ impl Node {
             let node = agent.node().ok()?;
             let drives = agent.drives().ok()?;
             seen = drives.iter().map(describe).collect::<Vec<_>>().join(", ");
+            if let Some(failed) =
+                drives.iter().find(|drive| drive.service_state == Some(ServiceState::Maintenance))
+            {
+                return Some(Err(describe(failed)));
+            }
             let known = drives.len() == wanted && drives.iter().all(is_settled);
-            (known && node.state == NodeState::Running).then_some(())
+            (known && node.state == NodeState::Running).then_some(Ok(()))
         });
+        if let Some(Err(failed)) = settled {
+            bail!("a drive's process does not stay up: {failed}");
+        }
         if settled.is_none() {
             bail!(
                 "the node's {wanted} drives are not all up after {} s; it has: {seen}; {}",

@@ -12,9 +12,10 @@ use crate::machine::fresh_folder;
 use crate::stamp::files_below;
 use crate::workspace::Workspace;
 
-/// How much of a default tree is taken: what a translated guest stores and reads back in a minute or two.
-const DEFAULT_BYTES_MAX: u64 = 256 << 20;
-const DEFAULT_FILES_MAX: usize = 2000;
+/// How much of a default tree is taken: what a translated guest stores and reads back in a minute or two. A
+/// file costs about as much time as 50 KB do, so that both are bounded.
+const DEFAULT_BYTES_MAX: u64 = 200_000_000;
+const DEFAULT_FILES_MAX: usize = 1500;
 
 /// What is compared at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -41,7 +42,7 @@ impl SourceTree {
     }
 
     /// The default: the project's own documentation where it has been built, else what this machine has in
-    /// `/usr/share`; as much of it as the bounds allow, evenly picked, in a folder of its own.
+    /// `/usr/share`; as much of it as the bounds allow, in a folder of its own.
     ///
     /// # Errors
     /// Where it cannot be read or copied.
@@ -62,7 +63,7 @@ impl SourceTree {
         let part = if chosen.len() == files.len() {
             String::from("all of it")
         } else {
-            format!("{} of its {} files, evenly picked", chosen.len(), files.len())
+            format!("{} of its {} files: the largest, and some of each size", chosen.len(), files.len())
         };
         Ok(Self {
             path: staged,
@@ -82,21 +83,26 @@ fn files_below_readable(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
         .collect())
 }
 
-/// Evenly picked files within the bounds.
+/// The largest files, as far as the bound of bytes allows, and of the others as many as the bound of files
+/// allows, evenly picked: both long transfers and many small ones are seen.
 fn choose(files: &[(PathBuf, u64)]) -> Vec<(PathBuf, u64)> {
-    let bytes: u64 = files.iter().map(|(_, size)| size).sum();
-    let by_count = files.len().div_ceil(DEFAULT_FILES_MAX);
-    let by_bytes = usize::try_from(bytes.div_ceil(DEFAULT_BYTES_MAX)).unwrap_or(usize::MAX);
+    let mut by_size: Vec<&(PathBuf, u64)> = files.iter().collect();
+    by_size.sort_by_key(|(path, size)| (std::cmp::Reverse(*size), path));
     let mut left = DEFAULT_BYTES_MAX;
-    let picked = files.iter().step_by(by_count.max(by_bytes).max(1));
-    picked
-        .filter(|(_, size)| {
+    let mut take = |files: &[&(PathBuf, u64)], step: usize, count_max: usize| -> Vec<(PathBuf, u64)> {
+        let picked = files.iter().step_by(step.max(1)).filter(|(_, size)| {
             let fits = *size <= left;
             left = if fits { left - size } else { left };
             fits
-        })
-        .cloned()
-        .collect()
+        });
+        picked.take(count_max).map(|file| (*file).clone()).collect()
+    };
+    let large_max = DEFAULT_FILES_MAX / 2;
+    let mut chosen = take(&by_size[..by_size.len().min(large_max)], 1, large_max);
+    let others = &by_size[by_size.len().min(large_max)..];
+    chosen.extend(take(others, others.len().div_ceil(large_max), large_max));
+    chosen.sort();
+    chosen
 }
 
 fn copy(source: &Path, target: &Path) -> Result<()> {
@@ -259,7 +265,10 @@ mod tests {
         let files: Vec<(PathBuf, u64)> =
             (0..5000).map(|number| (PathBuf::from(number.to_string()), 1 << 20)).collect();
         let chosen = choose(&files);
-        assert!(chosen.len() <= DEFAULT_FILES_MAX && chosen.len() > 200, "{}", chosen.len());
         assert!(chosen.iter().map(|(_, size)| size).sum::<u64>() <= DEFAULT_BYTES_MAX);
+        assert_eq!(chosen.len(), 190);
+        let small: Vec<(PathBuf, u64)> = files.iter().map(|(path, _)| (path.clone(), 1)).collect();
+        assert!((1000..=DEFAULT_FILES_MAX).contains(&choose(&small).len()));
+        assert_eq!(choose(&small[..20]).len(), 20);
     }
 }
