@@ -354,7 +354,12 @@ mod tests {
             agent_ready: true,
             address: Some("eth0 10.0.2.15".to_owned()),
             configuration: Configuration::NotGiven,
-            drives: DriveFacts { found: 2, settled: true, ..DriveFacts::default() },
+            drives: DriveFacts {
+                found: 2,
+                settled: true,
+                starting: vec![],
+                failed: vec!["drive@a".to_owned(), "drive@b".to_owned()],
+            },
             ..Facts::default()
         };
         for now_ms in 1_000..1_010 {
@@ -362,5 +367,8 @@ mod tests {
         }
         assert!(boot.finished());
         assert_eq!(boot.find(Stage::Configuration).unwrap().detail.as_deref(), Some(NO_CONFIGURATION));
+        let drives = boot.find(Stage::Drives).unwrap();
+        assert_eq!(drives.outcome, Outcome::Done);
+        assert_eq!(drives.detail.as_deref(), Some("2 found, none started: no configuration"));
     }
 }
