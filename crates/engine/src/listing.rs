@@ -1,8 +1,8 @@
 //! Listing blocks in the drive's own order: zone by zone, and within a zone as they were written.
 //!
 //! The index holds no keys, so a listing reads the tables of the zones: the open zone's from memory, a sealed zone's
-//! from its footer in one read, and where there is no good footer, the headers of the records one after another. The
-//! index then says which of them still live.
+//! from its footer in one read, and where there is no good footer, a stretch of the zone in which the headers of its
+//! records are looked for. The index then says which of them still live.
 
 use imbrex_format::{Footer, Key, RecordKind, TableEntry, Trailer, UNIT_BYTES, ZoneScope, footer_units};
 use imbrex_zoned::{Buffer, Device, DeviceError};
@@ -17,12 +17,15 @@ use crate::store::Store;
 /// How many reads one page may cost; after them it ends early, with a cursor.
 const READS_MAX: u32 = 64;
 
+/// How many units are read at once where headers are looked for: 1 MiB.
+const STRETCH_UNITS: u32 = 256;
+
 /// What a listing is reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Footer,
-    /// The header of the record at the cursor, in a zone without a good footer.
-    Header,
+    /// A stretch from the cursor on, in a zone without a good footer.
+    Stretch,
 }
 
 /// A listing under way.
@@ -64,23 +67,27 @@ impl Store {
             } else if role == ZoneRole::Open {
                 self.list_open_zone(&mut listing);
             } else {
-                let footer = role == ZoneRole::Sealed && listing.step == Step::Footer;
-                return self.read_for_listing(device, listing, footer, entries);
+                if role != ZoneRole::Sealed {
+                    listing.step = Step::Stretch;
+                }
+                return self.read_for_listing(device, listing, entries);
             }
         }
         listing.reply.send(Ok(listing.page));
     }
 
-    fn read_for_listing(&mut self, device: &mut dyn Device, mut listing: Box<Listing>, footer: bool, entries: u32) {
+    fn read_for_listing(&mut self, device: &mut dyn Device, mut listing: Box<Listing>, entries: u32) {
         let Cursor { zone, unit_offset } = listing.cursor;
         listing.reads += 1;
-        listing.step = if footer { Step::Footer } else { Step::Header };
-        let location = if footer {
-            let unit_count = footer_units(entries as usize);
-            Location { zone, unit_offset: self.zones.get(zone).capacity_units - unit_count, unit_count }
-        } else {
-            listing.cursor.unit_offset = unit_offset.max(1);
-            Location { zone, unit_offset: unit_offset.max(1), unit_count: 1 }
+        let location = match listing.step {
+            Step::Footer => {
+                let unit_count = footer_units(entries as usize);
+                Location { zone, unit_offset: self.zones.get(zone).capacity_units - unit_count, unit_count }
+            }
+            Step::Stretch => {
+                let unit_count = STRETCH_UNITS.min(self.zones.get(zone).good_units - unit_offset);
+                Location { zone, unit_offset, unit_count }
+            }
         };
         let purpose = ReadPurpose::List(listing);
         let read = Read { key: Key([0; 32]), purpose, location, candidates: Candidates::default(), damaged: None };
@@ -131,9 +138,9 @@ impl Store {
         match listing.step {
             Step::Footer => match result.ok().and_then(|buffer| self.table_of(read.location.zone, &buffer)) {
                 Some(table) => self.list_table(&mut listing, &table),
-                None => listing.step = Step::Header,
+                None => listing.step = Step::Stretch,
             },
-            Step::Header => self.list_header(&mut listing, result.ok().as_deref()),
+            Step::Stretch => self.list_stretch(&mut listing, read.location, result.ok().as_deref()),
         }
         self.continue_listing(device, listing);
     }
@@ -144,18 +151,27 @@ impl Store {
         Footer::decode_table(footer, &trailer, &self.label).ok()
     }
 
-    /// Steps over one record by its header; over one unit where there is none.
-    fn list_header(&self, listing: &mut Listing, unit: Option<&[u8]>) {
-        let Cursor { zone, unit_offset } = listing.cursor;
+    /// Lists what lives in a stretch of a zone. Only a record that the index knows is stepped over by the length that it
+    /// claims: one that a crash tore claims units that are not its own.
+    fn list_stretch(&self, listing: &mut Listing, stretch: Location, bytes: Option<&[u8]>) {
+        let Location { zone, unit_offset: first, unit_count } = stretch;
         let scope = ZoneScope::new(&self.label, zone, self.zones.get(zone).incarnation);
-        let header = unit.and_then(|unit| imbrex_format::decode_record_header(unit, &scope, unit_offset).ok());
-        match header {
-            Some(header) if header.kind == RecordKind::Block => {
-                let location = Location { zone, unit_offset, unit_count: header.unit_count };
-                self.list_block(listing, &header.key, location, header.payload_bytes);
+        while listing.cursor.unit_offset < first + unit_count {
+            let unit = listing.cursor.unit_offset;
+            let header = bytes
+                .and_then(|bytes| bytes.get((unit - first) as usize * UNIT_BYTES..))
+                .and_then(|bytes| imbrex_format::decode_record_header(bytes, &scope, unit).ok())
+                .filter(|header| header.kind == RecordKind::Block);
+            let Some(header) = header else {
+                listing.cursor.unit_offset += 1;
+                continue;
+            };
+            let location = Location { zone, unit_offset: unit, unit_count: header.unit_count };
+            if !self.index.contains(self.index.hash(&header.key), location) {
+                listing.cursor.unit_offset += 1;
+            } else if !self.list_block(listing, &header.key, location, header.payload_bytes) {
+                return;
             }
-            Some(header) => listing.cursor.unit_offset += header.unit_count.max(1),
-            None => listing.cursor.unit_offset += 1,
         }
     }
 }

@@ -102,6 +102,7 @@ fn find_label(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<FoundLabel, Devic
             Err(error) => return Err(error),
         };
         match decoded {
+            Ok(label) if !label.label_zones.contains(&zone.index) => {}
             Ok(label) if newest.as_ref().is_none_or(|best| label.generation > best.generation) => newest = Some(label),
             Ok(_) | Err(LabelError::NotALabel) => {}
             Err(error) => refusal = Some(error.to_string()),
@@ -118,7 +119,7 @@ fn find_label(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<FoundLabel, Devic
 fn check_label(device: &dyn Device, label: Label) -> FoundLabel {
     let (geometry, serial) = (device.geometry(), serial_of(device));
     let refused = |reason| FoundLabel::Refused(State::Incompatible { reason });
-    if label.device_serial != serial {
+    if !label.is_of_device(&serial) {
         return refused(format!(
             "its label was written for the drive with serial {}, and this drive's is {serial}",
             label.device_serial
@@ -311,7 +312,7 @@ impl<'a, 'b> Mount<'a, 'b> {
         let scope = ZoneScope::new(&self.label, log.zone, entry.incarnation);
         let bounds = ScanBounds { begin: 1, end, first_sequence: log.first_sequence };
         let scanned = scan_zone(self.io, &scope, bounds)?;
-        self.last_sequence = self.last_sequence.max(scanned.last_sequence);
+        self.last_sequence = self.last_sequence.max(scanned.highest_sequence);
         self.last_group = self.last_group.max(scanned.last_group);
         self.lost_records += u64::from(scanned.lost_records);
         scanned.entries.iter().for_each(|entry| self.apply(log.zone, entry));

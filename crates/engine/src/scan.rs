@@ -28,8 +28,11 @@ pub(crate) struct ScannedZone {
     pub(crate) entries: Vec<TableEntry>,
     /// How far the zone is committed, in units from its start.
     pub(crate) good_units: u32,
-    /// The highest sequence seen, committed or not.
-    pub(crate) last_sequence: u64,
+    /// The sequence of the last record that was followed.
+    last_sequence: u64,
+    /// The highest sequence of any valid header, even one that claims more units than are written: the log's next
+    /// sequences must be far from it, or its record could pass for a part of them.
+    pub(crate) highest_sequence: u64,
     /// The group number of the last commit.
     pub(crate) last_group: u64,
     /// How many records were lost to damaged headers; their keys are not known.
@@ -141,10 +144,10 @@ impl Scan<'_, '_> {
             Err(DeviceError::MediumRead { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let header = imbrex_format::decode_record_header(bytes, self.scope, unit).ok();
-        Ok(header.filter(|header| {
-            header.sequence > self.found.last_sequence && header.unit_count <= self.bounds.end - unit
-        }))
+        let Ok(header) = imbrex_format::decode_record_header(bytes, self.scope, unit) else { return Ok(None) };
+        self.found.highest_sequence = self.found.highest_sequence.max(header.sequence);
+        let follows = header.sequence > self.found.last_sequence && header.unit_count <= self.bounds.end - unit;
+        Ok(follows.then_some(header))
     }
 
     fn next_header_in(&mut self, begin: u32, end: u32) -> Result<Option<u32>, DeviceError> {

@@ -13,7 +13,7 @@ use std::env;
 use random::Random;
 use world::{Counts, World};
 
-const RUNS: u64 = 400;
+const RUNS: u64 = 250;
 const STEPS: u32 = 300;
 
 fn number(variable: &str) -> Option<u64> {
