@@ -31,7 +31,8 @@ impl<'a> Blocking<'a> {
         let pool: &BufferPool = device.pool();
         let take = |units: usize| pool.try_allocate(units * UNIT_BYTES).ok_or(NO_MEMORY);
         let zone_units = device.geometry().zone_size_bytes / UNIT_BYTES as u64;
-        let window_units = u32::try_from(zone_units).map_or(WINDOW_UNITS_MAX, |units| units.min(WINDOW_UNITS_MAX));
+        let window_units =
+            u32::try_from(zone_units).map_or(WINDOW_UNITS_MAX, |units| units.min(WINDOW_UNITS_MAX));
         let (window, unit) = (take(window_units as usize)?, take(1)?);
         Ok(Self {
             device,

@@ -1,6 +1,9 @@
 //! The engine's only source of time, so that a simulation can own it.
 
-#![expect(clippy::disallowed_methods, reason = "this is the one place where the engine meets the machine's clocks")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place where the engine meets the machine's clocks"
+)]
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -6,8 +6,8 @@ use imbrex_format::Key;
 use tokio::sync::oneshot;
 
 use crate::request::{
-    Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest, Status,
-    ZoneStatus,
+    Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
+    Status, ZoneStatus,
 };
 
 /// Where an answer goes. Whoever asked may have gone.

@@ -75,7 +75,10 @@ impl Engine {
         self.state = match mount(&mut *self.device) {
             Ok(MountOutcome::Mounted(mounted)) => {
                 if mounted.lost_records > 0 {
-                    tracing::error!(records = mounted.lost_records, "committed records could not be read at mount");
+                    tracing::error!(
+                        records = mounted.lost_records,
+                        "committed records could not be read at mount"
+                    );
                 }
                 match Store::new(*mounted, &*self.device, self.requests_max) {
                     Some(store) => {
@@ -83,7 +86,8 @@ impl Engine {
                         State::Serving
                     }
                     None => State::Failed {
-                        reason: "its memory budget has no room for the log: start it with a larger one".into(),
+                        reason: "its memory budget has no room for the log: start it with a larger one"
+                            .into(),
                     },
                 }
             }
@@ -91,7 +95,12 @@ impl Engine {
             Err(error) => State::Failed { reason: error.to_string() },
         };
         self.mount_us = self.clock.now_us().saturating_sub(begun_us);
-        tracing::info!(state = self.state.name(), reason = self.state.reason(), mount_us = self.mount_us, "mounted");
+        tracing::info!(
+            state = self.state.name(),
+            reason = self.state.reason(),
+            mount_us = self.mount_us,
+            "mounted"
+        );
         self.publish();
     }
 
@@ -110,12 +119,14 @@ impl Engine {
             store.now_us = self.clock.now_us();
             store.unix_s = self.clock.unix_s();
         }
-        let taken = (0..COMMANDS_PER_TURN_MAX).map_while(|_| next()).map(|command| self.accept(command)).count();
+        let taken =
+            (0..COMMANDS_PER_TURN_MAX).map_while(|_| next()).map(|command| self.accept(command)).count();
         if let Some(store) = self.store.as_mut() {
             store.pump(&mut *self.device);
         }
         self.publish_if_due();
-        let timeout = if taken == COMMANDS_PER_TURN_MAX { Some(Duration::ZERO) } else { self.wait_limit(timeout) };
+        let timeout =
+            if taken == COMMANDS_PER_TURN_MAX { Some(Duration::ZERO) } else { self.wait_limit(timeout) };
         let mut completions = std::mem::take(&mut self.completions);
         let waited = self.device.wait(timeout, &mut completions);
         for completion in completions.drain(..) {
@@ -144,8 +155,11 @@ impl Engine {
         self.stopping.drain(..).for_each(|reply| reply.send(Ok(())));
     }
 
-    /// Figures that are not yet published are not kept waiting for the next request.
+    /// Figures that are not yet published are not kept waiting for the next request, nor is the end.
     fn wait_limit(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if self.is_finished() {
+            return Some(Duration::ZERO);
+        }
         let soon = Duration::from_micros(PUBLISH_INTERVAL_US);
         if self.dirty { Some(timeout.map_or(soon, |timeout| timeout.min(soon))) } else { timeout }
     }
@@ -176,7 +190,9 @@ impl Engine {
     /// Carries out a format order. Only a drive on which nothing is under way is formatted.
     fn format(&mut self, order: &FormatOrder) -> Result<Arc<Status>, EngineError> {
         if self.store.as_ref().is_some_and(|store| !store.is_idle()) {
-            return Err(EngineError::Overloaded { what: "requests are under way: stop using it before it is formatted" });
+            return Err(EngineError::Overloaded {
+                what: "requests are under way: stop using it before it is formatted",
+            });
         }
         formatting::check_order(order, &*self.device, &self.state, self.drive_id())?;
         self.state = State::Formatting;
@@ -191,11 +207,9 @@ impl Engine {
     /// The store knows first when a drive has failed.
     fn follow_store(&mut self) {
         let fault = self.store.as_ref().and_then(|store| store.fault.clone());
-        if let Some(fault) = fault {
-            if fault != self.state {
-                self.state = fault;
-                self.publish();
-            }
+        if let Some(fault) = fault.filter(|fault| *fault != self.state) {
+            self.state = fault;
+            self.publish();
         }
     }
 
@@ -245,7 +259,9 @@ impl Engine {
             damaged_blocks: store.damage.count(),
             zones_by_condition: store.zones.count_by_condition(),
             mount_us: self.mount_us,
-            memory_bytes: pool_bytes + Index::memory_bytes(store.index.len_max()) + store.zones.memory_bytes(),
+            memory_bytes: pool_bytes
+                + Index::memory_bytes(store.index.len_max())
+                + store.zones.memory_bytes(),
         }
     }
 }

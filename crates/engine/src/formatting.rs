@@ -3,9 +3,7 @@
 //! An order names the drive's serial and what may be lost. Everything else is refused: formatting is the one order by
 //! which data is destroyed at once.
 
-use imbrex_format::{
-    CHUNK_BYTES, DriveId, Label, PAYLOAD_BYTES_MAX, UNIT_BYTES, footer_units, record_units,
-};
+use imbrex_format::{CHUNK_BYTES, DriveId, Label, PAYLOAD_BYTES_MAX, UNIT_BYTES, footer_units, record_units};
 use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
@@ -15,6 +13,12 @@ use crate::signature::SIGNATURES_END_BYTES;
 
 /// The fewest blocks that an index is made for.
 const BLOCKS_MIN: u64 = 65_536;
+
+// The format's unit and its checksum chunk, as a label states them.
+#[expect(clippy::cast_possible_truncation, reason = "4,096")]
+const LABEL_UNIT_BYTES: u32 = UNIT_BYTES as u32;
+#[expect(clippy::cast_possible_truncation, reason = "65,536")]
+const LABEL_CHUNK_BYTES: u32 = CHUNK_BYTES as u32;
 
 /// The mean size of a block for which the index is made where the order says nothing.
 const BLOCK_BYTES_EXPECTED: u64 = 1 << 20;
@@ -33,7 +37,10 @@ pub(crate) fn check_order(
     let refuse = |reason: String| Err(EngineError::FormatRefused { reason });
     let serial = serial_of(device);
     if order.serial != serial {
-        return refuse(format!("the order is for the drive with serial {}, and this is {serial}", order.serial));
+        return refuse(format!(
+            "the order is for the drive with serial {}, and this is {serial}",
+            order.serial
+        ));
     }
     match (state, present, &order.replace) {
         (State::Unformatted, _, Replace::Nothing) => Ok(()),
@@ -43,9 +50,9 @@ pub(crate) fn check_order(
             "it is Imbrex drive {present}; to destroy what it holds, name that drive id as the one to replace"
         )),
         (State::Foreign { .. } | State::Incompatible { .. }, None, Replace::Foreign) => Ok(()),
-        (State::Foreign { reason } | State::Incompatible { reason }, None, _) => refuse(format!(
-            "{reason}; to destroy what it holds, name `foreign` as what is to be replaced"
-        )),
+        (State::Foreign { reason } | State::Incompatible { reason }, None, _) => {
+            refuse(format!("{reason}; to destroy what it holds, name `foreign` as what is to be replaced"))
+        }
         _ => refuse(format!("a drive that is {} cannot be formatted", state.name())),
     }
 }
@@ -56,7 +63,11 @@ pub(crate) fn check_order(
 ///
 /// The drive's own, or one that says why it cannot be used; the drive is then foreign or empty, and can be formatted
 /// again.
-pub(crate) fn format(device: &mut dyn Device, order: &FormatOrder, now_unix_s: u64) -> Result<(), DeviceError> {
+pub(crate) fn format(
+    device: &mut dyn Device,
+    order: &FormatOrder,
+    now_unix_s: u64,
+) -> Result<(), DeviceError> {
     let zones = device.report_zones()?;
     let label = new_label(device, &zones, order, now_unix_s)?;
     let mut io = Blocking::new(device)?;
@@ -73,7 +84,8 @@ pub(crate) fn format(device: &mut dyn Device, order: &FormatOrder, now_unix_s: u
 /// Makes a zone one that holds nothing: a reset, or zeros where its header would be.
 fn clear(io: &mut Blocking<'_>, zone: &Zone) -> Result<(), DeviceError> {
     match (zone.kind, zone.condition) {
-        (_, Condition::ReadOnly | Condition::Offline) | (ZoneKind::SequentialWriteRequired, Condition::Empty) => Ok(()),
+        (_, Condition::ReadOnly | Condition::Offline)
+        | (ZoneKind::SequentialWriteRequired, Condition::Empty) => Ok(()),
         (ZoneKind::SequentialWriteRequired, _) => io.zone(zone.index, ZoneOperation::Reset),
         (ZoneKind::Conventional, _) => {
             // Where a foreign signature could stand, all of it; elsewhere, where a zone's header stands.
@@ -98,10 +110,10 @@ fn new_label(
         secret: random()?,
         generation: 1,
         formatted_at_unix_s: now_unix_s,
-        unit_bytes: UNIT_BYTES as u32,
+        unit_bytes: LABEL_UNIT_BYTES,
         zone_count: geometry.zone_count,
         zone_size_bytes: geometry.zone_size_bytes,
-        checksum_chunk_bytes: CHUNK_BYTES as u32,
+        checksum_chunk_bytes: LABEL_CHUNK_BYTES,
         payload_bytes_max: payload_bytes_max(zones),
         blocks_max: order.blocks_max.unwrap_or(blocks_expected.max(BLOCKS_MIN)),
         label_zones: label_zones(zones)?,

@@ -17,8 +17,8 @@ use crate::command::{Command, ListRequest, Reply};
 use crate::engine::Engine;
 use crate::publish::Published;
 use crate::request::{
-    Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest, State,
-    Stats, Status, ZoneStatus,
+    Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
+    State, Stats, Status, ZoneStatus,
 };
 
 /// The most blocks that one page of a listing has.
@@ -252,14 +252,15 @@ impl Drop for Shared {
 fn run(mut engine: Engine, queue: &Receiver<Command>, published: &Published) {
     engine.mount();
     let mut orphaned = false;
-    while !engine.is_finished() && !(orphaned && engine.is_idle()) {
+    while !engine.is_finished() {
         let next = || match queue.try_recv() {
             Ok(command) => Some(command),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
+            Err(TryRecvError::Disconnected) if !orphaned => {
+                // Nobody can ask any more: that is an order to stop.
                 orphaned = true;
-                None
+                Some(Command::Stop(Reply::new().0))
             }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
         };
         if let Err(error) = engine.turn(next, None) {
             tracing::error!(%error, "the engine cannot wait for its drive any more");

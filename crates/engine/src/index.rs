@@ -268,9 +268,7 @@ impl Index {
     fn pack(&self, tag: u32, location: Location) -> u128 {
         debug_assert!(location.unit_count > 0 && location.unit_count <= UNIT_COUNT_MAX);
         let place = u64::from(location.zone) * self.zone_units + u64::from(location.unit_offset);
-        u128::from(place)
-            | u128::from(location.unit_count) << UNIT_COUNT_SHIFT
-            | u128::from(tag) << TAG_SHIFT
+        u128::from(place) | u128::from(location.unit_count) << UNIT_COUNT_SHIFT | u128::from(tag) << TAG_SHIFT
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "each part is masked to its own bits")]

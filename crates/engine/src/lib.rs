@@ -34,6 +34,6 @@ mod zone_table;
 
 pub use handle::{Handle, LIST_LIMIT_MAX, Options};
 pub use request::{
-    Block, BlockEntry, BlockHead, Class, Cursor, Damage, DamageKind, EngineError, FormatOrder, Page, PutOutcome,
-    PutRequest, RangeRequest, Replace, State, Stats, Status, ZoneRole, ZoneStatus,
+    Block, BlockEntry, BlockHead, Class, Cursor, Damage, DamageKind, EngineError, FormatOrder, Page,
+    PutOutcome, PutRequest, RangeRequest, Replace, State, Stats, Status, ZoneRole, ZoneStatus,
 };

@@ -90,7 +90,8 @@ impl Store {
             }
         };
         let purpose = ReadPurpose::List(listing);
-        let read = Read { key: Key([0; 32]), purpose, location, candidates: Candidates::default(), damaged: None };
+        let read =
+            Read { key: Key([0; 32]), purpose, location, candidates: Candidates::default(), damaged: None };
         self.enqueue_read(device, read);
     }
 
@@ -106,9 +107,13 @@ impl Store {
     fn list_table(&self, listing: &mut Listing, table: &[TableEntry]) {
         for entry in table {
             if let TableEntry::Block { key, unit_offset, unit_count, payload_bytes, .. } = entry {
-                let location =
-                    Location { zone: listing.cursor.zone, unit_offset: *unit_offset, unit_count: *unit_count };
-                if *unit_offset >= listing.cursor.unit_offset && !self.list_block(listing, key, location, *payload_bytes)
+                let location = Location {
+                    zone: listing.cursor.zone,
+                    unit_offset: *unit_offset,
+                    unit_count: *unit_count,
+                };
+                if *unit_offset >= listing.cursor.unit_offset
+                    && !self.list_block(listing, key, location, *payload_bytes)
                 {
                     return;
                 }
@@ -119,7 +124,8 @@ impl Store {
 
     /// Lists one record if it lives; false where the page is full and it was not listed.
     fn list_block(&self, listing: &mut Listing, key: &Key, location: Location, payload_bytes: u32) -> bool {
-        let lives = self.zones.is_acknowledged(location) && self.index.contains(self.index.hash(key), location);
+        let lives =
+            self.zones.is_acknowledged(location) && self.index.contains(self.index.hash(key), location);
         if lives && listing.page.entries.len() >= listing.limit {
             listing.cursor.unit_offset = location.unit_offset;
             return false;
@@ -133,7 +139,12 @@ impl Store {
     }
 
     /// Takes what a listing has read.
-    pub(crate) fn listed(&mut self, device: &mut dyn Device, read: Read, result: Result<Buffer, DeviceError>) {
+    pub(crate) fn listed(
+        &mut self,
+        device: &mut dyn Device,
+        read: Read,
+        result: Result<Buffer, DeviceError>,
+    ) {
         let ReadPurpose::List(mut listing) = read.purpose else { return };
         match listing.step {
             Step::Footer => match result.ok().and_then(|buffer| self.table_of(read.location.zone, &buffer)) {

@@ -70,9 +70,9 @@ pub(crate) fn mount(device: &mut dyn Device) -> Result<MountOutcome, DeviceError
 fn check_geometry(device: &dyn Device) -> Result<(), String> {
     let geometry = device.geometry();
     let zone_units = geometry.zone_size_bytes / UNIT_BYTES as u64;
-    if UNIT_BYTES as u64 % u64::from(geometry.write_unit_bytes) != 0
-        || UNIT_BYTES as u64 % u64::from(geometry.logical_block_bytes) != 0
-    {
+    let unit_bytes = UNIT_BYTES as u64;
+    let units = [geometry.write_unit_bytes, geometry.logical_block_bytes];
+    if !units.iter().all(|unit| unit_bytes.is_multiple_of(u64::from(*unit))) {
         return Err(format!(
             "it is written in units of {} bytes, and this version writes units of {UNIT_BYTES}",
             geometry.write_unit_bytes
@@ -103,7 +103,9 @@ fn find_label(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<FoundLabel, Devic
         };
         match decoded {
             Ok(label) if !label.label_zones.contains(&zone.index) => {}
-            Ok(label) if newest.as_ref().is_none_or(|best| label.generation > best.generation) => newest = Some(label),
+            Ok(label) if newest.as_ref().is_none_or(|best| label.generation > best.generation) => {
+                newest = Some(label);
+            }
             Ok(_) | Err(LabelError::NotALabel) => {}
             Err(error) => refusal = Some(error.to_string()),
         }
@@ -250,7 +252,9 @@ impl<'a, 'b> Mount<'a, 'b> {
     /// The trailer of a zone that may be sealed: one that is written to its end, or whose end nobody knows.
     fn read_trailer(&mut self, zone: &Zone) -> Result<Option<Trailer>, DeviceError> {
         let capacity_units = self.zones.get(zone.index).capacity_units;
-        if zone.write_pointer_bytes.is_some_and(|pointer| pointer < zone.capacity_bytes) || capacity_units == 0 {
+        if zone.write_pointer_bytes.is_some_and(|pointer| pointer < zone.capacity_bytes)
+            || capacity_units == 0
+        {
             return Ok(None);
         }
         match self.io.read(zone.index, capacity_units - 1, 1) {
@@ -271,7 +275,7 @@ impl<'a, 'b> Mount<'a, 'b> {
                 None => None,
             };
             match table {
-                Some(entries) => self.sealed(&log, entries),
+                Some(entries) => self.sealed(&log, &entries),
                 None => self.scanned(&log, newest == Some(log.zone))?,
             }
         }
@@ -291,7 +295,7 @@ impl<'a, 'b> Mount<'a, 'b> {
         }
     }
 
-    fn sealed(&mut self, log: &ZoneLog, entries: Vec<TableEntry>) {
+    fn sealed(&mut self, log: &ZoneLog, entries: &[TableEntry]) {
         let entry = self.zones.get_mut(log.zone);
         entry.table_entries = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         entry.good_units = entry.capacity_units;
@@ -323,7 +327,8 @@ impl<'a, 'b> Mount<'a, 'b> {
             entry.written_units = scanned.good_units;
         }
         let tail = Tail { good_units: entry.good_units, written_units: entry.written_units };
-        let writable = !matches!(entry.condition, Condition::ReadOnly | Condition::Full) && log.trailer.is_none();
+        let writable =
+            !matches!(entry.condition, Condition::ReadOnly | Condition::Full) && log.trailer.is_none();
         if is_newest && writable && tail.has_room(scanned.entries.len(), entry.capacity_units) {
             entry.role = ZoneRole::Open;
             self.open = Some(OpenZone::resumed(log.zone, tail, scanned.entries));
@@ -336,10 +341,8 @@ impl<'a, 'b> Mount<'a, 'b> {
     /// Finishes a zone that takes no more records, so that it is not active. A drive that refuses loses nothing by it.
     fn finish_zone(&mut self, zone: u32) -> Result<(), DeviceError> {
         let entry = self.zones.get_mut(zone);
-        let active = matches!(
-            entry.condition,
-            Condition::ImplicitOpen | Condition::ExplicitOpen | Condition::Closed
-        );
+        let active =
+            matches!(entry.condition, Condition::ImplicitOpen | Condition::ExplicitOpen | Condition::Closed);
         if !active {
             return Ok(());
         }
@@ -389,7 +392,10 @@ impl<'a, 'b> Mount<'a, 'b> {
         let hash = self.index.hash(key);
         let mut candidates = self.index.candidates(hash);
         while let Some(location) = candidates.pop() {
-            if location.zone == zone && location.unit_offset == unit_offset && self.index.remove(hash, location) {
+            if location.zone == zone
+                && location.unit_offset == unit_offset
+                && self.index.remove(hash, location)
+            {
                 self.zones.get_mut(zone).live_units -= location.unit_count;
                 self.dead_units += u64::from(location.unit_count);
             }

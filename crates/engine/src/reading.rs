@@ -267,7 +267,10 @@ impl Store {
                 }
                 let error = damaged.map_or(EngineError::NotFound, |(_, error)| error);
                 let location = Location { zone: 0, unit_offset: 0, unit_count: 0 };
-                self.refuse_read(Read { key, purpose, location, candidates: Candidates::default(), damaged: None }, error);
+                self.refuse_read(
+                    Read { key, purpose, location, candidates: Candidates::default(), damaged: None },
+                    error,
+                );
             }
         }
     }

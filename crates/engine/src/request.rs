@@ -419,7 +419,9 @@ impl fmt::Display for EngineError {
             Self::Corrupt { detail } => write!(f, "the block is damaged: {detail}"),
             Self::Medium { detail } => write!(f, "the block cannot be read: {detail}"),
             Self::Full => write!(f, "the drive is full: no zone is free for another record"),
-            Self::IndexFull => write!(f, "the drive's index is full: it holds as many blocks as it was made for"),
+            Self::IndexFull => {
+                write!(f, "the drive's index is full: it holds as many blocks as it was made for")
+            }
             Self::Overloaded { what } => write!(f, "the drive is overloaded ({what}): try again"),
             Self::Unavailable { state } => match state.reason() {
                 Some(reason) => write!(f, "the drive is {}: {reason}", state.name()),

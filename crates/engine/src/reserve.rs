@@ -67,11 +67,7 @@ impl Reserve {
     /// Takes a buffer back.
     pub(crate) fn give_back(&mut self, purpose: Purpose, mut buffer: Buffer) {
         let slot = &mut self.slots[purpose as usize];
-        if let Some(cut_off) = slot.cut_off.take() {
-            if let Err(cut_off) = buffer.absorb(cut_off) {
-                slot.cut_off = Some(cut_off);
-            }
-        }
+        slot.cut_off = slot.cut_off.take().and_then(|cut_off| buffer.absorb(cut_off).err());
         slot.buffer = Some(buffer);
     }
 }

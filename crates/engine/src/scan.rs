@@ -144,9 +144,12 @@ impl Scan<'_, '_> {
             Err(DeviceError::MediumRead { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Ok(header) = imbrex_format::decode_record_header(bytes, self.scope, unit) else { return Ok(None) };
+        let Ok(header) = imbrex_format::decode_record_header(bytes, self.scope, unit) else {
+            return Ok(None);
+        };
         self.found.highest_sequence = self.found.highest_sequence.max(header.sequence);
-        let follows = header.sequence > self.found.last_sequence && header.unit_count <= self.bounds.end - unit;
+        let follows =
+            header.sequence > self.found.last_sequence && header.unit_count <= self.bounds.end - unit;
         Ok(follows.then_some(header))
     }
 
@@ -203,7 +206,8 @@ impl Scan<'_, '_> {
 
     fn tombstones(&mut self, header: &RecordHeader) -> Result<(), DeviceError> {
         let unit_offset = header.unit_offset;
-        let entries = self.small_payload(header)?.and_then(|payload| imbrex_format::decode_tombstones(payload).ok());
+        let entries =
+            self.small_payload(header)?.and_then(|payload| imbrex_format::decode_tombstones(payload).ok());
         let Some(tombstones) = entries else {
             self.found.lost_records += 1;
             return Ok(());

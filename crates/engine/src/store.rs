@@ -125,7 +125,9 @@ impl Store {
             Command::Zones(reply) => reply.send(Ok(self.zones.statuses())),
             Command::Damage(reply) => reply.send(Ok(self.damage.list())),
             Command::Format(_, _) | Command::Stop(_) => {
-                command.refuse(EngineError::Invalid { reason: "an order to the drive is no request to its log".into() });
+                command.refuse(EngineError::Invalid {
+                    reason: "an order to the drive is no request to its log".into(),
+                });
             }
         }
     }
@@ -148,7 +150,9 @@ impl Store {
         }
         let wanted_bytes = record_units(payload_bytes as usize) as usize * UNIT_BYTES;
         (buffer_bytes != wanted_bytes).then(|| EngineError::Invalid {
-            reason: format!("a buffer of {wanted_bytes} bytes belongs to this payload, not one of {buffer_bytes}"),
+            reason: format!(
+                "a buffer of {wanted_bytes} bytes belongs to this payload, not one of {buffer_bytes}"
+            ),
         })
     }
 
@@ -209,9 +213,10 @@ impl Store {
 
     /// Bytes in which records can still be written.
     pub(crate) fn free_bytes(&self) -> u64 {
-        let open = self.open.as_ref().map_or(0, |open| {
-            u64::from(open.room_units(1, self.zones.get(open.zone).capacity_units))
-        });
+        let open = self
+            .open
+            .as_ref()
+            .map_or(0, |open| u64::from(open.room_units(1, self.zones.get(open.zone).capacity_units)));
         (self.zones.free_units() + open) * UNIT_BYTES as u64
     }
 }

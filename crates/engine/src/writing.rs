@@ -10,8 +10,8 @@
 use std::collections::VecDeque;
 
 use imbrex_format::{
-    Commit, CommitZone, Footer, Key, PayloadWriter, RecordHeader, RecordKind, TableEntry, TombstoneEntry, UNIT_BYTES,
-    ZoneHeader, ZoneScope, footer_units, record_units, seal_record,
+    Commit, CommitZone, Footer, Key, PayloadWriter, RecordHeader, RecordKind, TableEntry, TombstoneEntry,
+    UNIT_BYTES, ZoneHeader, ZoneScope, footer_units, record_units, seal_record,
 };
 use imbrex_zoned::{Buffer, Device, DeviceError, Token, ZoneKind};
 
@@ -63,8 +63,18 @@ enum Write {
 
 /// Somebody who waits for a group.
 enum Member {
-    Put { key: Key, location: Location, payload_bytes: u32, replaced: Option<Location>, reply: Reply<PutOutcome> },
-    Delete { key: Key, location: Location, reply: Reply<()> },
+    Put {
+        key: Key,
+        location: Location,
+        payload_bytes: u32,
+        replaced: Option<Location>,
+        reply: Reply<PutOutcome>,
+    },
+    Delete {
+        key: Key,
+        location: Location,
+        reply: Reply<()>,
+    },
 }
 
 /// Records that become durable together.
@@ -162,7 +172,10 @@ impl Store {
                 put.reply.send(Err(EngineError::Full));
             }
         }
-        if self.pending_deletes.is_empty() || self.has_room(1, 1) || (writes.is_empty() && self.open_zone(writes)) {
+        if self.pending_deletes.is_empty()
+            || self.has_room(1, 1)
+            || (writes.is_empty() && self.open_zone(writes))
+        {
             return;
         }
         while let Some(delete) = self.pending_deletes.pop_front() {
@@ -220,7 +233,12 @@ impl Store {
             if let Some(mut buffer) = self.reserve.take(Purpose::Padding, 1) {
                 let header = record(RecordKind::Padding, old.next_unit, padding, 0, sequence);
                 seal_record(&mut buffer, &header, &scope);
-                writes.push_back(Write::Reserved { zone, unit: old.next_unit, purpose: Purpose::Padding, buffer });
+                writes.push_back(Write::Reserved {
+                    zone,
+                    unit: old.next_unit,
+                    purpose: Purpose::Padding,
+                    buffer,
+                });
             }
         }
         let mut unit = old.next_unit + 1;
@@ -306,7 +324,8 @@ impl Store {
             return put.reply.send(Err(EngineError::IndexFull));
         }
         let sequence = self.take_sequence();
-        let mut header = record(RecordKind::Block, location.unit_offset, unit_count, put.payload_bytes, sequence);
+        let mut header =
+            record(RecordKind::Block, location.unit_offset, unit_count, put.payload_bytes, sequence);
         header.key = put.key;
         seal_record(&mut put.buffer, &header, &self.scope(location.zone));
         if let Some(replaced) = put.replaced {
@@ -344,7 +363,11 @@ impl Store {
             }
             let Some(delete) = self.pending_deletes.pop_front() else { return };
             tombstones.push(self.tombstone(delete.key, delete.location, delete.birth));
-            group.members.push(Member::Delete { key: delete.key, location: delete.location, reply: delete.reply });
+            group.members.push(Member::Delete {
+                key: delete.key,
+                location: delete.location,
+                reply: delete.reply,
+            });
         }
     }
 
@@ -354,9 +377,11 @@ impl Store {
         }
         let units = record_units(tombstones.len() * TombstoneEntry::BYTES);
         let Some(buffer) = self.reserve.take(Purpose::Tombstones, units as usize) else { return };
-        let payloads: Vec<[u8; TombstoneEntry::BYTES]> = tombstones.iter().map(TombstoneEntry::encode).collect();
+        let payloads: Vec<[u8; TombstoneEntry::BYTES]> =
+            tombstones.iter().map(TombstoneEntry::encode).collect();
         let parts: Vec<&[u8]> = payloads.iter().map(<[u8; TombstoneEntry::BYTES]>::as_slice).collect();
-        let unit_offset = self.write_reserved(group, RecordKind::Tombstones, Purpose::Tombstones, buffer, &parts);
+        let unit_offset =
+            self.write_reserved(group, RecordKind::Tombstones, Purpose::Tombstones, buffer, &parts);
         let Some(open) = self.open.as_mut() else { return };
         open.entries.extend(tombstones.iter().map(|tombstone| TableEntry::Tombstone {
             key: tombstone.key,
@@ -401,7 +426,8 @@ impl Store {
         let unit = group.end_unit;
         let unit_count = record_units(payload_bytes);
         let sequence = self.take_sequence();
-        let header = record(kind, unit, unit_count, u32::try_from(payload_bytes).unwrap_or(u32::MAX), sequence);
+        let header =
+            record(kind, unit, unit_count, u32::try_from(payload_bytes).unwrap_or(u32::MAX), sequence);
         seal_record(&mut buffer, &header, &self.scope(group.zone));
         group.writes.push_back(Write::Reserved { zone: group.zone, unit, purpose, buffer });
         self.append(group, unit_count, None);
@@ -439,7 +465,8 @@ impl Store {
             }
         };
         let Some(buffer) = buffer else {
-            return self.write_failed(&DeviceError::Unknown { what: "a buffer that did not come back".into() });
+            return self
+                .write_failed(&DeviceError::Unknown { what: "a buffer that did not come back".into() });
         };
         let unit_count = u32::try_from(buffer.len() / UNIT_BYTES).unwrap_or(u32::MAX);
         group.in_flight = Some(InFlight::Write { purpose, zone, end_unit: unit + unit_count });
@@ -459,10 +486,8 @@ impl Store {
         buffer: Option<Buffer>,
     ) {
         let Some(in_flight) = self.writing.as_mut().and_then(|group| group.in_flight.take()) else { return };
-        if let InFlight::Write { purpose: Some(purpose), .. } = in_flight {
-            if let Some(buffer) = buffer {
-                self.reserve.give_back(purpose, buffer);
-            }
+        if let (InFlight::Write { purpose: Some(purpose), .. }, Some(buffer)) = (&in_flight, buffer) {
+            self.reserve.give_back(*purpose, buffer);
         }
         if let Err(error) = result {
             let errors = match in_flight {
@@ -482,7 +507,8 @@ impl Store {
 
     /// Flushes the group that has been written, once the one before it is through.
     fn begin_flush(&mut self, device: &mut dyn Device) {
-        let written = self.writing.as_ref().is_some_and(|group| group.writes.is_empty() && group.in_flight.is_none());
+        let written =
+            self.writing.as_ref().is_some_and(|group| group.writes.is_empty() && group.in_flight.is_none());
         if !written || self.flushing.is_some() || self.fault.is_some() {
             return;
         }
@@ -568,8 +594,22 @@ const TOMBSTONES_MAX: usize = (TOMBSTONE_UNITS * UNIT_BYTES - 192) / TombstoneEn
 
 const _: () = assert!(TOMBSTONES_MAX < ENTRIES_MAX);
 
-fn record(kind: RecordKind, unit_offset: u32, unit_count: u32, payload_bytes: u32, sequence: u64) -> RecordHeader {
-    RecordHeader { kind, payload_bytes, unit_offset, unit_count, sequence, birth: sequence, key: Key([0; 32]) }
+fn record(
+    kind: RecordKind,
+    unit_offset: u32,
+    unit_count: u32,
+    payload_bytes: u32,
+    sequence: u64,
+) -> RecordHeader {
+    RecordHeader {
+        kind,
+        payload_bytes,
+        unit_offset,
+        unit_count,
+        sequence,
+        birth: sequence,
+        key: Key([0; 32]),
+    }
 }
 
 impl Group {

@@ -77,7 +77,12 @@ pub(crate) struct ZoneTable {
 impl ZoneTable {
     /// The table of a drive whose report is `zones`.
     pub(crate) fn new(zones: &[Zone]) -> Self {
-        Self { entries: zones.iter().map(ZoneEntry::from_report).collect(), next_free: 0, free_count: 0, free_units: 0 }
+        Self {
+            entries: zones.iter().map(ZoneEntry::from_report).collect(),
+            next_free: 0,
+            free_count: 0,
+            free_units: 0,
+        }
     }
 
     /// The zone with this number, which must be one of the drive's.

@@ -16,7 +16,8 @@ pub(super) struct Content {
 impl Content {
     pub(super) fn bytes(self) -> Vec<u8> {
         let mut random = Random::new(self.seed);
-        let mut bytes: Vec<u8> = (0..self.length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect();
+        let mut bytes: Vec<u8> =
+            (0..self.length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect();
         bytes.truncate(self.length);
         bytes
     }

@@ -19,8 +19,8 @@ use crate::command::{Command, ListRequest, Reply};
 use crate::engine::Engine;
 use crate::publish::Published;
 use crate::request::{
-    Block, BlockHead, Class, Cursor, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest, Replace,
-    State,
+    Block, BlockHead, Class, Cursor, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
+    Replace, State,
 };
 
 type Answer<T> = Receiver<Result<T, EngineError>>;
@@ -49,7 +49,8 @@ pub(super) struct Counts {
 impl Counts {
     /// A run that never saw one of these has proved nothing of it.
     pub(super) fn assert_everything_happened(&self) {
-        let rare = [self.conflicts, self.puts_already_stored, self.full, self.cut_off, self.restarts, self.listings];
+        let rare =
+            [self.conflicts, self.puts_already_stored, self.full, self.cut_off, self.restarts, self.listings];
         assert!(rare.iter().all(|count| *count > 0), "something never happened: {self}");
         assert!(self.zones_sealed > 0, "no zone was ever sealed: {self}");
     }
@@ -153,7 +154,8 @@ impl World {
     }
 
     fn format(&mut self) {
-        let order = FormatOrder { serial: "SIMULATED".into(), replace: Replace::Nothing, blocks_max: Some(100) };
+        let order =
+            FormatOrder { serial: "SIMULATED".into(), replace: Replace::Nothing, blocks_max: Some(100) };
         let (reply, mut answer) = Reply::new();
         self.turn(Some(Command::Format(order, reply)));
         answer.try_recv().expect("an answer").expect("a formatted drive");
@@ -198,7 +200,8 @@ impl World {
 
     fn put(&mut self) {
         let Some(number) = self.free_key() else { return };
-        let again = self.model.possible(number).into_iter().flatten().next().filter(|_| self.random.one_in(3));
+        let again =
+            self.model.possible(number).into_iter().flatten().next().filter(|_| self.random.one_in(3));
         let content = again.unwrap_or_else(|| self.new_content());
         let Some(buffer) = self.payload(content) else { return };
         let (reply, answer) = Reply::new();
@@ -314,7 +317,10 @@ impl World {
                 self.model.settle(key, None);
             }
             Err(EngineError::NotFound) => {
-                assert!(possible.contains(&None), "key {key} was not found, and was acknowledged: {possible:?}");
+                assert!(
+                    possible.contains(&None),
+                    "key {key} was not found, and was acknowledged: {possible:?}"
+                );
                 self.model.settle(key, None);
             }
             Err(EngineError::Full) => self.counts.full += 1,
@@ -328,7 +334,8 @@ impl World {
         match answer {
             Ok(bytes) => {
                 let held = possible.iter().flatten().find(|content| content.bytes() == bytes);
-                let held = *held.unwrap_or_else(|| panic!("key {key} gave bytes that nobody stored: {possible:?}"));
+                let held =
+                    *held.unwrap_or_else(|| panic!("key {key} gave bytes that nobody stored: {possible:?}"));
                 self.counts.gets += 1;
                 self.model.settle(key, Some(held));
             }
@@ -349,7 +356,9 @@ impl World {
                 let fits = |content: &Content| content.length == head.payload_bytes as usize;
                 assert!(possible.iter().flatten().any(fits), "key {key} has another length: {possible:?}");
             }
-            Err(EngineError::NotFound) => assert!(possible.contains(&None), "key {key} is lost: {possible:?}"),
+            Err(EngineError::NotFound) => {
+                assert!(possible.contains(&None), "key {key} is lost: {possible:?}");
+            }
             Err(error) => panic!("a head of key {key} failed: {error}"),
         }
     }
@@ -375,7 +384,10 @@ impl World {
             let limit = 1 + usize::try_from(self.random.below(20)).unwrap();
             let page = self.list(ListRequest { cursor: from, one_zone: false, limit });
             assert!(page.entries.len() <= limit, "a page is longer than was asked");
-            assert!(page.next != Some(from) || !page.entries.is_empty(), "a listing stands still at {from:?}");
+            assert!(
+                page.next != Some(from) || !page.entries.is_empty(),
+                "a listing stands still at {from:?}"
+            );
             for entry in page.entries {
                 assert!(listed.insert(entry.key), "{} is listed twice", entry.key);
             }
