@@ -111,8 +111,15 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(5), all_known).await.unwrap();
         assert_eq!(running_max.load(Ordering::SeqCst), QUESTIONS_MAX);
-        assert_eq!(asked_stuck.load(Ordering::SeqCst), 1);
         assert_eq!(table.latest("stuck").unwrap().reason.as_deref(), Some("stuck"));
         poller.abort();
+        let tomorrow = Instant::now() + Duration::from_secs(24 * 3600);
+        let mut due = Vec::new();
+        while let Next::Ask { id, .. } = table.take(tomorrow) {
+            due.push(id);
+        }
+        assert_eq!(due.len(), 4, "{due:?}");
+        assert!(!due.contains(&"stuck".to_owned()), "a drive whose question hangs is asked again");
+        assert_eq!(asked_stuck.load(Ordering::SeqCst), 1);
     }
 }

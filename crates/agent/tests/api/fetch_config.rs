@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
+use crate::process::end_of;
+
 /// Serves `answer`, word for word, to whoever connects, and closes; where it is empty, says nothing for ever.
 async fn server(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -33,7 +35,7 @@ fn ok(body: &str) -> Vec<u8> {
 async fn fetch(url: &str, out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imbrex-agent"));
     command.args(["fetch-config", "--deadline-s", "1", "--url", url, "--out"]).arg(out);
-    command.output().await.unwrap()
+    end_of(&mut command).await
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -134,6 +134,12 @@ impl Agent {
     }
 }
 
+/// Runs a command that has to end by itself soon.
+pub(crate) async fn end_of(command: &mut Command) -> Output {
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).output();
+    tokio::time::timeout(Duration::from_secs(10), output).await.expect("it does not end").unwrap()
+}
+
 #[tokio::test]
 async fn the_fingerprint_is_in_its_file_and_is_that_of_the_certificate_shown() {
     let place = Place::new();
@@ -160,20 +166,21 @@ async fn init_is_told_when_the_agent_is_ready() {
     let mut command = place.command();
     command.env("IMBREX_READY_FD", "1");
     let mut agent = Agent::start(command, &place.run()).await;
-    assert_eq!(agent.lines.next_line().await.unwrap().as_deref(), Some("READY"));
+    let line = tokio::time::timeout(Duration::from_secs(10), agent.lines.next_line()).await.unwrap();
+    assert_eq!(line.unwrap().as_deref(), Some("READY"));
 }
 
 #[tokio::test]
 async fn a_second_agent_on_the_same_directory_or_port_is_refused_in_one_sentence() {
     let place = Place::new();
     let agent = place.start().await;
-    let output = place.command().stderr(Stdio::piped()).output().await.unwrap();
+    let output = end_of(&mut place.command()).await;
     let sentence = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && sentence.contains("another agent serves"), "{sentence}");
     let other = Place::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_imbrex-agent"));
     command.args(["--listen", &agent.address.to_string()]).arg("--run-dir").arg(other.run());
-    let output = command.stderr(Stdio::piped()).output().await.unwrap();
+    let output = end_of(&mut command).await;
     let sentence = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && sentence.contains("--listen"), "{sentence}");
     assert_eq!(sentence.lines().count(), 1, "{sentence}");
