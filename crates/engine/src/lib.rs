@@ -1,7 +1,7 @@
 //! The storage engine of one drive.
 //!
 //! Read in this order: [`request`] (what can be asked), [`handle`] (how), then `engine` (the loop), `store` (the state
-//! of a mounted drive), `reading`, `writing`, `listing` (what it does with it), and `mount`, `scan`, `formatting`
+//! of a mounted drive), `reading`, `writing`, `committing`, `sealing`, `listing` (what it does with it), and `mount`, `scan`, `formatting`
 //! (before it serves).
 //!
 //! One thread owns all of an engine's state. It allocates its index, zone table, queues and the log's reserve at
@@ -11,9 +11,11 @@
 mod blocking;
 mod clock;
 mod command;
+mod committing;
 mod damage;
 mod engine;
 mod formatting;
+mod group;
 pub mod handle;
 mod index;
 mod listing;
@@ -25,6 +27,7 @@ mod reading;
 pub mod request;
 mod reserve;
 mod scan;
+mod sealing;
 mod signature;
 #[cfg(test)]
 mod simulation;

@@ -12,12 +12,12 @@ use imbrex_format::{CHUNK_BYTES, Key, RecordHeader, UNIT_BYTES, ZoneScope, paylo
 use imbrex_zoned::{Buffer, Device, DeviceError, Token};
 
 use crate::command::Reply;
+use crate::group::{PendingDelete, PendingPut};
 use crate::index::Candidates;
 use crate::listing::Listing;
 use crate::location::Location;
 use crate::request::{Block, BlockHead, DamageKind, EngineError, PutOutcome, RangeRequest};
 use crate::store::{Store, TOKEN_READ};
-use crate::writing::{PendingDelete, PendingPut};
 
 /// Why a record is looked for.
 pub(crate) enum ReadPurpose {

@@ -1,7 +1,7 @@
 //! A mounted drive: everything that its engine knows, and the beginning of every request.
 //!
-//! One thread owns a store. Its parts: [`crate::reading`] finds and checks records, [`crate::writing`] forms groups and
-//! commits them, [`crate::listing`] walks the zones.
+//! One thread owns a store. Its parts: [`crate::reading`] finds and checks records, [`crate::writing`] forms groups,
+//! [`crate::sealing`] changes zones, [`crate::committing`] makes groups durable, [`crate::listing`] walks the zones.
 //!
 //! Invariants:
 //!
@@ -17,13 +17,13 @@ use imbrex_zoned::{Completion, Device, DeviceError, Token};
 
 use crate::command::Command;
 use crate::damage::DamageList;
+use crate::group::{Group, PendingDelete, PendingPut};
 use crate::index::Index;
 use crate::log::OpenZone;
 use crate::mount::Mounted;
 use crate::reading::{ReadPurpose, Reads};
 use crate::request::{EngineError, State, Stats};
 use crate::reserve::Reserve;
-use crate::writing::{Group, PendingDelete, PendingPut};
 use crate::zone_table::ZoneTable;
 
 /// The kind of an operation in flight, in the high bits of its token; the low bits are its slot.
