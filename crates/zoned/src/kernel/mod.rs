@@ -12,6 +12,7 @@ mod device;
 mod errno;
 mod holder;
 mod ioctl;
+mod opened_drive;
 mod operation;
 mod ring;
 mod slab;

@@ -209,6 +209,7 @@ mod tests {
         assert_eq!(guard.begin_write(ZONE, 4096), misplaced(8192, 0));
         assert_eq!(guard.begin_write(ZONE + 8192, 4096), Ok(()));
         assert_eq!(guard.begin_write(ZONE + 12288, 4096), misplaced(8192, 12288));
+        assert_eq!(guard.begin_write(ZONE + 8192, 4096), misplaced(8192, 8192), "the same place again");
         guard.end_write(ZONE + 8192, 4096, true);
         assert_eq!(guard.begin_write(ZONE + 12288, ZONE / 2 - 12288), Ok(()));
         guard.end_write(ZONE + 12288, ZONE / 2 - 12288, true);
@@ -222,6 +223,8 @@ mod tests {
     fn after_a_failed_write_the_pointer_is_unknown_until_it_is_reported() {
         let mut guard = guard();
         assert_eq!(guard.begin_write(ZONE + 8192, 8192), Ok(()));
+        assert_eq!(guard.begin_write(3 * ZONE, 4096), Ok(()), "nothing was reported of this zone");
+        assert!(guard.begin_write(3 * ZONE + 4096, 4096).is_err(), "and still one write is in flight");
         guard.end_write(ZONE + 8192, 8192, false);
         guard.learn(&[zone(1, Condition::ImplicitOpen, Some(12288))]);
         assert_eq!(guard.begin_write(ZONE + 8192, 4096), misplaced(12288, 8192));
