@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 /// How long the drives of the boot may take to become ready before the boot is over without them.
-const DRIVES_DEADLINE_MS: u64 = 30_000;
+const DRIVES_DEADLINE_MS: u64 = 60_000;
 
 /// The stages, in the order in which they are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -242,6 +242,7 @@ mod tests {
         connection.answer(vec![b'x'; 4_000_000], false);
         assert_eq!(connection.advance(), Progress::Wait);
         assert!(connection.answering());
+        #[expect(clippy::disallowed_methods, reason = "the other side of the connection, in a test")]
         let reader = std::thread::spawn(move || {
             let mut bytes = vec![0; 4_000_001];
             client.read_exact(&mut bytes).unwrap();

@@ -37,12 +37,17 @@ pub(crate) fn fatal(reason: &str) -> ! {
         let until_ms = platform::now_ms() + DELAY_MS;
         while platform::now_ms() < until_ms {
             shutdown::reap_silently();
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the event loop is over: nothing is left to hold up"
+            )]
             std::thread::sleep(Duration::from_millis(STEP_MS));
         }
         shutdown::sync_bounded();
     }
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     loop {
+        #[expect(clippy::disallowed_methods, reason = "the event loop is over: nothing is left to hold up")]
         std::thread::sleep(Duration::from_millis(DELAY_MS));
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn end(ending: Ending) -> ! {
     let refused = reboot(mode);
     console::line(&format!("the kernel refuses to {}: {refused:?}; switch the machine off", ending.verb()));
     loop {
+        #[expect(clippy::disallowed_methods, reason = "the event loop is over: nothing is left to hold up")]
         std::thread::sleep(Duration::from_mins(1));
     }
 }
@@ -66,6 +67,7 @@ pub(crate) fn sync_bounded() {
 fn wait_until(done: impl Fn() -> bool) {
     let until_ms = platform::now_ms() + WAIT_MS;
     while !done() && platform::now_ms() < until_ms {
+        #[expect(clippy::disallowed_methods, reason = "the event loop is over: nothing is left to hold up")]
         std::thread::sleep(Duration::from_millis(STEP_MS));
     }
 }
