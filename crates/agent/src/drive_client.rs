@@ -14,9 +14,6 @@ use tokio::net::UnixStream;
 
 use crate::http_client::{self, Answer};
 
-/// A drive's process answers its status from memory: one that takes longer is stuck.
-pub(crate) const STATUS_DEADLINE: Duration = Duration::from_secs(1);
-
 /// Formatting resets every zone: seconds on a large drive, more on a slow one.
 const FORMAT_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -76,10 +73,10 @@ impl std::error::Error for DriveCallError {}
 ///
 /// # Errors
 ///
-/// No answer within [`STATUS_DEADLINE`], or one that cannot be read.
-pub(crate) async fn status(socket: &Path) -> Result<DriveStatus, DriveCallError> {
+/// No answer within `deadline`, or one that cannot be read.
+pub(crate) async fn status(socket: &Path, deadline: Duration) -> Result<DriveStatus, DriveCallError> {
     let request = Request::get("/v1/drive").header(HOST, "localhost").body(Full::new(Bytes::new()));
-    let answer = call(socket, request, STATUS_DEADLINE).await?;
+    let answer = call(socket, request, deadline).await?;
     if answer.status != StatusCode::OK {
         return Err(bad(socket, &format_args!("it answered its status with {}", answer.status)));
     }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-/// Init answers from memory: one that takes longer is stuck.
-const DEADLINE: Duration = Duration::from_secs(1);
+/// An order has at least this long: it is better carried out late than given twice.
+const ORDER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A line of an answer may be this long, in bytes: a whole log of one service fits.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -105,6 +105,8 @@ pub(crate) enum InitError {
     Late {
         /// The socket.
         socket: PathBuf,
+        /// How long was waited.
+        deadline: Duration,
     },
     /// The connection broke, or the answer is not what was agreed.
     Answer {
@@ -123,12 +125,12 @@ impl fmt::Display for InitError {
             Self::Connect { socket, source } => {
                 write!(formatter, "init does not listen on {}: {source}", socket.display())
             }
-            Self::Late { socket } => {
+            Self::Late { socket, deadline } => {
                 write!(
                     formatter,
                     "init did not answer on {} within {} ms",
                     socket.display(),
-                    DEADLINE.as_millis()
+                    deadline.as_millis()
                 )
             }
             Self::Answer { socket, reason } => {
@@ -145,32 +147,33 @@ impl std::error::Error for InitError {}
 #[derive(Clone, Debug)]
 pub(crate) struct InitClient {
     socket: PathBuf,
+    deadline: Duration,
 }
 
 impl InitClient {
-    /// A client of the init that listens on `socket`.
-    pub(crate) fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+    /// A client of the init that listens on `socket` and has `deadline` for a question.
+    pub(crate) fn new(socket: &Path, deadline: Duration) -> Self {
+        Self { socket: socket.to_owned(), deadline }
     }
 
     /// What runs, and why not.
     pub(crate) async fn status(&self) -> Result<InitStatus, InitError> {
-        self.ask(&json!({"op": "status"})).await
+        self.ask(&json!({"op": "status"}), self.deadline).await
     }
 
     /// The last lines of a service.
     pub(crate) async fn log(&self, service: &str) -> Result<ServiceLog, InitError> {
-        self.ask(&json!({"op": "log", "service": service})).await
+        self.ask(&json!({"op": "log", "service": service}), self.deadline).await
     }
 
     /// Stops the service's process (kills it, where forced) and starts it again.
     pub(crate) async fn restart(&self, service: &str, force: bool) -> Result<(), InitError> {
-        self.ask::<Value>(&json!({"op": "restart", "service": service, "force": force})).await.map(drop)
+        self.order(&json!({"op": "restart", "service": service, "force": force})).await
     }
 
     /// Starts a service that is down; clears its maintenance.
     pub(crate) async fn start(&self, service: &str) -> Result<(), InitError> {
-        self.ask::<Value>(&json!({"op": "start", "service": service})).await.map(drop)
+        self.order(&json!({"op": "start", "service": service})).await
     }
 
     /// Ends the node's run.
@@ -179,13 +182,21 @@ impl InitClient {
             PowerOrder::PowerOff => "poweroff",
             PowerOrder::Reboot => "reboot",
         };
-        self.ask::<Value>(&json!({"op": operation})).await.map(drop)
+        self.order(&json!({"op": operation})).await
     }
 
-    async fn ask<T: for<'a> Deserialize<'a>>(&self, request: &Value) -> Result<T, InitError> {
-        let line = tokio::time::timeout(DEADLINE, self.exchange(request))
+    async fn order(&self, request: &Value) -> Result<(), InitError> {
+        self.ask::<Value>(request, self.deadline.max(ORDER_DEADLINE)).await.map(drop)
+    }
+
+    async fn ask<T: for<'a> Deserialize<'a>>(
+        &self,
+        request: &Value,
+        deadline: Duration,
+    ) -> Result<T, InitError> {
+        let line = tokio::time::timeout(deadline, self.exchange(request))
             .await
-            .map_err(|_| InitError::Late { socket: self.socket.clone() })??;
+            .map_err(|_| InitError::Late { socket: self.socket.clone(), deadline })??;
         let answer: Value = serde_json::from_slice(&line).map_err(|error| self.bad(&error))?;
         if answer.get("ok").and_then(Value::as_bool) != Some(true) {
             let sentence =
@@ -238,7 +249,7 @@ mod tests {
                 None => std::future::pending().await,
             }
         });
-        (directory, InitClient::new(&socket))
+        (directory, InitClient::new(&socket, Duration::from_millis(500)))
     }
 
     #[tokio::test]
@@ -270,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_init_costs_a_second_and_no_more() {
+    async fn a_silent_init_costs_its_deadline_and_no_more() {
         let (_directory, init) = init_that_answers(None);
         let started = std::time::Instant::now();
         assert!(matches!(init.status().await, Err(InitError::Late { .. })));

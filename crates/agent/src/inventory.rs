@@ -11,7 +11,7 @@ mod memory;
 mod questions;
 mod targets;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use imbrex_api::node::Drive;
 use tokio::sync::Mutex;
 
 use crate::init_client::{InitClient, InitStatus};
+use crate::options::ServeOptions;
 use crate::smart::SmartTable;
 use memory::Memory;
 
@@ -59,6 +60,7 @@ impl Survey {
 pub(crate) struct Inventory {
     run_dir: PathBuf,
     sysfs: PathBuf,
+    deadline: Duration,
     init: InitClient,
     smart: Arc<SmartTable>,
     state: Mutex<State>,
@@ -71,18 +73,19 @@ struct State {
 }
 
 impl Inventory {
-    /// Will survey the sockets in `run_dir`, `init` and `sysfs`, and give the drives to `smart`.
-    pub(crate) fn new(run_dir: &Path, sysfs: &Path, init: InitClient, smart: Arc<SmartTable>) -> Self {
+    /// Will survey the sockets in the run directory, `init` and sysfs, and give the drives to `smart`.
+    pub(crate) fn new(options: &ServeOptions, init: InitClient, smart: Arc<SmartTable>) -> Self {
         Self {
-            run_dir: run_dir.to_owned(),
-            sysfs: sysfs.to_owned(),
+            run_dir: options.run_dir.clone(),
+            sysfs: options.sysfs.clone(),
+            deadline: Duration::from_millis(options.ask_deadline_ms),
             init,
             smart,
             state: Mutex::new(State::default()),
         }
     }
 
-    /// The latest survey, or a new one where that is stale. Takes at most some 2 s.
+    /// The latest survey, or a new one where that is stale. Takes at most two deadlines: init's and the drives'.
     pub(crate) async fn survey(&self) -> Arc<Survey> {
         let mut state = self.state.lock().await;
         if let Some(latest) = state.latest.as_ref().filter(|latest| latest.taken.elapsed() < SURVEY_FRESH) {
@@ -110,7 +113,7 @@ impl Inventory {
         let init = self.init.status().await.map_err(|error| error.to_string());
         let targets = targets::find(init.as_ref().ok(), &self.run_dir, memory);
         let questions = memory.questions(&targets, Instant::now());
-        let answers = questions::ask_all(questions, &self.sysfs).await;
+        let answers = questions::ask_all(questions, &self.sysfs, self.deadline).await;
         let now = Instant::now();
         memory.note(&targets, answers, now);
         let drives = memory.entries(init.as_ref().ok(), &self.smart, now);

@@ -42,6 +42,10 @@ pub(crate) struct ServeOptions {
     /// Where procfs is mounted.
     #[arg(long, default_value = "/proc")]
     pub(crate) procfs: PathBuf,
+    /// Milliseconds that init and each drive's process have to tell how they are. They answer from
+    /// memory: one that takes longer is told as not answering.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub(crate) ask_deadline_ms: u64,
     /// The smartctl program.
     #[arg(long, default_value = "/usr/sbin/smartctl")]
     pub(crate) smartctl: PathBuf,

@@ -1,6 +1,7 @@
 //! Brings the agent up, keeps it up, and takes it down in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -35,9 +36,9 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         .map_err(|error| format!("{} cannot be written: {error}", fingerprint_file.display()))?;
 
     let smart = Arc::new(SmartTable::default());
-    let init = InitClient::new(&run_dir.join("init.sock"));
+    let init = InitClient::new(&run_dir.join("init.sock"), Duration::from_millis(options.ask_deadline_ms));
     let agent = Arc::new(Agent {
-        inventory: Inventory::new(run_dir, &options.sysfs, init.clone(), Arc::clone(&smart)),
+        inventory: Inventory::new(options, init.clone(), Arc::clone(&smart)),
         init,
         fingerprint: fingerprint.clone(),
         configuration: run_dir.join("node.toml"),

@@ -48,15 +48,15 @@ pub(super) enum IdentityReply {
     Stuck,
 }
 
-/// Asks all; takes as long as the slowest deadline.
-pub(super) async fn ask_all(questions: Vec<Question>, sysfs: &Path) -> Vec<Reply> {
+/// Asks all; each process has `deadline` to answer.
+pub(super) async fn ask_all(questions: Vec<Question>, sysfs: &Path, deadline: Duration) -> Vec<Reply> {
     let mut waiting = questions.into_iter();
     let mut asked = JoinSet::new();
     let mut replies = Vec::new();
     loop {
         while asked.len() < ASKED_MAX {
             let Some(question) = waiting.next() else { break };
-            asked.spawn(ask(question, sysfs.to_owned()));
+            asked.spawn(ask(question, sysfs.to_owned(), deadline));
         }
         match asked.join_next().await {
             None => return replies,
@@ -66,11 +66,11 @@ pub(super) async fn ask_all(questions: Vec<Question>, sysfs: &Path) -> Vec<Reply
     }
 }
 
-async fn ask(question: Question, sysfs: PathBuf) -> Reply {
+async fn ask(question: Question, sysfs: PathBuf, deadline: Duration) -> Reply {
     let status = async {
         match &question.socket {
             None => None,
-            Some(socket) => Some(drive_client::status(socket).await),
+            Some(socket) => Some(drive_client::status(socket, deadline).await),
         }
     };
     let identity = async {

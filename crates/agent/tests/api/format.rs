@@ -76,7 +76,7 @@ async fn the_drives_own_refusal_is_handed_back_as_it_is() {
 
 #[tokio::test]
 async fn what_is_checked_is_the_drive_of_now_and_not_a_list_of_before() {
-    let place = Place::new();
+    let place = Place::impatient();
     let drive = FakeDrive::start(&place.run(), "a", empty("S1"));
     let agent = place.start().await;
     assert_eq!(agent.json("/v1/drives/a").await["state"], "unformatted");

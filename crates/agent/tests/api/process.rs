@@ -20,6 +20,7 @@ use crate::client::{self, Answer, get};
 /// The directories in which an agent is started.
 pub(crate) struct Place {
     root: TempDir,
+    ask_deadline_ms: &'static str,
 }
 
 impl Place {
@@ -28,7 +29,13 @@ impl Place {
         for directory in ["run", "sys/block"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();
         }
-        Self { root }
+        // Long, so that a busy machine is not taken for a stuck drive.
+        Self { root, ask_deadline_ms: "10000" }
+    }
+
+    /// The same with the deadline that agents have outside of tests.
+    pub(crate) fn impatient() -> Self {
+        Self { ask_deadline_ms: "1000", ..Self::new() }
     }
 
     /// The run directory.
@@ -54,7 +61,7 @@ impl Place {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imbrex-agent"));
         command
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--ask-deadline-ms", self.ask_deadline_ms])
             .arg("--run-dir")
             .arg(self.run())
             .arg("--sysfs")
@@ -85,7 +92,7 @@ impl Agent {
     async fn start(mut command: Command, run_dir: &Path) -> Self {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(Duration::from_secs(10), lines.next_line()).await.unwrap();
+        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.unwrap();
         let line = line.unwrap().expect("the agent ended before it was ready");
         let words: Vec<_> = line.split_whitespace().collect();
         let address = words.iter().find_map(|word| word.strip_prefix("https://")).unwrap().parse().unwrap();
@@ -105,10 +112,10 @@ impl Agent {
         answer.json()
     }
 
-    /// Asks for the drive `id` until `is_so`, and gives it; fails after 10 s.
+    /// Asks for the drive `id` until `is_so`, and gives it; fails after 30 s.
     pub(crate) async fn drive_when(&self, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let mut latest = Value::Null;
-        for _ in 0..100 {
+        for _ in 0..300 {
             latest = self.send(get(&format!("/v1/drives/{id}"))).await.json();
             if is_so(&latest) {
                 return latest;
@@ -127,7 +134,7 @@ impl Agent {
         let process = self.child.id().unwrap().to_string();
         // The shell's own kill: no signal can be sent from here without unsafe code.
         Command::new("sh").args(["-c", &format!("kill -TERM {process}")]).status().await.unwrap();
-        tokio::time::timeout(Duration::from_secs(10), self.child.wait())
+        tokio::time::timeout(Duration::from_secs(30), self.child.wait())
             .await
             .expect("does not stop")
             .unwrap()
@@ -137,7 +144,7 @@ impl Agent {
 /// Runs a command that has to end by itself soon.
 pub(crate) async fn end_of(command: &mut Command) -> Output {
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).output();
-    tokio::time::timeout(Duration::from_secs(10), output).await.expect("it does not end").unwrap()
+    tokio::time::timeout(Duration::from_secs(30), output).await.expect("it does not end").unwrap()
 }
 
 #[tokio::test]
@@ -166,7 +173,7 @@ async fn init_is_told_when_the_agent_is_ready() {
     let mut command = place.command();
     command.env("IMBREX_READY_FD", "1");
     let mut agent = Agent::start(command, &place.run()).await;
-    let line = tokio::time::timeout(Duration::from_secs(10), agent.lines.next_line()).await.unwrap();
+    let line = tokio::time::timeout(Duration::from_secs(30), agent.lines.next_line()).await.unwrap();
     assert_eq!(line.unwrap().as_deref(), Some("READY"));
 }
 
