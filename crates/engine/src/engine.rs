@@ -256,7 +256,7 @@ impl Engine {
             live_bytes: bytes(store.live_units),
             free_bytes: store.free_bytes(),
             dead_bytes: bytes(store.dead_units),
-            damaged_blocks: store.damage.count(),
+            damaged_blocks: store.damage.count() + store.lost_records,
             zones_by_condition: store.zones.count_by_condition(),
             mount_us: self.mount_us,
             memory_bytes: pool_bytes

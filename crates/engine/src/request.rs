@@ -226,7 +226,7 @@ pub struct Status {
     pub free_bytes: u64,
     /// Bytes taken by records that were deleted and whose zone has not been reclaimed.
     pub dead_bytes: u64,
-    /// Records known to be damaged.
+    /// Records known to be damaged, those included that mounting could not read and whose keys are not known.
     pub damaged_blocks: u64,
     /// Zones by condition, with how many there are of each.
     pub zones_by_condition: Vec<(Condition, u32)>,

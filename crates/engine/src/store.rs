@@ -53,6 +53,8 @@ pub(crate) struct Store {
     /// Whether a key has left `busy` since the deferred requests were last begun again.
     pub(crate) key_released: bool,
     pub(crate) damage: DamageList,
+    /// Committed records that mounting could not read; their keys are not known.
+    pub(crate) lost_records: u64,
     pub(crate) stats: Stats,
     /// What ended writing, once something has.
     pub(crate) fault: Option<State>,
@@ -87,6 +89,7 @@ impl Store {
             deferred: VecDeque::with_capacity(requests_max),
             key_released: false,
             damage: DamageList::default(),
+            lost_records: mounted.lost_records,
             stats: Stats::default(),
             fault: None,
             now_us: 0,
