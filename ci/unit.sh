@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unit and simulation tests: neither root nor QEMU is needed.
+# Unit and simulation tests: neither root nor QEMU is needed. What a test measured is shown.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo test --release --workspace --exclude imbrex-tests
+cargo test --release --workspace --exclude imbrex-tests -- --show-output

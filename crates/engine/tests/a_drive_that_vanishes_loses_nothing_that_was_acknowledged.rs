@@ -1,5 +1,7 @@
 //! A drive is pulled under an engine, and comes back.
 
+#![allow(clippy::unwrap_used, reason = "in a test, an error is a failure")]
+
 mod support;
 
 use imbrex_engine::{EngineError, PutOutcome, RangeRequest, State};

@@ -1,5 +1,7 @@
 //! A random read costs a disk about 8 ms, so reads are counted.
 
+#![allow(clippy::unwrap_used, reason = "in a test, an error is a failure")]
+
 mod support;
 
 use imbrex_engine::{EngineError, RangeRequest};

@@ -1,7 +1,7 @@
 //! What the engine's tests share: a drive in a file, and an engine on it.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
-#![allow(unreachable_pub, missing_docs, reason = "a module of tests")]
+#![allow(unreachable_pub, missing_docs, clippy::unwrap_used, reason = "a module of tests")]
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
