@@ -88,12 +88,17 @@ impl Load {
         self.acknowledged.values().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
+    /// Tells the writers to stop after the request that is under way, and does not wait for them.
+    pub fn stop_soon(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Lets every writer finish its request, and returns what they know.
     ///
     /// # Errors
     /// Where a drive gave an answer that it must not give.
     pub fn finish(self) -> Result<Ledger> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop_soon();
         let mut ledger = Ledger::default();
         for (drive, writer) in self.writers {
             match writer.join() {

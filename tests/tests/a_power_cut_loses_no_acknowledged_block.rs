@@ -27,8 +27,9 @@ fn a_power_cut_loses_no_acknowledged_block() -> anyhow::Result<()> {
         assert!(enough.is_some(), "only {} requests were acknowledged", load.acknowledged_by_all());
 
         guest.node.cut_power()?;
-        ledger.merge(load.finish()?);
+        load.stop_soon();
         let again = guest.node.wait("Booting again")?;
+        ledger.merge(load.finish()?);
 
         let targets = addresses(&guest.node, &guest.serving_drives()?)?;
         let verified = ledger.verify(&targets)?;

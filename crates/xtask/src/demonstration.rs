@@ -202,7 +202,8 @@ fn fill(
     let boot = agent.node()?;
     for stage in &boot.boot {
         let took = stage.took_ms.map_or_else(|| "under way".to_owned(), |took| format!("{took} ms"));
-        report.line(format!("stage {}", stage.stage), format!("at {} ms, took {took}", stage.started_ms));
+        report
+            .line(format!("  its stage {}", stage.stage), format!("at {} ms, took {took}", stage.started_ms));
     }
     report.section("Resident memory on the node");
     let drives = agent.drives()?;

@@ -88,19 +88,20 @@ fn files_below_readable(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
 fn choose(files: &[(PathBuf, u64)]) -> Vec<(PathBuf, u64)> {
     let mut by_size: Vec<&(PathBuf, u64)> = files.iter().collect();
     by_size.sort_by_key(|(path, size)| (std::cmp::Reverse(*size), path));
-    let mut left = DEFAULT_BYTES_MAX;
-    let mut take = |files: &[&(PathBuf, u64)], step: usize, count_max: usize| -> Vec<(PathBuf, u64)> {
-        let picked = files.iter().step_by(step.max(1)).filter(|(_, size)| {
-            let fits = *size <= left;
-            left = if fits { left - size } else { left };
-            fits
-        });
-        picked.take(count_max).map(|file| (*file).clone()).collect()
-    };
+    let take =
+        |files: &[&(PathBuf, u64)], step: usize, count_max: usize, bytes_max: u64| -> Vec<(PathBuf, u64)> {
+            let mut left = bytes_max;
+            let picked = files.iter().step_by(step.max(1)).filter(|(_, size)| {
+                let fits = *size <= left;
+                left = if fits { left - size } else { left };
+                fits
+            });
+            picked.take(count_max).map(|file| (*file).clone()).collect()
+        };
     let large_max = DEFAULT_FILES_MAX / 2;
-    let mut chosen = take(&by_size[..by_size.len().min(large_max)], 1, large_max);
-    let others = &by_size[by_size.len().min(large_max)..];
-    chosen.extend(take(others, others.len().div_ceil(large_max), large_max));
+    let (large, others) = by_size.split_at(by_size.len().min(large_max));
+    let mut chosen = take(large, 1, large_max, DEFAULT_BYTES_MAX / 4 * 3);
+    chosen.extend(take(others, others.len().div_ceil(large_max), large_max, DEFAULT_BYTES_MAX / 4));
     chosen.sort();
     chosen
 }
@@ -266,7 +267,7 @@ mod tests {
             (0..5000).map(|number| (PathBuf::from(number.to_string()), 1 << 20)).collect();
         let chosen = choose(&files);
         assert!(chosen.iter().map(|(_, size)| size).sum::<u64>() <= DEFAULT_BYTES_MAX);
-        assert_eq!(chosen.len(), 190);
+        assert_eq!(chosen.len(), 143 + 47);
         let small: Vec<(PathBuf, u64)> = files.iter().map(|(path, _)| (path.clone(), 1)).collect();
         assert!((1000..=DEFAULT_FILES_MAX).contains(&choose(&small).len()));
         assert_eq!(choose(&small[..20]).len(), 20);
