@@ -32,6 +32,7 @@ impl Step {
     pub fn still(&mut self, detail: &str) {
         if self.spoken.elapsed() >= SILENCE_MAX {
             self.spoken = Instant::now();
+            let detail = if detail.is_empty() { "still at work" } else { detail };
             eprintln!("  {:.0} s: {detail}", self.started.elapsed().as_secs_f64());
         }
     }
