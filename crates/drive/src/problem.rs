@@ -126,6 +126,9 @@ impl From<EngineError> for Refusal {
             EngineError::Medium { .. } => {
                 ("media-error", StatusCode::INTERNAL_SERVER_ERROR, "The drive cannot read the block")
             }
+            EngineError::TooLarge { .. } => {
+                ("block-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The block is too large for this drive")
+            }
             EngineError::Full => ("drive-full", StatusCode::INSUFFICIENT_STORAGE, "The drive is full"),
             EngineError::IndexFull => ("index-full", StatusCode::INSUFFICIENT_STORAGE, "The index is full"),
             EngineError::Overloaded { .. } => return Self::overloaded(detail),
@@ -167,6 +170,7 @@ mod tests {
             (EngineError::RangeNotSatisfiable { payload_bytes: 9 }, 416),
             (EngineError::Corrupt { detail: text() }, 500),
             (EngineError::Medium { detail: text() }, 500),
+            (EngineError::TooLarge { payload_bytes_max: 9 }, 413),
             (EngineError::Full, 507),
             (EngineError::IndexFull, 507),
             (EngineError::Overloaded { what: "memory" }, 503),

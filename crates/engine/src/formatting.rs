@@ -7,12 +7,12 @@ use imbrex_format::{CHUNK_BYTES, DriveId, Label, PAYLOAD_BYTES_MAX, UNIT_BYTES, 
 use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
-use crate::mount::serial_of;
+use crate::mount::{blocks_possible, serial_of};
 use crate::request::{EngineError, FormatOrder, Replace, State};
 use crate::signature::SIGNATURES_END_BYTES;
 
 /// The fewest blocks that an index is made for.
-const BLOCKS_MIN: u64 = 65_536;
+pub(crate) const BLOCKS_MIN: u64 = 65_536;
 
 // The format's unit and its checksum chunk, as a label states them.
 #[expect(clippy::cast_possible_truncation, reason = "4,096")]
@@ -40,6 +40,12 @@ pub(crate) fn check_order(
         return refuse(format!(
             "the order is for the drive with serial {}, and this is {serial}",
             order.serial
+        ));
+    }
+    let (blocks_max, possible) = (order.blocks_max.unwrap_or(BLOCKS_MIN), blocks_possible(device.geometry()));
+    if blocks_max == 0 || blocks_max > possible {
+        return refuse(format!(
+            "an index of {blocks_max} blocks was asked for, and 1 to {possible} are possible"
         ));
     }
     match (state, present, &order.replace) {

@@ -11,6 +11,7 @@
 //!
 //! Invariants: an entry stands in one of its two buckets; an entry of length 0 is an empty slot; `len` counts the rest.
 
+use std::collections::TryReserveError;
 use std::hash::Hasher;
 
 use imbrex_format::Key;
@@ -90,22 +91,30 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// An index for `len_max` blocks on zones of `zone_units` units, hashing with `secret`. Takes all its memory.
-    pub(crate) fn new(len_max: u64, zone_units: u32, secret: [u8; 16]) -> Self {
-        let buckets = Self::buckets_for(len_max);
-        Self {
-            buckets: vec![[0; BUCKET_BYTES]; buckets].into_boxed_slice(),
+    /// An index for `len_max` blocks on zones of `zone_units` units, hashing with `secret`. Takes all its memory, and
+    /// touches it, so that it is there.
+    ///
+    /// # Errors
+    ///
+    /// Where the machine does not give so much.
+    pub(crate) fn new(len_max: u64, zone_units: u32, secret: [u8; 16]) -> Result<Self, TryReserveError> {
+        let count = Self::buckets_for(len_max);
+        let mut buckets = Vec::new();
+        buckets.try_reserve_exact(count)?;
+        buckets.resize(count, [0; BUCKET_BYTES]);
+        Ok(Self {
+            buckets: buckets.into_boxed_slice(),
             zone_units: u64::from(zone_units),
             secret,
             len: 0,
             len_max,
             search: Vec::with_capacity(SEARCH_MAX),
-        }
+        })
     }
 
     /// The memory that an index for `len_max` blocks takes, in bytes.
     pub(crate) fn memory_bytes(len_max: u64) -> u64 {
-        u64::try_from(Self::buckets_for(len_max) * BUCKET_BYTES).unwrap_or(u64::MAX)
+        u64::try_from(Self::buckets_for(len_max).saturating_mul(BUCKET_BYTES)).unwrap_or(u64::MAX)
     }
 
     #[expect(
@@ -115,7 +124,7 @@ impl Index {
         reason = "a count of slots far below 2^52, rounded up"
     )]
     fn buckets_for(len_max: u64) -> usize {
-        (len_max as f64 / (SLOTS as f64 * FILL)).ceil() as usize + 2
+        ((len_max as f64 / (SLOTS as f64 * FILL)).ceil() as usize).saturating_add(2)
     }
 
     /// How many blocks it holds.
@@ -307,7 +316,7 @@ mod tests {
     #[test]
     fn an_index_takes_every_block_it_was_made_for_and_finds_each() {
         let count = 200_000;
-        let mut index = Index::new(count, ZONE_UNITS, [7; 16]);
+        let mut index = Index::new(count, ZONE_UNITS, [7; 16]).unwrap();
         for n in 0..count {
             let hash = index.hash(&key(n));
             index.insert(hash, location(n)).unwrap_or_else(|_| panic!("full at {n} of {count}"));
@@ -330,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_was_removed_is_gone_and_what_was_not_stays() {
-        let mut index = Index::new(10_000, ZONE_UNITS, [9; 16]);
+        let mut index = Index::new(10_000, ZONE_UNITS, [9; 16]).unwrap();
         for n in 0..10_000 {
             index.insert(index.hash(&key(n)), location(n)).unwrap();
         }
@@ -345,8 +354,14 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_no_machine_can_hold_is_refused_and_not_fatal() {
+        assert!(Index::new(u64::MAX >> 20, ZONE_UNITS, [0; 16]).is_err());
+        assert!(Index::new(u64::MAX, ZONE_UNITS, [0; 16]).is_err());
+    }
+
+    #[test]
     fn the_farthest_place_and_the_longest_record_survive_packing() {
-        let mut index = Index::new(10, ZONE_UNITS, [0; 16]);
+        let mut index = Index::new(10, ZONE_UNITS, [0; 16]).unwrap();
         let far = Location { zone: (1 << 20) - 1, unit_offset: ZONE_UNITS - 1, unit_count: UNIT_COUNT_MAX };
         let hash = index.hash(&key(1));
         index.insert(hash, far).unwrap();

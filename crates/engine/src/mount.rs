@@ -6,9 +6,10 @@
 //! they do not count against the drive's limit of open zones.
 
 use imbrex_format::{Footer, Key, Label, LabelError, TableEntry, Trailer, UNIT_BYTES, ZoneHeader, ZoneScope};
-use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
+use imbrex_zoned::{Condition, Device, DeviceError, Geometry, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
+use crate::formatting::BLOCKS_MIN;
 use crate::index::Index;
 use crate::location::{Location, PLACE_BITS, UNIT_COUNT_MAX};
 use crate::log::{OpenZone, Tail};
@@ -58,7 +59,10 @@ pub(crate) fn mount(device: &mut dyn Device) -> Result<MountOutcome, DeviceError
     let mut io = Blocking::new(device)?;
     match find_label(&mut io, &zones)? {
         FoundLabel::Label(label) => {
-            let mut mount = Mount::new(&mut io, *label, &zones);
+            let mut mount = match Mount::new(&mut io, *label, &zones) {
+                Ok(mount) => mount,
+                Err(state) => return Ok(MountOutcome::Refused(state)),
+            };
             mount.zones(&zones)?;
             mount.replay()?;
             Ok(MountOutcome::Mounted(Box::new(mount.finish())))
@@ -133,7 +137,19 @@ fn check_label(device: &dyn Device, label: Label) -> FoundLabel {
             label.zone_count, label.zone_size_bytes, geometry.zone_count, geometry.zone_size_bytes
         ));
     }
+    let blocks_possible = blocks_possible(geometry);
+    if label.blocks_max > blocks_possible {
+        return refused(format!(
+            "its label asks for an index of {} blocks, and the drive has room for {blocks_possible}",
+            label.blocks_max
+        ));
+    }
     FoundLabel::Label(Box::new(label))
+}
+
+/// How many blocks a drive can hold at most: a record has at least one unit.
+pub(crate) fn blocks_possible(geometry: &Geometry) -> u64 {
+    (geometry.device_bytes / UNIT_BYTES as u64).max(BLOCKS_MIN)
 }
 
 /// The name that a format order and a label give to the drive: its serial, or its id where it has none.
@@ -186,11 +202,19 @@ struct Mount<'a, 'b> {
 }
 
 impl<'a, 'b> Mount<'a, 'b> {
-    fn new(io: &'a mut Blocking<'b>, label: Label, zones: &[Zone]) -> Self {
+    fn new(io: &'a mut Blocking<'b>, label: Label, zones: &[Zone]) -> Result<Self, State> {
         let zone_units = u32::try_from(label.zone_size_bytes / UNIT_BYTES as u64).unwrap_or(u32::MAX);
-        Self {
+        let index =
+            Index::new(label.blocks_max, zone_units, label.secret).map_err(|_| State::Incompatible {
+                reason: format!(
+                    "its index of {} blocks needs {} bytes of memory, and the machine does not give them",
+                    label.blocks_max,
+                    Index::memory_bytes(label.blocks_max)
+                ),
+            })?;
+        Ok(Self {
             io,
-            index: Index::new(label.blocks_max, zone_units, label.secret),
+            index,
             zones: ZoneTable::new(zones),
             logs: Vec::new(),
             open: None,
@@ -199,7 +223,7 @@ impl<'a, 'b> Mount<'a, 'b> {
             dead_units: 0,
             lost_records: 0,
             label,
-        }
+        })
     }
 
     /// Asks every zone what it holds.

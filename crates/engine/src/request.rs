@@ -382,6 +382,11 @@ pub enum EngineError {
         /// The drive's error.
         detail: String,
     },
+    /// The block is larger than any zone of this drive can hold.
+    TooLarge {
+        /// The largest payload that this drive takes, in bytes.
+        payload_bytes_max: u32,
+    },
     /// No zone is free for another record.
     Full,
     /// The index holds as many blocks as it was made for.
@@ -418,6 +423,9 @@ impl fmt::Display for EngineError {
             }
             Self::Corrupt { detail } => write!(f, "the block is damaged: {detail}"),
             Self::Medium { detail } => write!(f, "the block cannot be read: {detail}"),
+            Self::TooLarge { payload_bytes_max } => {
+                write!(f, "a block on this drive has at most {payload_bytes_max} bytes")
+            }
             Self::Full => write!(f, "the drive is full: no zone is free for another record"),
             Self::IndexFull => {
                 write!(f, "the drive's index is full: it holds as many blocks as it was made for")

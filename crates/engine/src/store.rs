@@ -144,12 +144,9 @@ impl Store {
         if let Some(refusal) = self.write_refusal() {
             return Some(refusal);
         }
-        if payload_bytes > self.label.payload_bytes_max {
-            let reason = format!(
-                "a block has at most {} bytes on this drive, and this one has {payload_bytes}",
-                self.label.payload_bytes_max
-            );
-            return Some(EngineError::Invalid { reason });
+        let payload_bytes_max = self.label.payload_bytes_max;
+        if payload_bytes > payload_bytes_max {
+            return Some(EngineError::TooLarge { payload_bytes_max });
         }
         let wanted_bytes = record_units(payload_bytes as usize) as usize * UNIT_BYTES;
         (buffer_bytes != wanted_bytes).then(|| EngineError::Invalid {
