@@ -25,6 +25,9 @@ use crate::qmp::Qmp;
 /// How long QEMU may take to open its control socket.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// What the emulated drives need, at most, to end the requests that they have been given.
+const DRIVES_SETTLE_TIME: Duration = Duration::from_millis(500);
+
 /// How the guest gets its kernel.
 #[derive(Clone, Debug)]
 pub enum Boot {
@@ -123,11 +126,18 @@ impl Machine {
 
     /// Cuts the power and lets the machine start again at once.
     ///
+    /// The guest's processors are halted first, and what its drives were given already is done: QEMU's NVMe
+    /// controller frees its queues at a reset without waiting for requests under way, and QEMU 7.2 crashes where
+    /// one of them ends later. To the guest it is a power cut all the same: nothing in it runs on, nothing is told.
+    ///
     /// # Errors
     /// Where QEMU has gone.
     pub fn cut_power(&mut self) -> Result<()> {
+        self.qmp.halt()?;
+        std::thread::sleep(DRIVES_SETTLE_TIME);
         self.console.restart();
-        self.qmp.system_reset()
+        self.qmp.system_reset()?;
+        self.qmp.resume()
     }
 
     /// Whether QEMU still runs; it ends by itself when the guest powers off.

@@ -66,6 +66,22 @@ impl Qmp {
         self.execute("system_reset", &json!({})).map(drop)
     }
 
+    /// Halts the guest's processors.
+    ///
+    /// # Errors
+    /// Where QEMU refuses or has gone.
+    pub fn halt(&mut self) -> Result<()> {
+        self.execute("stop", &json!({})).map(drop)
+    }
+
+    /// Lets the guest's processors run again.
+    ///
+    /// # Errors
+    /// Where QEMU refuses or has gone.
+    pub fn resume(&mut self) -> Result<()> {
+        self.execute("cont", &json!({})).map(drop)
+    }
+
     /// Pulls a device out.
     ///
     /// # Errors
