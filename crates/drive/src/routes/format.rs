@@ -27,7 +27,7 @@ pub(super) async fn format(State(app): State<Arc<App>>, body: Body) -> Result<Js
     let replace = match order.replace.as_deref() {
         None => Replace::Nothing,
         Some(REPLACE_FOREIGN) => Replace::Foreign,
-        Some(text) => Replace::Drive(text.to_ascii_lowercase().parse().map_err(|_| {
+        Some(text) => Replace::Drive(text.parse().map_err(|_| {
             Refusal::bad_request(format!(
                 "`replace` is `{text}`: give the drive id of 32 hex digits, or `{REPLACE_FOREIGN}`"
             ))

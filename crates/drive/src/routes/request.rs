@@ -57,7 +57,7 @@ fn parse_key(text: &str) -> Result<Key, String> {
     if text.len() != 64 {
         return Err(format!("{} digits were given, a key has 64", text.len()));
     }
-    text.to_ascii_lowercase().parse().map_err(|error| format!("the key cannot be read: {error}"))
+    text.parse().map_err(|error| format!("the key cannot be read: {error}"))
 }
 
 /// The query of a listing.

@@ -9,7 +9,6 @@ mod phase;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use imbrex_api::drive::DriveStatus;
 use imbrex_engine::Handle;
@@ -21,9 +20,6 @@ pub use self::local_socket::{LocalSocket, LocalSocketError};
 use crate::app::App;
 use crate::limits::Limits;
 use crate::routes::Origin;
-
-/// How long an engine that has been told to stop is left to itself before it is asked again.
-const NUDGE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves one drive's API over any number of listeners.
 pub struct Server {
@@ -112,7 +108,7 @@ impl Server {
                 limits.drain_time_max.as_secs()
             );
         }
-        let flushed = tokio::time::timeout(limits.flush_time_max, self.stop_engine()).await;
+        let flushed = tokio::time::timeout(limits.flush_time_max, self.app.engine.stop()).await;
         for listener in &self.listeners {
             listener.abort();
         }
@@ -125,22 +121,6 @@ impl Server {
                 warn!("the drive did not finish within {} s", limits.flush_time_max.as_secs());
                 Stopped::Unfinished
             }
-        }
-    }
-
-    /// Stops the engine. An engine with nothing under way looks at its order to stop only when something wakes
-    /// it: it is asked now and then until it has ended.
-    async fn stop_engine(&self) {
-        let nudge = async {
-            loop {
-                tokio::time::sleep(NUDGE_PAUSE).await;
-                // It is refused, since the drive drains; that it was asked is what counts.
-                let _ = self.app.engine.zones().await;
-            }
-        };
-        tokio::select! {
-            () = self.app.engine.stop() => {}
-            () = nudge => {}
         }
     }
 }

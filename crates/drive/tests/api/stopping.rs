@@ -23,6 +23,7 @@ fn a_stop_finishes_what_is_in_flight_and_refuses_new_work_with_the_state() {
     assert_eq!((refused.status, refused.kind().as_str()), (503, "drive-unavailable"));
     assert_eq!(refused.json()["state"], "draining");
     assert!(refused.header("retry-after").is_some());
+    assert_eq!(node.client().get("/v1/blocks").unwrap().status, 503);
     assert!(idle.get("/healthz").is_err(), "an idle connection is closed");
     uploading.send(&body[1000..]).unwrap();
     assert_eq!(uploading.read_answer(true).unwrap().status, 201);
