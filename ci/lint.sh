@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo fmt --all --check
-cargo clippy --quiet --release --workspace --all-targets -- -D warnings
+cargo clippy --locked --quiet --release --workspace --all-targets -- -D warnings

@@ -2,4 +2,4 @@
 # Unit and simulation tests: neither root nor QEMU is needed. What a test measured is shown.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo test --release --workspace --exclude imbrex-tests -- --show-output
+cargo test --locked --release --workspace --exclude imbrex-tests -- --show-output

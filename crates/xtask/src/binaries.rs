@@ -22,7 +22,7 @@ pub const NODE_PROGRAMS: [&str; 3] = ["imbrex-init", "imbrex-agent", "imbrex-dri
 pub fn build(workspace: &Workspace) -> Result<()> {
     let step = Step::begin("Building the programs (some minutes the first time)");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace.root()).args(["build", "--release", "--quiet"]);
+    command.current_dir(workspace.root()).args(["build", "--release", "--quiet", "--locked"]);
     for package in PROGRAMS {
         command.args(["--package", package]);
     }

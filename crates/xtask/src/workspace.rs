@@ -33,10 +33,10 @@ impl Workspace {
         &self.root
     }
 
-    /// Cargo's target folder.
+    /// Cargo's target folder: where `CARGO_TARGET_DIR` says, since the cargo that is started here obeys it too.
     #[must_use]
     pub fn target(&self) -> PathBuf {
-        self.root.join("target")
+        self.root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
     }
 
     /// The folder, below the target folder, of everything that this program makes.
@@ -62,8 +62,8 @@ impl Workspace {
         Ok(folder)
     }
 
-    /// Holds the build of the image for this process until the returned file is dropped, so that two
-    /// commands at a time do not write the same files.
+    /// Holds `name` (the image, or the one guest that runs) for this process until the returned file is dropped,
+    /// so that two commands at a time do not get in each other's way.
     ///
     /// # Errors
     /// Where the lock's file cannot be made or locked.
