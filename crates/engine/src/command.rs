@@ -3,32 +3,38 @@
 use std::sync::Arc;
 
 use imbrex_format::Key;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::request::{
     Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
     Status, ZoneStatus,
 };
 
-/// Where an answer goes. Whoever asked may have gone.
-pub(crate) struct Reply<T>(oneshot::Sender<Result<T, EngineError>>);
+/// Where an answer goes. Whoever asked may have gone; the request's place among those that the engine takes is held
+/// until the engine is done with it all the same.
+pub(crate) struct Reply<T> {
+    sender: oneshot::Sender<Result<T, EngineError>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl<T> Reply<T> {
     /// A reply and the place where its answer arrives.
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Result<T, EngineError>>) {
+    pub(crate) fn new(
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> (Self, oneshot::Receiver<Result<T, EngineError>>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
+        (Self { sender, _permit: permit }, receiver)
     }
 
     /// Answers.
     pub(crate) fn send(self, answer: Result<T, EngineError>) {
         // An answer that nobody awaits any more is dropped, with the buffers that it holds.
-        let _ = self.0.send(answer);
+        let _ = self.sender.send(answer);
     }
 
     /// Whether nobody awaits the answer any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.0.is_closed()
+        self.sender.is_closed()
     }
 }
 

@@ -26,7 +26,7 @@ impl Store {
             Write::Barrier => {
                 group.in_flight = Some(InFlight::Barrier);
                 return match device.submit_flush(Token(TOKEN_BARRIER)) {
-                    Ok(()) => {}
+                    Ok(()) => self.log_in_flight += 1,
                     Err(error) => self.write_failed(&error),
                 };
             }
@@ -40,8 +40,9 @@ impl Store {
         let offset_bytes = device.geometry().zone_start_bytes(zone) + u64::from(unit) * UNIT_BYTES as u64;
         self.stats.device_writes += 1;
         self.stats.device_written_bytes += buffer.len() as u64;
-        if let Err((error, _)) = device.submit_write(Token(TOKEN_WRITE), offset_bytes, buffer) {
-            self.write_failed(&error);
+        match device.submit_write(Token(TOKEN_WRITE), offset_bytes, buffer) {
+            Ok(()) => self.log_in_flight += 1,
+            Err((error, _)) => self.write_failed(&error),
         }
     }
 
@@ -80,8 +81,9 @@ impl Store {
             return;
         }
         self.flushing = self.writing.take();
-        if let Err(error) = device.submit_flush(Token(TOKEN_FLUSH)) {
-            return self.write_failed(&error);
+        match device.submit_flush(Token(TOKEN_FLUSH)) {
+            Ok(()) => self.log_in_flight += 1,
+            Err(error) => return self.write_failed(&error),
         }
         self.pump_writes(device);
     }

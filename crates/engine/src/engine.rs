@@ -150,6 +150,13 @@ impl Engine {
         self.store.as_ref().is_none_or(Store::is_idle)
     }
 
+    /// Drops everything that is under way: whoever waits for it learns that the engine has ended. The device keeps the
+    /// buffers that it still has.
+    pub(crate) fn give_up(&mut self) {
+        self.store = None;
+        self.stopping.clear();
+    }
+
     /// Answers those who waited for the end.
     pub(crate) fn finish(mut self) {
         self.stopping.drain(..).for_each(|reply| reply.send(Ok(())));

@@ -152,17 +152,17 @@ fn label_zones(zones: &[Zone]) -> Result<[u32; 2], DeviceError> {
         .ok_or(DeviceError::Unknown { what: "fewer than two writable zones at its start".into() })
 }
 
-/// The largest block that a zone of this drive can hold, and 16 MiB at most.
+/// The largest block that some zone of this drive can hold, and 16 MiB at most. The last zone may be smaller.
 fn payload_bytes_max(zones: &[Zone]) -> u32 {
-    let smallest = zones
+    let largest = zones
         .iter()
         .filter(|zone| !matches!(zone.condition, Condition::ReadOnly | Condition::Offline))
         .map(|zone| zone.capacity_bytes / UNIT_BYTES as u64)
-        .min()
+        .max()
         .unwrap_or(0);
     // Beside the record stand the zone's header, a void record, tombstones, a commit and a footer.
     let others = u64::from(5 + footer_units(2));
-    let units = smallest.saturating_sub(others);
+    let units = largest.saturating_sub(others);
     let mut bytes = PAYLOAD_BYTES_MAX as u64;
     while bytes > 0 && u64::from(record_units(usize::try_from(bytes).unwrap_or(0))) > units {
         bytes = bytes.saturating_sub(UNIT_BYTES as u64);

@@ -10,7 +10,7 @@ use std::thread;
 
 use imbrex_format::Key;
 use imbrex_zoned::{BufferPool, Device, DeviceError, Geometry, Identity, Waker};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::{Clock, SystemClock};
 use crate::command::{Command, ListRequest, Reply};
@@ -23,6 +23,9 @@ use crate::request::{
 
 /// The most blocks that one page of a listing has.
 pub const LIST_LIMIT_MAX: usize = 10_000;
+
+/// How many orders to stop can wait at once.
+const STOPS_MAX: usize = 8;
 
 /// The bounds of an engine.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ struct Shared {
     published: Arc<Published>,
     commands: SyncSender<Command>,
     /// One permit for each request that the engine takes.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl Handle {
@@ -62,8 +65,8 @@ impl Handle {
     ///
     /// Where the thread cannot be started.
     pub fn start(device: Box<dyn Device>, options: &Options) -> io::Result<Self> {
-        // One place more than there are permits: the order to stop needs none.
-        let (commands, queue) = sync_channel(options.requests_max + 1);
+        // Some places more than there are permits: an order to stop needs none.
+        let (commands, queue) = sync_channel(options.requests_max + STOPS_MAX);
         let published = Arc::new(Published::new(device.pool().bytes_total() as u64));
         let shared = Shared {
             identity: device.identity().clone(),
@@ -72,7 +75,7 @@ impl Handle {
             waker: device.waker(),
             published: Arc::clone(&published),
             commands,
-            permits: Semaphore::new(options.requests_max),
+            permits: Arc::new(Semaphore::new(options.requests_max)),
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let engine = Engine::new(device, clock, Arc::clone(&published), options.requests_max);
@@ -201,7 +204,7 @@ impl Handle {
 
     /// Takes no more requests, finishes those taken, and ends the engine's thread.
     pub async fn stop(&self) {
-        let (reply, answer) = Reply::new();
+        let (reply, answer) = Reply::new(None);
         if self.shared.commands.try_send(Command::Stop(reply)).is_ok() {
             self.shared.waker.wake();
             // A dropped reply means that the thread has ended.
@@ -210,8 +213,7 @@ impl Handle {
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, EngineError> {
-        let _permit = self.permit()?;
-        let (reply, answer) = Reply::new();
+        let (reply, answer) = Reply::new(Some(self.permit()?));
         if self.shared.commands.try_send(command(reply)).is_err() {
             return Err(self.ended());
         }
@@ -220,13 +222,13 @@ impl Handle {
     }
 
     /// A place for one request, unless the engine is busy with something that may take long.
-    fn permit(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+    fn permit(&self) -> Result<OwnedSemaphorePermit, EngineError> {
         let state = self.status().state.clone();
         if matches!(state, State::Mounting | State::Formatting) {
             return Err(EngineError::Unavailable { state });
         }
         let full = EngineError::Overloaded { what: "as many requests are under way as the engine takes" };
-        self.shared.permits.try_acquire().map_err(|_| full)
+        Arc::clone(&self.shared.permits).try_acquire_owned().map_err(|_| full)
     }
 
     /// The engine's thread is no more: the last state that it told says why.
@@ -258,13 +260,14 @@ fn run(mut engine: Engine, queue: &Receiver<Command>, published: &Published) {
             Err(TryRecvError::Disconnected) if !orphaned => {
                 // Nobody can ask any more: that is an order to stop.
                 orphaned = true;
-                Some(Command::Stop(Reply::new().0))
+                Some(Command::Stop(Reply::new(None).0))
             }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
         };
         if let Err(error) = engine.turn(next, None) {
             tracing::error!(%error, "the engine cannot wait for its drive any more");
             published.set_state(State::Failed { reason: error.to_string() });
+            engine.give_up();
             return refuse_all(queue, &error);
         }
     }

@@ -26,6 +26,8 @@ enum Step {
     Footer,
     /// A stretch from the cursor on, in a zone without a good footer.
     Stretch,
+    /// One unit, since the stretch could not be read whole.
+    Unit,
 }
 
 /// A listing under way.
@@ -67,7 +69,7 @@ impl Store {
             } else if role == ZoneRole::Open {
                 self.list_open_zone(&mut listing);
             } else {
-                if role != ZoneRole::Sealed {
+                if role != ZoneRole::Sealed && listing.step == Step::Footer {
                     listing.step = Step::Stretch;
                 }
                 return self.read_for_listing(device, listing, entries);
@@ -88,6 +90,7 @@ impl Store {
                 let unit_count = STRETCH_UNITS.min(self.zones.get(zone).good_units - unit_offset);
                 Location { zone, unit_offset, unit_count }
             }
+            Step::Unit => Location { zone, unit_offset, unit_count: 1 },
         };
         let purpose = ReadPurpose::List(listing);
         let read =
@@ -151,7 +154,14 @@ impl Store {
                 Some(table) => self.list_table(&mut listing, &table),
                 None => listing.step = Step::Stretch,
             },
-            Step::Stretch => self.list_stretch(&mut listing, read.location, result.ok().as_deref()),
+            Step::Stretch | Step::Unit => match result {
+                Ok(buffer) => self.list_stretch(&mut listing, read.location, &buffer),
+                Err(_) if listing.step == Step::Stretch => listing.step = Step::Unit,
+                Err(_) => {
+                    listing.cursor.unit_offset += 1;
+                    listing.step = Step::Stretch;
+                }
+            },
         }
         self.continue_listing(device, listing);
     }
@@ -164,13 +174,13 @@ impl Store {
 
     /// Lists what lives in a stretch of a zone. Only a record that the index knows is stepped over by the length that it
     /// claims: one that a crash tore claims units that are not its own.
-    fn list_stretch(&self, listing: &mut Listing, stretch: Location, bytes: Option<&[u8]>) {
+    fn list_stretch(&self, listing: &mut Listing, stretch: Location, bytes: &[u8]) {
         let Location { zone, unit_offset: first, unit_count } = stretch;
         let scope = ZoneScope::new(&self.label, zone, self.zones.get(zone).incarnation);
         while listing.cursor.unit_offset < first + unit_count {
             let unit = listing.cursor.unit_offset;
             let header = bytes
-                .and_then(|bytes| bytes.get((unit - first) as usize * UNIT_BYTES..))
+                .get((unit - first) as usize * UNIT_BYTES..)
                 .and_then(|bytes| imbrex_format::decode_record_header(bytes, &scope, unit).ok())
                 .filter(|header| header.kind == RecordKind::Block);
             let Some(header) = header else {

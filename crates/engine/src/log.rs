@@ -58,6 +58,11 @@ impl OpenZone {
         Self { zone, next_unit: 1, torn: None, entries }
     }
 
+    /// How large a zone must be for a first group of `unit_count` units of records, of which the table lists two.
+    pub(crate) fn capacity_units_for(unit_count: u32) -> u32 {
+        1 + unit_count + GROUP_UNITS + footer_units(2)
+    }
+
     /// How many units of records a group can have here that adds `entries` entries to the table.
     pub(crate) fn room_units(&self, entries: usize, capacity_units: u32) -> u32 {
         let listed = self.entries.len() + entries;

@@ -246,11 +246,11 @@ impl<'a, 'b> Mount<'a, 'b> {
             (HeaderUnit::Header(header), _) => (header.incarnation, header.first_sequence),
             (_, Some(trailer)) => (trailer.incarnation, trailer.first_sequence),
             (HeaderUnit::Blank, None) if zone.kind == ZoneKind::Conventional => return Ok(()),
-            // Something is written that neither a header nor a footer explains: it is kept, and never written to.
-            _ => {
-                self.zones.get_mut(zone.index).role = ZoneRole::Lost;
-                return self.finish_zone(zone.index);
-            }
+            _ => match self.incarnation_of_first_record(zone.index)? {
+                // An engine opens a zone with the log's next sequence as its incarnation.
+                Some(incarnation) => (incarnation, incarnation),
+                None => return self.lose_zone(zone.index),
+            },
         };
         let trailer = trailer.filter(|trailer| trailer.incarnation == incarnation);
         let entry = self.zones.get_mut(zone.index);
@@ -261,6 +261,32 @@ impl<'a, 'b> Mount<'a, 'b> {
         Ok(())
     }
 
+    /// The life of a zone whose header and footer are both damaged, as its first record tells it.
+    fn incarnation_of_first_record(&mut self, zone: u32) -> Result<Option<u64>, DeviceError> {
+        let label = &self.label;
+        let bytes = match self.io.read(zone, 1, 1) {
+            Ok(bytes) => bytes,
+            Err(DeviceError::Gone) => return Err(DeviceError::Gone),
+            Err(_) => return Ok(None),
+        };
+        Ok(imbrex_format::claimed_incarnation(bytes).filter(|incarnation| {
+            let scope = ZoneScope::new(label, zone, *incarnation);
+            imbrex_format::decode_record_header(bytes, &scope, 1).is_ok()
+        }))
+    }
+
+    /// Something is written that neither a header, nor a footer, nor a record explains: it is kept, and never written
+    /// to. A zone of one unit has lost nothing: a crash tore its header, and no record can have followed.
+    fn lose_zone(&mut self, zone: u32) -> Result<(), DeviceError> {
+        let entry = self.zones.get_mut(zone);
+        entry.role = ZoneRole::Lost;
+        if entry.written_units != 1 {
+            tracing::error!(zone, "a zone is written, and nothing in it can be read: what it held is lost");
+            self.lost_records += 1;
+        }
+        self.finish_zone(zone)
+    }
+
     fn read_header(&mut self, zone: u32) -> Result<HeaderUnit, DeviceError> {
         match self.io.read(zone, 0, 1) {
             Ok(bytes) => Ok(match ZoneHeader::decode(bytes, &self.label, zone) {
@@ -268,8 +294,8 @@ impl<'a, 'b> Mount<'a, 'b> {
                 Err(_) if bytes.iter().all(|byte| *byte == 0) => HeaderUnit::Blank,
                 Err(_) => HeaderUnit::Damaged,
             }),
-            Err(DeviceError::MediumRead { .. }) => Ok(HeaderUnit::Damaged),
-            Err(error) => Err(error),
+            Err(DeviceError::Gone) => Err(DeviceError::Gone),
+            Err(_) => Ok(HeaderUnit::Damaged),
         }
     }
 
@@ -283,8 +309,8 @@ impl<'a, 'b> Mount<'a, 'b> {
         }
         match self.io.read(zone.index, capacity_units - 1, 1) {
             Ok(bytes) => Ok(Trailer::decode(bytes, &self.label, zone.index).ok()),
-            Err(DeviceError::MediumRead { .. }) => Ok(None),
-            Err(error) => Err(error),
+            Err(DeviceError::Gone) => Err(DeviceError::Gone),
+            Err(_) => Ok(None),
         }
     }
 
@@ -314,8 +340,8 @@ impl<'a, 'b> Mount<'a, 'b> {
         }
         match self.io.read(zone, trailer.table_first_unit, unit_count) {
             Ok(bytes) => Ok(Footer::decode_table(bytes, trailer, &self.label).ok()),
-            Err(DeviceError::MediumRead { .. }) => Ok(None),
-            Err(error) => Err(error),
+            Err(DeviceError::Gone) => Err(DeviceError::Gone),
+            Err(_) => Ok(None),
         }
     }
 

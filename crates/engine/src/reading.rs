@@ -161,6 +161,10 @@ impl Store {
         if matches!(read.purpose, ReadPurpose::List(_)) {
             return self.listed(device, read, Err(error.clone()));
         }
+        if !matches!(error, DeviceError::MediumRead { .. }) {
+            // An error that is not the medium's says nothing about the record: it is not given up for it.
+            return self.refuse_read(read, EngineError::Medium { detail: error.to_string() });
+        }
         self.damage.note(read.key, read.location, DamageKind::Medium, self.now_us);
         read.damaged = Some((read.location, EngineError::Medium { detail: error.to_string() }));
         self.next_candidate(device, read);
@@ -207,6 +211,10 @@ impl Store {
             return self.read_corrupt(device, read, &error);
         }
         let Read { key, purpose, location, .. } = read;
+        if matches!(purpose, ReadPurpose::Get(RangeRequest::Whole, _) | ReadPurpose::Compare(_)) {
+            // It was read well, all of it: what was seen of it before has passed.
+            self.damage.forget(location);
+        }
         match purpose {
             ReadPurpose::Get(_, reply) => reply.send(Ok(self.block(header, needed, buffer))),
             ReadPurpose::Head(reply) => {

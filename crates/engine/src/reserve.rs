@@ -32,6 +32,7 @@ struct Slot {
 /// See the module.
 pub(crate) struct Reserve {
     slots: [Slot; PURPOSES],
+    failed: bool,
 }
 
 impl Reserve {
@@ -46,11 +47,23 @@ impl Reserve {
             buffer.fill(0);
             slot.buffer = Some(buffer);
         }
-        Some(Self { slots })
+        Some(Self { slots, failed: false })
     }
 
-    /// Takes the first `unit_count` units of the buffer for `purpose`; `None` where it is out already or too small.
+    /// Takes the first `unit_count` units of the buffer for `purpose`. `None` where it is out already or too small: the
+    /// log counts on neither, so what is written without it must not go out ([`Self::has_failed`]).
     pub(crate) fn take(&mut self, purpose: Purpose, unit_count: usize) -> Option<Buffer> {
+        let taken = self.take_if_there(purpose, unit_count);
+        self.failed |= taken.is_none();
+        taken
+    }
+
+    /// Whether a buffer was not there when it was needed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    fn take_if_there(&mut self, purpose: Purpose, unit_count: usize) -> Option<Buffer> {
         let slot = &mut self.slots[purpose as usize];
         let mut buffer = slot.buffer.take()?;
         let bytes = unit_count * UNIT_BYTES;

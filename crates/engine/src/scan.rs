@@ -72,7 +72,7 @@ struct Scan<'a, 'b> {
 ///
 /// # Errors
 ///
-/// The drive's, where it cannot be read at all; a single unit that cannot be read counts as damaged.
+/// [`DeviceError::Gone`]; whatever else cannot be read counts as damaged.
 pub(crate) fn scan_zone(
     io: &mut Blocking<'_>,
     scope: &ZoneScope,
@@ -139,11 +139,11 @@ impl Scan<'_, '_> {
         }
         let wanted = if self.small_records { LOOK_UNITS_SMALL_RECORDS } else { LOOK_UNITS };
         let zone = self.scope.zone;
-        let bytes = match self.io.look(zone, unit, 1, wanted, self.bounds.end) {
-            Ok(bytes) => bytes,
-            Err(DeviceError::MediumRead { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let end = self.bounds.end;
+        // Where a stretch cannot be read, the units of it that can are still looked at.
+        let looks = [wanted, 1];
+        let Some(wanted) = first_readable(self.io, zone, unit, &looks, end)? else { return Ok(None) };
+        let bytes = self.io.look(zone, unit, 1, wanted, end)?;
         let Ok(header) = imbrex_format::decode_record_header(bytes, self.scope, unit) else {
             return Ok(None);
         };
@@ -196,8 +196,8 @@ impl Scan<'_, '_> {
         }
         let bytes = match self.io.look(self.scope.zone, header.unit_offset, count, count, self.bounds.end) {
             Ok(bytes) => &bytes[..count as usize * UNIT_BYTES],
-            Err(DeviceError::MediumRead { .. }) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(DeviceError::Gone) => return Err(DeviceError::Gone),
+            Err(_) => return Ok(None),
         };
         let whole = 0..header.payload_bytes as usize;
         let sound = imbrex_format::check_payload(bytes, header, whole).is_ok();
@@ -253,4 +253,23 @@ impl Scan<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The first of `looks` (how many units to read at once) with which the units from `unit` on can be read; what was read
+/// stays in the window.
+fn first_readable(
+    io: &mut Blocking<'_>,
+    zone: u32,
+    unit: u32,
+    looks: &[u32],
+    end: u32,
+) -> Result<Option<u32>, DeviceError> {
+    for wanted in looks {
+        match io.look(zone, unit, 1, *wanted, end) {
+            Ok(_) => return Ok(Some(*wanted)),
+            Err(DeviceError::Gone) => return Err(DeviceError::Gone),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
 }

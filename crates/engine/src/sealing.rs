@@ -29,7 +29,7 @@ impl Store {
             if self.has_room(needed, 2) {
                 return;
             }
-            if can_open && self.fits_an_empty_zone(needed) && self.open_zone(writes) {
+            if can_open && self.open_zone(needed, writes) {
                 continue;
             }
             if let Some(put) = self.pending_puts.pop_front() {
@@ -39,7 +39,7 @@ impl Store {
         }
         if self.pending_deletes.is_empty()
             || self.has_room(1, 1)
-            || (writes.is_empty() && self.open_zone(writes))
+            || (writes.is_empty() && self.open_zone(1, writes))
         {
             return;
         }
@@ -55,14 +55,9 @@ impl Store {
         })
     }
 
-    fn fits_an_empty_zone(&mut self, unit_count: u32) -> bool {
-        let Some(zone) = self.zones.find_free() else { return false };
-        OpenZone::fresh(zone, Vec::new()).room_units(2, self.zones.get(zone).capacity_units) >= unit_count
-    }
-
-    /// Seals the open zone and opens a free one; tells whether there was one.
-    fn open_zone(&mut self, writes: &mut VecDeque<Write>) -> bool {
-        let Some(zone) = self.zones.find_free() else { return false };
+    /// Seals the open zone and opens a free one with room for `unit_count` units of records; tells whether there was one.
+    fn open_zone(&mut self, unit_count: u32, writes: &mut VecDeque<Write>) -> bool {
+        let Some(zone) = self.zones.find_free(OpenZone::capacity_units_for(unit_count)) else { return false };
         let mut entries = Vec::new();
         if let Some(old) = self.open.take() {
             entries = self.seal(old, writes);

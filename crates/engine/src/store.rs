@@ -48,6 +48,8 @@ pub(crate) struct Store {
     pub(crate) pending_deletes: VecDeque<PendingDelete>,
     pub(crate) writing: Option<Group>,
     pub(crate) flushing: Option<Group>,
+    /// Writes and flushes that the device has not finished, those of abandoned groups included.
+    pub(crate) log_in_flight: u32,
     pub(crate) busy: HashSet<Key>,
     pub(crate) deferred: VecDeque<Command>,
     /// Whether a key has left `busy` since the deferred requests were last begun again.
@@ -85,6 +87,7 @@ impl Store {
             pending_deletes: VecDeque::with_capacity(requests_max),
             writing: None,
             flushing: None,
+            log_in_flight: 0,
             busy: HashSet::with_capacity(requests_max),
             deferred: VecDeque::with_capacity(requests_max),
             key_released: false,
@@ -168,7 +171,11 @@ impl Store {
     /// Takes the end of an operation.
     pub(crate) fn complete(&mut self, device: &mut dyn Device, completion: Completion) {
         let Completion { token: Token(token), result, buffer } = completion;
-        match token & !(TOKEN_WRITE - 1) {
+        let kind = token & !(TOKEN_WRITE - 1);
+        if kind != TOKEN_READ {
+            self.log_in_flight = self.log_in_flight.saturating_sub(1);
+        }
+        match kind {
             TOKEN_WRITE | TOKEN_BARRIER => self.write_done(device, result, buffer),
             TOKEN_FLUSH => self.flush_done(device, result),
             _ => self.read_done(device, token, result, buffer),
@@ -182,6 +189,7 @@ impl Store {
             && self.pending_deletes.is_empty()
             && self.writing.is_none()
             && self.flushing.is_none()
+            && self.log_in_flight == 0
             && self.deferred.is_empty()
     }
 

@@ -11,7 +11,7 @@ use imbrex_format::{
     Commit, CommitZone, Key, PayloadWriter, RecordHeader, RecordKind, TableEntry, TombstoneEntry, UNIT_BYTES,
     ZoneScope, record_units, seal_record,
 };
-use imbrex_zoned::{Buffer, Device};
+use imbrex_zoned::{Buffer, Device, DeviceError};
 
 use crate::group::{Group, Member, PendingPut, Write};
 use crate::location::Location;
@@ -33,6 +33,10 @@ impl Store {
         if self.writing.is_none() {
             self.drop_abandoned();
             self.writing = self.form_group();
+            if self.reserve.has_failed() {
+                return self
+                    .write_failed(&DeviceError::Unknown { what: "less memory than the log needs".into() });
+            }
             self.submit_write(device);
         }
         self.begin_flush(device);
@@ -100,19 +104,21 @@ impl Store {
     /// Moves puts into the group while there is room for them.
     fn take_puts(&mut self, group: &mut Group, tombstones: &mut Vec<TombstoneEntry>) {
         let mut chosen = Vec::with_capacity(self.pending_puts.len());
-        let (mut unit_count, mut entries) = (0, 0);
+        let (mut unit_count, mut entries, mut kills) = (0, 0, 0);
         while let Some(put) = self.pending_puts.front() {
             let units = record_units(put.payload_bytes as usize);
-            let more_entries = 1 + usize::from(put.replaced.is_some());
-            // One unit more is kept for the record of tombstones.
-            let fits = self.has_room(unit_count + units + 1, entries + more_entries)
+            let more_kills = usize::from(put.replaced.is_some());
+            let more_entries = 1 + more_kills;
+            let kill_units = record_units((kills + more_kills).max(1) * TombstoneEntry::BYTES);
+            let fits = self.has_room(unit_count + units + kill_units, entries + more_entries)
                 && (unit_count == 0 || unit_count + units <= GROUP_UNITS_MAX)
-                && tombstones.len() + more_entries <= TOMBSTONES_MAX;
+                && kills + more_kills <= TOMBSTONES_MAX;
             if !fits {
                 break;
             }
             unit_count += units;
             entries += more_entries;
+            kills += more_kills;
             chosen.extend(self.pending_puts.pop_front());
         }
         // In the order of their memory, so that neighbours go out as one write.

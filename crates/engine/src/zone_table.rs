@@ -105,12 +105,13 @@ impl ZoneTable {
         (0u32..).zip(&self.entries)
     }
 
-    /// A zone that is free, from where the last search ended. It is not taken by this.
-    pub(crate) fn find_free(&mut self) -> Option<u32> {
+    /// A free zone of at least `capacity_units`, from where the last search ended. It is not taken by this.
+    pub(crate) fn find_free(&mut self, capacity_units: u32) -> Option<u32> {
         let count = self.entries.len();
-        let found = (0..count)
-            .map(|step| (self.next_free + step) % count)
-            .find(|zone| self.entries[*zone].role == ZoneRole::Free)?;
+        let found = (0..count).map(|step| (self.next_free + step) % count).find(|zone| {
+            let entry = &self.entries[*zone];
+            entry.role == ZoneRole::Free && entry.capacity_units >= capacity_units
+        })?;
         self.next_free = found;
         u32::try_from(found).ok()
     }

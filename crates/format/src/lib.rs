@@ -37,7 +37,7 @@ pub use footer::{Footer, Trailer, footer_units};
 pub use key::Key;
 pub use label::Label;
 pub use payload::{PayloadWriter, check_payload, payload};
-pub use record::{RecordHeader, RecordKind, decode_record_header, seal_record};
+pub use record::{RecordHeader, RecordKind, claimed_incarnation, decode_record_header, seal_record};
 pub use scope::{ZoneScope, zone_salt};
 pub use table_entry::TableEntry;
 pub use tombstone::{TombstoneEntry, decode_tombstones};

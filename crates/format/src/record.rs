@@ -202,6 +202,14 @@ pub fn decode_record_header(
     }
 }
 
+/// The life of the zone that the record beginning with `bytes` claims, where one begins there at all. Nothing is verified:
+/// it is for a reader whose zone has lost its header, and [`decode_record_header`] with that life then verifies it.
+#[must_use]
+pub fn claimed_incarnation(bytes: &[u8]) -> Option<u64> {
+    let (header, _) = RecordHeaderBytes::ref_from_prefix(bytes).ok()?;
+    (header.magic == MAGIC).then(|| header.incarnation.get())
+}
+
 /// Where the table of chunk checksums ends, in bytes from the record's first.
 fn table_end(payload_bytes: usize) -> usize {
     RECORD_HEADER_BYTES + CHUNK_CHECKSUM_BYTES * chunk_count(payload_bytes)

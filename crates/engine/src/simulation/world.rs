@@ -156,7 +156,7 @@ impl World {
     fn format(&mut self) {
         let order =
             FormatOrder { serial: "SIMULATED".into(), replace: Replace::Nothing, blocks_max: Some(100) };
-        let (reply, mut answer) = Reply::new();
+        let (reply, mut answer) = Reply::new(None);
         self.turn(Some(Command::Format(order, reply)));
         answer.try_recv().expect("an answer").expect("a formatted drive");
     }
@@ -204,7 +204,7 @@ impl World {
             self.model.possible(number).into_iter().flatten().next().filter(|_| self.random.one_in(3));
         let content = again.unwrap_or_else(|| self.new_content());
         let Some(buffer) = self.payload(content) else { return };
-        let (reply, answer) = Reply::new();
+        let (reply, answer) = Reply::new(None);
         let request = PutRequest {
             key: key(number),
             buffer,
@@ -229,7 +229,7 @@ impl World {
 
     fn get(&mut self) {
         let Some(number) = self.free_key() else { return };
-        let (reply, answer) = Reply::new();
+        let (reply, answer) = Reply::new(None);
         self.pending.push(Pending::Get(number, answer));
         self.busy.insert(number);
         self.turn(Some(Command::Get(key(number), RangeRequest::Whole, reply)));
@@ -237,7 +237,7 @@ impl World {
 
     fn head(&mut self) {
         let Some(number) = self.free_key() else { return };
-        let (reply, answer) = Reply::new();
+        let (reply, answer) = Reply::new(None);
         self.pending.push(Pending::Head(number, answer));
         self.busy.insert(number);
         self.turn(Some(Command::Head(key(number), reply)));
@@ -245,7 +245,7 @@ impl World {
 
     fn delete(&mut self) {
         let Some(number) = self.free_key() else { return };
-        let (reply, answer) = Reply::new();
+        let (reply, answer) = Reply::new(None);
         self.pending.push(Pending::Delete(number, answer));
         self.busy.insert(number);
         self.turn(Some(Command::Delete(key(number), reply)));
@@ -406,7 +406,7 @@ impl World {
     }
 
     fn list(&mut self, request: ListRequest) -> Page {
-        let (reply, mut answer) = Reply::new();
+        let (reply, mut answer) = Reply::new(None);
         self.turn(Some(Command::List(request, reply)));
         for _ in 0..10_000 {
             match answer.try_recv() {
@@ -456,7 +456,7 @@ impl World {
 
     fn read_everything(&mut self) {
         for number in self.model.keys() {
-            let (reply, answer) = Reply::new();
+            let (reply, answer) = Reply::new(None);
             self.pending.push(Pending::Get(number, answer));
             self.turn(Some(Command::Get(key(number), RangeRequest::Whole, reply)));
             self.settle();

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used, reason = "a module of tests")]
 
+pub mod faulty;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +16,7 @@ use imbrex_format::{Key, PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedDrive, SimulatedGeometry};
 use imbrex_zoned::{BufferPool, Device};
 
-const POOL_BYTES: usize = 16 << 20;
+const POOL_BYTES: usize = 32 << 20;
 
 /// Runs a future to its end.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -25,11 +27,14 @@ pub fn pool() -> BufferPool {
     BufferPool::new(POOL_BYTES).unwrap()
 }
 
+/// The size of a zone of these drives, in bytes.
+pub const ZONE_BYTES: u64 = 1 << 20;
+
 fn geometry() -> SimulatedGeometry {
     SimulatedGeometry {
-        zone_count: 16,
-        zone_size_bytes: 1 << 20,
-        zone_capacity_bytes: 1 << 20,
+        zone_count: 32,
+        zone_size_bytes: ZONE_BYTES,
+        zone_capacity_bytes: ZONE_BYTES,
         serial: Some("TEST".into()),
         ..SimulatedGeometry::default()
     }
@@ -61,6 +66,19 @@ impl DriveFile {
         let device = open(&self.path());
         let drive = device.drive();
         (start(device), drive)
+    }
+
+    /// Starts an engine on it whose device has faults.
+    pub fn start_faulty(&self) -> (Handle, faulty::Faults) {
+        let faults = faulty::Faults::default();
+        (start(faulty::Faulty::new(open(&self.path()), faults.clone())), faults)
+    }
+
+    /// Starts an engine on it that mounts with an unreadable byte.
+    pub fn start_unreadable_at(&self, offset_bytes: u64) -> Handle {
+        let faults = faulty::Faults::default();
+        faults.unreadable.store(offset_bytes + 1, std::sync::atomic::Ordering::SeqCst);
+        start(faulty::Faulty::new(open(&self.path()), faults))
     }
 }
 
@@ -108,11 +126,15 @@ pub fn content(number: u8, length: usize) -> Vec<u8> {
 }
 
 pub fn put(engine: &Handle, number: u8, bytes: &[u8]) -> Result<PutOutcome, EngineError> {
+    wait(engine.put(put_request(engine, key(number), bytes)))
+}
+
+pub fn put_request(engine: &Handle, key: Key, bytes: &[u8]) -> PutRequest {
     let units = record_units(bytes.len()) as usize;
     let mut buffer = engine.pool().try_allocate(units * UNIT_BYTES).unwrap();
     let mut writer = PayloadWriter::new(bytes.len());
     writer.write(&mut buffer, bytes).unwrap();
     writer.finish(&mut buffer).unwrap();
     let payload_bytes = u32::try_from(bytes.len()).unwrap();
-    wait(engine.put(PutRequest { key: key(number), buffer, payload_bytes, class: Class::Foreground }))
+    PutRequest { key, buffer, payload_bytes, class: Class::Foreground }
 }

@@ -1,0 +1,73 @@
+//! A sector that cannot be read is no reason to lose its neighbours: not at a mount, not in a listing.
+
+#![allow(clippy::unwrap_used, reason = "in a test, an error is a failure")]
+
+mod support;
+
+use imbrex_engine::{BlockEntry, Cursor, EngineError, Handle, RangeRequest};
+use imbrex_format::UNIT_BYTES;
+use support::{DriveFile, ZONE_BYTES, content, key, put, wait};
+
+const COUNT: u8 = 41;
+
+fn list(engine: &Handle) -> Vec<BlockEntry> {
+    let mut entries = Vec::new();
+    let mut cursor = Some(Cursor::default());
+    while let Some(from) = cursor {
+        let page = wait(engine.list(from, 100)).unwrap();
+        entries.extend(page.entries);
+        cursor = page.next;
+    }
+    entries
+}
+
+/// Blocks, and where they stand; the last one is large.
+fn filled() -> (DriveFile, Vec<BlockEntry>) {
+    let drive = DriveFile::formatted();
+    let (engine, _) = drive.start();
+    for number in 0..COUNT - 1 {
+        put(&engine, number, &content(number, 100)).unwrap();
+    }
+    put(&engine, COUNT - 1, &content(COUNT - 1, 20_000)).unwrap();
+    let entries = list(&engine);
+    wait(engine.stop());
+    (drive, entries)
+}
+
+fn byte_of(entry: &BlockEntry, unit: u32) -> u64 {
+    u64::from(entry.zone) * ZONE_BYTES + u64::from(entry.unit_offset + unit) * UNIT_BYTES as u64
+}
+
+/// The numbers of the blocks that do not come back, with what was answered instead.
+fn missing(engine: &Handle) -> Vec<(u8, EngineError)> {
+    (0..COUNT)
+        .filter_map(|number| Some((number, wait(engine.get(key(number), RangeRequest::Whole)).err()?)))
+        .collect()
+}
+
+#[test]
+fn in_the_last_payload_of_the_open_zone() {
+    let (drive, entries) = filled();
+    let engine = drive.start_unreadable_at(byte_of(entries.last().unwrap(), 2));
+    let missing = missing(&engine);
+    assert!(matches!(missing[..], [(40, EngineError::Medium { .. })]), "{missing:?}");
+    assert_eq!(list(&engine).len(), usize::from(COUNT));
+}
+
+#[test]
+fn in_a_header_of_the_open_zone() {
+    let (drive, entries) = filled();
+    let engine = drive.start_unreadable_at(byte_of(&entries[20], 0));
+    let missing = missing(&engine);
+    assert!(matches!(missing[..], [(20, EngineError::NotFound)]), "{missing:?}");
+    assert_eq!(engine.status().damaged_blocks, 1, "a record whose key is not known is counted");
+    assert_eq!(list(&engine).len(), usize::from(COUNT) - 1);
+}
+
+#[test]
+fn in_the_header_of_the_open_zone_itself() {
+    let (drive, entries) = filled();
+    let engine = drive.start_unreadable_at(u64::from(entries[0].zone) * ZONE_BYTES);
+    assert_eq!(missing(&engine), []);
+    assert_eq!(list(&engine).len(), usize::from(COUNT), "the zone is listed by its records");
+}
