@@ -38,8 +38,8 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// What its label says, 32 hexadecimal digits: placement goes by it.
     pub(crate) drive_id: String,
-    /// Whether new blocks may go there.
-    pub(crate) writable: bool,
+    /// Why no new block may go there, where that is so.
+    not_writable: Option<String>,
     client: DataClient,
     requests: Semaphore,
     /// Why no new block is sent there any more.
@@ -78,14 +78,14 @@ impl Member {
     pub(crate) fn new(
         name: String,
         drive_id: String,
-        writable: bool,
+        not_writable: Option<String>,
         client: DataClient,
         requests_max: usize,
     ) -> Self {
         Self {
             name,
             drive_id,
-            writable,
+            not_writable,
             client,
             requests: Semaphore::new(requests_max),
             excluded: Mutex::default(),
@@ -170,11 +170,12 @@ impl Fleet {
     /// # Errors
     /// Where none does, with every drive's reason.
     pub(crate) async fn store(&self, key: &Key, bytes: &Bytes) -> Result<(), Error> {
-        let mut reasons = Vec::new();
+        let mut reasons: Vec<String> =
+            self.members.iter().filter_map(|member| member.not_writable.clone()).collect();
         // A drive that was full or gone a moment ago costs a 4 MiB body to find out again, so it comes last.
         let (willing, others): (Vec<_>, Vec<_>) = self
             .in_order(key)
-            .filter(|member| member.writable)
+            .filter(|member| member.not_writable.is_none())
             .partition(|member| member.excluded().is_none());
         for member in willing.into_iter().chain(others) {
             let outcome = persist(member, || member.client.put(key, bytes.clone())).await;
@@ -192,6 +193,7 @@ impl Fleet {
                 }
             }
         }
+        reasons.extend_from_slice(&self.not_asked);
         Err(Error::NotStored { key: *key, reasons })
     }
 

@@ -28,7 +28,7 @@ impl Progress {
     }
 
     /// Adds to the bytes that there are in all.
-    pub(crate) fn expect(&self, bytes: u64) {
+    pub(crate) fn add_total(&self, bytes: u64) {
         if self.0.length().is_none() {
             self.0.set_style(style(WITH_TOTAL));
             self.0.set_length(0);

@@ -86,12 +86,10 @@ impl Session {
             match client.status().await {
                 Ok(status) => match (status.state, status.drive_id) {
                     (State::Serving | State::ReadOnly | State::Draining, Some(drive_id)) => {
-                        members.push(self.member(
-                            status.id,
-                            drive_id,
-                            status.state == State::Serving,
-                            client,
-                        ));
+                        let not_writable = (status.state != State::Serving).then(|| {
+                            because(&status.id, status.state.as_str(), status.state_reason.as_deref())
+                        });
+                        members.push(self.member(status.id, drive_id, not_writable, client));
                     }
                     (state, _) => {
                         not_asked.push(because(&base, state.as_str(), status.state_reason.as_deref()));
@@ -116,7 +114,9 @@ impl Session {
                 (true, Some(port), Some(drive_id)) => {
                     let base = format!("http://{}:{port}", node.base().host);
                     let client = DataClient::new(http.clone(), base);
-                    members.push(self.member(drive.id, drive_id, drive.state == DriveState::Serving, client));
+                    let not_writable = (drive.state != DriveState::Serving)
+                        .then(|| because(&drive.id, drive.state.as_str(), drive.state_reason.as_deref()));
+                    members.push(self.member(drive.id, drive_id, not_writable, client));
                 }
                 _ => {
                     not_asked.push(because(&drive.id, drive.state.as_str(), drive.state_reason.as_deref()));
@@ -127,8 +127,14 @@ impl Session {
         Ok(Fleet::new(members, not_asked))
     }
 
-    fn member(&self, name: String, drive_id: String, writable: bool, client: DataClient) -> Member {
-        Member::new(name, drive_id, writable, client, usize::from(self.transfer.jobs_per_drive))
+    fn member(
+        &self,
+        name: String,
+        drive_id: String,
+        not_writable: Option<String>,
+        client: DataClient,
+    ) -> Member {
+        Member::new(name, drive_id, not_writable, client, usize::from(self.transfer.jobs_per_drive))
     }
 
     /// A drive that is left out may be why a block is not found, or why the others fill up.

@@ -9,6 +9,8 @@ use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
+use imbrex_api::drive::State;
+
 use fake::{FakeDrive, key_of, noise, on_drives, program, run, run_well, stderr};
 
 #[test]
@@ -40,6 +42,21 @@ fn a_device_is_refused() {
     let output = run(&[&drive], &["put", "/dev/zero"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("character device"), "{}", stderr(&output));
+}
+
+#[test]
+fn where_no_drive_may_be_written_each_says_why_and_nothing_counts_as_stored() {
+    let worn = FakeDrive::start_in(1, State::ReadOnly, Some("its spare zones are used up"));
+    let leaving = FakeDrive::start_in(2, State::Draining, None);
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file");
+    fs::write(&file, "file").unwrap();
+    let output = run(&[&worn, &leaving], &["put", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    for words in ["fake-1", "its spare zones are used up", "fake-2", "draining", "0 of 1 path was stored"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
 }
 
 #[test]

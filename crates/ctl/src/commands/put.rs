@@ -57,6 +57,7 @@ impl From<Share> for DriveShare {
 pub(crate) async fn run(session: &Session, options: Put) -> Result<(), Error> {
     let transport = session.transport("storing").await?;
     let start = Instant::now();
+    let named = options.paths.len();
     let (items, failures) = put_all(&transport, options.paths).await?;
     let took = start.elapsed();
     transport.progress().finish();
@@ -65,10 +66,18 @@ pub(crate) async fn run(session: &Session, options: Put) -> Result<(), Error> {
     print(session.output, &report, took)?;
     match report.failures.len() {
         0 => Ok(()),
-        failed => Err(Error::Incomplete(format!(
-            "{failed} {} left out (see above); everything else is stored",
-            if failed == 1 { "thing was" } else { "things were" }
-        ))),
+        failed => Err(Error::Incomplete(sum(named, report.items.len(), failed))),
+    }
+}
+
+/// How much of what was named is stored, where `failed` things are not: whole paths, or things in a tree.
+fn sum(named: usize, stored: usize, failed: usize) -> String {
+    let paths = if named == 1 { "path was" } else { "paths were" };
+    let sentence = format!("{stored} of {named} {paths} stored (see above)");
+    match failed.saturating_sub(named.saturating_sub(stored)) {
+        0 => sentence,
+        1 => format!("{sentence}; 1 thing in what was stored was left out"),
+        within => format!("{sentence}; {within} things in what was stored were left out"),
     }
 }
 
@@ -149,4 +158,22 @@ fn print(output: Output, report: &Report, took: Duration) -> Result<(), Error> {
         took.subsec_millis() / 100,
         human_rate(bytes, took)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sum;
+
+    #[test]
+    fn the_sum_tells_how_many_paths_were_stored_and_what_is_missing_in_them() {
+        assert_eq!(sum(10, 0, 10), "0 of 10 paths were stored (see above)");
+        assert_eq!(
+            sum(1, 1, 2),
+            "1 of 1 path was stored (see above); 2 things in what was stored were left out"
+        );
+        assert_eq!(
+            sum(3, 2, 2),
+            "2 of 3 paths were stored (see above); 1 thing in what was stored was left out"
+        );
+    }
 }

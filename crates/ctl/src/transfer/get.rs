@@ -40,7 +40,7 @@ pub(crate) async fn get(
         Content::File(cut) => cut.size,
         Content::Tree(entries) => return get_tree(transport, key, entries, output).await,
     };
-    transport.progress().expect(bytes);
+    transport.progress().add_total(bytes);
     let staged = output.map(|path| StagedFile::create(path, replace)).transpose()?;
     let sink = match (&staged, output) {
         (Some(staged), Some(path)) => Sink::File(Arc::new(staged.handle()?), path.to_owned()),
@@ -121,7 +121,7 @@ async fn get_tree(
             Entry::Symlink { .. } => {}
         }
     }
-    transport.progress().expect(got.bytes);
+    transport.progress().add_total(got.bytes);
     get_files(transport, &root, entries).await?;
     make_links(&root, entries)?;
     staged.finish()?;

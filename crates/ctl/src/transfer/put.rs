@@ -48,7 +48,7 @@ pub(crate) async fn put(transport: &Transport, path: &Path) -> Result<Stored, Er
     if metadata.is_dir() {
         return put_tree(transport, path.to_owned()).await;
     }
-    transport.progress().expect(metadata.len());
+    transport.progress().add_total(metadata.len());
     let stored = put_file(transport, path.to_owned(), true).await?;
     Ok(Stored { key: stored.key, files: 1, bytes: stored.size, left_out: Vec::new() })
 }
@@ -63,7 +63,7 @@ async fn put_tree(transport: &Transport, root: PathBuf) -> Result<Stored, Error>
     .await??;
     errors.iter().for_each(|error| left_out.add(error));
     let size = |thing: &Found| if let FoundKind::File(size) = thing.kind { size } else { 0 };
-    transport.progress().expect(found.iter().map(size).fold(0, u64::saturating_add));
+    transport.progress().add_total(found.iter().map(size).fold(0, u64::saturating_add));
     let stored = put_files(transport, &root, &found, &mut left_out).await?;
     let (mut files, mut bytes) = (0, 0);
     let mut entries = Vec::with_capacity(found.len());

@@ -64,6 +64,11 @@ pub(crate) struct FakeDrive {
 
 impl FakeDrive {
     pub(crate) fn start(number: u8) -> Self {
+        Self::start_in(number, DriveState::Serving, None)
+    }
+
+    /// A drive that says of itself that it is in `state`, and why.
+    pub(crate) fn start_in(number: u8, state: DriveState, state_reason: Option<&str>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let store = Shared::default();
@@ -73,7 +78,8 @@ impl FakeDrive {
         let status = DriveStatus {
             id: format!("fake-{number}"),
             drive_id: Some(drive_id.clone()),
-            state: DriveState::Serving,
+            state,
+            state_reason: state_reason.map(str::to_owned),
             data_port: Some(address.port()),
             ..DriveStatus::default()
         };

@@ -76,7 +76,7 @@ async fn verify_single(
 ) -> Result<(), Error> {
     let name = against.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let local = against.map(|path| LocalFile::open(&path, cut.size, true)).transpose()?;
-    transport.progress().expect(cut.size);
+    transport.progress().add_total(cut.size);
     findings.merge(verify_blocks(transport, key, cut, local, &name).await?);
     Ok(())
 }
@@ -94,7 +94,7 @@ async fn verify_tree(
         left_out.iter().for_each(|sentence| transport.progress().complain(sentence));
         findings.merge(lists);
     }
-    transport.progress().expect(entries.iter().map(Entry::bytes).fold(0, u64::saturating_add));
+    transport.progress().add_total(entries.iter().map(Entry::bytes).fold(0, u64::saturating_add));
     let mut files = entries.iter().filter(|entry| matches!(entry, Entry::File { .. }));
     let mut tasks = JoinSet::new();
     loop {
