@@ -6,6 +6,8 @@
 //! * The region is unmapped when the pool and the last buffer are gone, not earlier.
 //! * Recycled memory keeps its old bytes. Who fills a buffer fills its padding too.
 
+#![expect(unsafe_code, reason = "it maps and lends out memory")]
+
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;

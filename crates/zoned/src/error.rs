@@ -188,6 +188,9 @@ impl fmt::Display for OpenError {
             }
             OpenRefusal::Unsupported { what } => write!(f, "{path} cannot be used: {what}"),
             OpenRefusal::NotASimulatedDrive { what } => write!(f, "{path} is not a simulated drive: {what}"),
+            OpenRefusal::System { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                write!(f, "{path} cannot be opened: there is no such file or device")
+            }
             OpenRefusal::System { operation, source } => write!(f, "{path}: {operation}: {source}"),
         }
     }

@@ -10,6 +10,8 @@
 //! * A write to a sequential zone begins at its write pointer, and one is in flight per zone.
 //! * No operation crosses the end of a zone's capacity.
 
+#![deny(unsafe_code)]
+
 pub mod buffer;
 pub mod device;
 pub mod error;

@@ -268,7 +268,9 @@ fn a_file_that_is_no_whole_drive_is_refused_with_the_reason() {
     drop(SimulatedDevice::create(&path, shape(), pool()).unwrap());
     let whole = fs::metadata(&path).unwrap().len();
     let file = OpenOptions::new().write(true).open(&path).unwrap();
-    for (length, word) in [(0, "too few"), (whole - 4096, "cut short"), (whole + 1, "made longer")] {
+    for (length, word) in
+        [(0, "its 0 bytes are fewer than"), (whole - 4096, "cut short"), (whole + 1, "made longer")]
+    {
         file.set_len(length.max(whole)).unwrap();
         let copy = directory.path().join("copy");
         fs::copy(&path, &copy).unwrap();
@@ -284,12 +286,31 @@ fn a_file_that_is_no_whole_drive_is_refused_with_the_reason() {
         assert!(refusal(&path).contains(word), "{}", refusal(&path));
         file.write_all_at(&byte, at).unwrap();
     };
+    assert!(refusal(directory.path()).contains("it is a directory"));
     damage(0, "does not begin as one");
     damage(8, "version");
     damage(25, "checksum of its header");
     damage(64, "checksum of its header");
     damage(4096 + 5 * 32 + 8, "entry of zone 5");
     SimulatedDevice::open(&path, pool()).unwrap();
+}
+
+#[test]
+fn a_drive_that_could_not_be_made_leaves_no_draft_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    // More than ext4 takes. A file system that takes it makes the drive, and leaves no draft either.
+    let zone = 1 << 59;
+    let geometry = SimulatedGeometry { zone_count: 7, ..SimulatedGeometry::fitted(7 * zone, zone).unwrap() };
+    let _ = SimulatedDevice::create(&directory.path().join("drive"), geometry, pool());
+    let names = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name != "drive").count(), 0);
+}
+
+#[test]
+fn a_drive_that_is_not_there_is_one_clear_sentence() {
+    let path = tempfile::tempdir().unwrap().path().join("nope");
+    let refused = imbrex_zoned::kernel::KernelDevice::open(&path, pool()).err().unwrap();
+    assert!(refused.to_string().ends_with("there is no such file or device"), "{refused}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The zone ioctls of `linux/blkzoned.h`, and `BLKGETSIZE64` of `linux/fs.h`.
 
+#![expect(unsafe_code, reason = "nix has no safe calls for zones")]
+
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;

@@ -9,6 +9,8 @@
 //! * The ring is created disabled, restricted to the four operations that it needs, and enabled by the thread that uses it, the
 //!   only one that may from then on (`IORING_SETUP_SINGLE_ISSUER`).
 
+#![expect(unsafe_code, reason = "the kernel borrows memory across calls")]
+
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;

@@ -50,13 +50,19 @@ impl FileStore {
             (0..geometry.zone_count).map(|zone| zone_entry::first_state(geometry, zone)).collect();
         let mut head = file_header::encode(geometry).to_vec();
         head.extend((0..).zip(&zones).flat_map(|(zone, state)| zone_entry::encode(zone, *state)));
-        file.set_len(0)
+        let written = file
+            .set_len(0)
             .and_then(|()| file.set_len(file_header::file_bytes(geometry)))
             .and_then(|()| file.write_all_at(&head, 0))
             .and_then(|()| file.sync_all())
-            .map_err(fail("writing the new drive's file"))?;
-        // Unlike a rename, a link never takes the place of a file that has appeared meanwhile.
-        fs::hard_link(&draft, path).map_err(fail("naming the new drive's file"))?;
+            .map_err(fail("writing the new drive's file"))
+            // Unlike a rename, a link never takes the place of a file that has appeared meanwhile.
+            .and_then(|()| fs::hard_link(&draft, path).map_err(fail("naming the new drive's file")));
+        if let Err(error) = written {
+            // The first error is the one to tell; the lock is still held, so the draft is nobody else's.
+            let _ = fs::remove_file(&draft);
+            return Err(error);
+        }
         fs::remove_file(&draft).map_err(fail("removing the draft of the drive's file"))?;
         let data_offset_bytes = file_header::data_offset_bytes(geometry.zone_count);
         Ok(OpenedFile { store: Self { file, data_offset_bytes }, geometry: geometry.clone(), zones })
@@ -67,8 +73,11 @@ impl FileStore {
         let refuse = |reason| OpenError { path: path.to_owned(), reason };
         let fail = |operation| move |source| refuse(OpenRefusal::System { operation, source });
         let not_a_drive = |what| refuse(OpenRefusal::NotASimulatedDrive { what });
-        let file = OpenOptions::new().read(true).write(true).open(path);
-        let file = file.map_err(fail("opening the drive's file"))?;
+        let file =
+            OpenOptions::new().read(true).write(true).open(path).map_err(|source| match source.kind() {
+                io::ErrorKind::IsADirectory => not_a_drive("it is a directory".to_owned()),
+                _ => fail("opening the drive's file")(source),
+            })?;
         let metadata = file.metadata().map_err(fail("reading the size of the drive's file"))?;
         if !metadata.is_file() {
             return Err(not_a_drive("it is no regular file".to_owned()));
@@ -76,7 +85,10 @@ impl FileStore {
         let mut file = lock(file).map_err(refuse)?;
         let mut header = [0; HEADER_BYTES];
         if metadata.len() < HEADER_BYTES as u64 {
-            return Err(not_a_drive(format!("its {} bytes are too few for a header", metadata.len())));
+            let found = metadata.len();
+            return Err(not_a_drive(format!(
+                "its {found} bytes are fewer than the {HEADER_BYTES} of a drive file's header (was it truncated?)"
+            )));
         }
         file.read_exact(&mut header).map_err(fail("reading the drive's header"))?;
         let geometry = file_header::decode(&header).map_err(not_a_drive)?;
