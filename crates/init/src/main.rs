@@ -4,6 +4,7 @@
 //! What it must never do: end, wait for a child, a drive or the network, or start a second process
 //! of one service. It has one thread and one event loop ([`node`]); what it decides, it decides in
 //! two pure state machines, [`boot`] and [`supervisor`].
+#![deny(unsafe_code)]
 
 mod boot;
 mod cgroup;

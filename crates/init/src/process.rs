@@ -1,4 +1,5 @@
 //! Starts one process of a service, and signals it.
+#![expect(unsafe_code, reason = "code between fork and exec, and waitpid as nix has it not")]
 
 use crate::cgroup;
 use crate::services::{Readiness, Specification};

@@ -151,7 +151,7 @@ impl Book {
             ("socket", drive.socket()),
             ("memory", configuration.memory_mib.to_string()),
         ];
-        Some(Change::Start(services::expand(services::DRIVE, &words)))
+        services::expand(services::DRIVE, &words).map(Change::Start)
     }
 }
 

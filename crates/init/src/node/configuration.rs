@@ -79,7 +79,7 @@ impl Node {
         self.modules.add_named(configuration.modules.load.iter().cloned());
         if !configuration.time.servers.is_empty() {
             match services::chrony::prepare(&configuration.time.servers) {
-                Ok(()) => self.give(super::Event::Declare(services::expand(services::CLOCK, &[]))),
+                Ok(()) => self.declare(services::CLOCK),
                 Err(error) => self.announce(&format!("chronyd's configuration cannot be written: {error}")),
             }
         }

@@ -40,6 +40,11 @@ impl Node {
         self.announce(&format!("ready in {} ms", platform::now_ms()));
     }
 
+    /// Hands a service without words of its own to the supervisor.
+    pub(super) fn declare(&mut self, name: &str) {
+        services::expand(name, &[]).into_iter().for_each(|service| self.give(Event::Declare(service)));
+    }
+
     fn begin_stage(&mut self, stage: Stage) {
         match stage {
             Stage::Filesystems => {}
@@ -47,12 +52,12 @@ impl Node {
                 self.modules.add_named(self.command_line.modules.clone());
                 self.modules.scan(Path::new(platform::SYSFS));
             }
-            Stage::Agent => self.give(Event::Declare(services::expand(services::AGENT, &[]))),
+            Stage::Agent => self.declare(services::AGENT),
             Stage::Network => {
                 if let Err(error) = services::dhcpcd::prepare() {
                     self.announce(&format!("dhcpcd's configuration cannot be written: {error}"));
                 }
-                self.give(Event::Declare(services::expand(services::NETWORK, &[])));
+                self.declare(services::NETWORK);
                 self.dirty.address = true;
                 self.dirty.drives = true;
             }

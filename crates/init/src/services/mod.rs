@@ -159,14 +159,9 @@ const TABLE: &[Template] = &[
 /// Words to fill in, each with its value.
 pub(crate) type Words<'a> = [(&'a str, String)];
 
-/// The service of this name in the table, with `words` filled in. A name that is not in the table
-/// is a mistake in this program.
-///
-/// # Panics
-/// Where the table has no service of this name.
-pub(crate) fn expand(name: &str, words: &Words<'_>) -> Specification {
-    let template = TABLE.iter().find(|template| template.name == name);
-    template.map(|template| template.expand(words)).expect("the caller names a service of the table")
+/// The service of this name in the table, with `words` filled in.
+pub(crate) fn expand(name: &str, words: &Words<'_>) -> Option<Specification> {
+    TABLE.iter().find(|template| template.name == name).map(|template| template.expand(words))
 }
 
 impl Template {
@@ -227,7 +222,7 @@ mod tests {
             ("socket", "/run/imbrex/drive-naa.5000c500a1b2c3d4.sock".to_owned()),
             ("memory", "128".to_owned()),
         ];
-        let drive = expand(DRIVE, &words);
+        let drive = expand(DRIVE, &words).unwrap();
         assert_eq!(drive.name, "drive@naa.5000c500a1b2c3d4");
         assert_eq!(
             drive.arguments.join(" "),
@@ -255,7 +250,7 @@ mod tests {
     #[test]
     fn drives_stop_before_everything_else() {
         for template in TABLE.iter().filter(|template| template.name != DRIVE) {
-            assert!(template.stop_order > expand(DRIVE, &[]).stop_order, "{}", template.name);
+            assert!(template.stop_order > expand(DRIVE, &[]).unwrap().stop_order, "{}", template.name);
         }
     }
 }

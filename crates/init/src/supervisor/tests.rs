@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 fn service(name: &str) -> Specification {
     let id = name.strip_prefix("drive@");
     services::expand(id.map_or(name, |_| services::DRIVE), &[("id", id.unwrap_or_default().to_owned())])
+        .unwrap()
 }
 
 const NAMES: [&str; 6] =
