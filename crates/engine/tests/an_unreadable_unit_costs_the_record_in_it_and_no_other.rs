@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::fs;
+
 use imbrex_engine::{BlockEntry, Cursor, EngineError, Handle, RangeRequest};
 use imbrex_format::UNIT_BYTES;
 use support::{DriveFile, ZONE_BYTES, content, key, put, wait};
@@ -21,17 +23,21 @@ fn list(engine: &Handle) -> Vec<BlockEntry> {
     entries
 }
 
-/// Blocks, and where they stand; the last one is large.
-fn filled() -> (DriveFile, Vec<BlockEntry>) {
+/// Blocks of `length` bytes, and where they stand; the last one has 20,000.
+fn filled_with(length: usize) -> (DriveFile, Vec<BlockEntry>) {
     let drive = DriveFile::formatted();
     let (engine, _) = drive.start();
     for number in 0..COUNT - 1 {
-        put(&engine, number, &content(number, 100)).unwrap();
+        put(&engine, number, &content(number, length)).unwrap();
     }
     put(&engine, COUNT - 1, &content(COUNT - 1, 20_000)).unwrap();
     let entries = list(&engine);
     wait(engine.stop());
     (drive, entries)
+}
+
+fn filled() -> (DriveFile, Vec<BlockEntry>) {
+    filled_with(100)
 }
 
 fn byte_of(entry: &BlockEntry, unit: u32) -> u64 {
@@ -70,4 +76,20 @@ fn in_the_header_of_the_open_zone_itself() {
     let engine = drive.start_unreadable_at(u64::from(entries[0].zone) * ZONE_BYTES);
     assert_eq!(missing(&engine), []);
     assert_eq!(list(&engine).len(), usize::from(COUNT), "the zone is listed by its records");
+}
+
+#[test]
+fn in_a_payload_of_a_sealed_zone_whose_footer_is_damaged() {
+    let (drive, entries) = filled_with(200_000);
+    assert!(entries.first().unwrap().zone < entries.last().unwrap().zone, "more than one zone is written");
+    let mut file = fs::read(drive.path()).unwrap();
+    let trailers: Vec<usize> = (0..file.len() - 8).filter(|at| file[*at..*at + 8] == *b"IMBREXFT").collect();
+    assert!(!trailers.is_empty());
+    trailers.iter().for_each(|at| file[*at] ^= 1);
+    fs::write(drive.path(), file).unwrap();
+
+    let engine = drive.start_unreadable_at(byte_of(&entries[3], 5));
+    let missing = missing(&engine);
+    assert!(matches!(missing[..], [(3, EngineError::Medium { .. })]), "{missing:?}");
+    assert_eq!(list(&engine), entries);
 }

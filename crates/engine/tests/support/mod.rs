@@ -28,11 +28,11 @@ pub fn pool() -> BufferPool {
 }
 
 /// The size of a zone of these drives, in bytes.
-pub const ZONE_BYTES: u64 = 1 << 20;
+pub const ZONE_BYTES: u64 = 4 << 20;
 
 fn geometry() -> SimulatedGeometry {
     SimulatedGeometry {
-        zone_count: 32,
+        zone_count: 16,
         zone_size_bytes: ZONE_BYTES,
         zone_capacity_bytes: ZONE_BYTES,
         serial: Some("TEST".into()),
