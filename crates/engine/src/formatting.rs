@@ -7,12 +7,9 @@ use imbrex_format::{CHUNK_BYTES, DriveId, Label, PAYLOAD_BYTES_MAX, UNIT_BYTES, 
 use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
-use crate::mount::{blocks_possible, serial_of};
+use crate::labels::{BLOCKS_MIN, blocks_possible, label_zones, next_generation, serial_of};
 use crate::request::{EngineError, FormatOrder, Replace, State};
 use crate::signature::SIGNATURES_END_BYTES;
-
-/// The fewest blocks that an index is made for.
-pub(crate) const BLOCKS_MIN: u64 = 65_536;
 
 // The format's unit and its checksum chunk, as a label states them.
 #[expect(clippy::cast_possible_truncation, reason = "4,096")]
@@ -75,8 +72,9 @@ pub(crate) fn format(
     now_unix_s: u64,
 ) -> Result<(), DeviceError> {
     let zones = device.report_zones()?;
-    let label = new_label(device, &zones, order, now_unix_s)?;
     let mut io = Blocking::new(device)?;
+    let generation = next_generation(&mut io, &zones)?;
+    let label = Label { generation, ..new_label(io.device(), &zones, order, now_unix_s)? };
     for zone in &zones {
         clear(&mut io, zone)?;
     }
@@ -133,23 +131,6 @@ fn random() -> Result<[u8; 16], DeviceError> {
     getrandom::fill(&mut bytes)
         .map_err(|error| DeviceError::System { operation: "taking random bytes", errno: errno(error) })?;
     Ok(bytes)
-}
-
-/// The two zones that hold the label: conventional ones where there are two, else the first two that can be written.
-fn label_zones(zones: &[Zone]) -> Result<[u32; 2], DeviceError> {
-    let writable = |zone: &&Zone| !matches!(zone.condition, Condition::ReadOnly | Condition::Offline);
-    let first_two = |kind: Option<ZoneKind>| {
-        let mut found = zones
-            .iter()
-            .take(crate::mount::LABEL_SEARCH_ZONES as usize)
-            .filter(writable)
-            .filter(|zone| kind.is_none_or(|kind| zone.kind == kind))
-            .map(|zone| zone.index);
-        Some([found.next()?, found.next()?])
-    };
-    first_two(Some(ZoneKind::Conventional))
-        .or_else(|| first_two(None))
-        .ok_or(DeviceError::Unknown { what: "fewer than two writable zones at its start".into() })
 }
 
 /// The largest block that some zone of this drive can hold, and 16 MiB at most. The last zone may be smaller.

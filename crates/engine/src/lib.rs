@@ -1,7 +1,7 @@
 //! The storage engine of one drive.
 //!
 //! Read in this order: [`request`] (what can be asked), [`handle`] (how), then `engine` (the loop), `store` (the state
-//! of a mounted drive), `reading`, `writing`, `committing`, `sealing`, `listing` (what it does with it), and `mount`, `scan`, `formatting`
+//! of a mounted drive), `reading`, `writing`, `committing`, `sealing`, `listing` (what it does with it), and `labels`, `mount`, `scan`, `formatting`
 //! (before it serves).
 //!
 //! One thread owns all of an engine's state. It allocates its index, zone table, queues and the log's reserve at
@@ -18,6 +18,7 @@ mod formatting;
 mod group;
 pub mod handle;
 mod index;
+mod labels;
 mod listing;
 mod location;
 mod log;

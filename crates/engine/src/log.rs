@@ -18,6 +18,10 @@ pub(crate) const ZERO_UNITS: u32 = 64;
 /// How many units a group needs besides its records: a void record and a commit.
 const GROUP_UNITS: u32 = 2;
 
+/// How far the sequence jumps at every mount: beyond any number that a group which was torn by a crash can have used,
+/// so that none is used twice. At 2^20 a mount, 2^64 last for 2^44 mounts.
+pub(crate) const SEQUENCE_JUMP: u64 = 1 << 20;
+
 /// How far a zone was found to be committed, and written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail {

@@ -5,25 +5,17 @@
 //! they name. Nothing is written to the drive, save that zones which will take no more records are finished, so that
 //! they do not count against the drive's limit of open zones.
 
-use imbrex_format::{Footer, Key, Label, LabelError, TableEntry, Trailer, UNIT_BYTES, ZoneHeader, ZoneScope};
-use imbrex_zoned::{Condition, Device, DeviceError, Geometry, Zone, ZoneKind, ZoneOperation};
+use imbrex_format::{Footer, Key, Label, TableEntry, Trailer, UNIT_BYTES, ZoneHeader, ZoneScope};
+use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
-use crate::formatting::BLOCKS_MIN;
 use crate::index::Index;
+use crate::labels::{FoundLabel, find_label};
 use crate::location::{Location, PLACE_BITS, UNIT_COUNT_MAX};
-use crate::log::{OpenZone, Tail};
+use crate::log::{OpenZone, SEQUENCE_JUMP, Tail};
 use crate::request::{State, ZoneRole};
 use crate::scan::{ScanBounds, scan_zone};
-use crate::signature::{SIGNATURES_END_BYTES, find_signature};
 use crate::zone_table::ZoneTable;
-
-/// In how many zones from the start a label is looked for.
-pub(crate) const LABEL_SEARCH_ZONES: u32 = 8;
-
-/// How far the sequence jumps at every mount: beyond any number that a group which was torn by a crash can have used,
-/// so that none is used twice. At 2^20 a mount, 2^64 last for 2^44 mounts.
-pub(crate) const SEQUENCE_JUMP: u64 = 1 << 20;
 
 /// A drive that has been read.
 pub(crate) struct Mounted {
@@ -86,99 +78,6 @@ fn check_geometry(device: &dyn Device) -> Result<(), String> {
         return Err("it is larger than the 256 TiB that this version's index can address".into());
     }
     Ok(())
-}
-
-enum FoundLabel {
-    Label(Box<Label>),
-    Refused(State),
-}
-
-fn find_label(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<FoundLabel, DeviceError> {
-    let mut newest: Option<Label> = None;
-    let mut refusal: Option<String> = None;
-    for zone in zones.iter().take(LABEL_SEARCH_ZONES as usize) {
-        if zone.condition == Condition::Offline {
-            continue;
-        }
-        let decoded = match io.read(zone.index, 0, 1) {
-            Ok(bytes) => Label::decode(bytes),
-            Err(DeviceError::MediumRead { .. }) => continue,
-            Err(error) => return Err(error),
-        };
-        match decoded {
-            Ok(label) if !label.label_zones.contains(&zone.index) => {}
-            Ok(label) if newest.as_ref().is_none_or(|best| label.generation > best.generation) => {
-                newest = Some(label);
-            }
-            Ok(_) | Err(LabelError::NotALabel) => {}
-            Err(error) => refusal = Some(error.to_string()),
-        }
-    }
-    match (newest, refusal) {
-        (Some(label), _) => Ok(check_label(io.device(), label)),
-        (None, Some(reason)) => Ok(FoundLabel::Refused(State::Incompatible { reason })),
-        (None, None) => unlabelled(io, zones).map(FoundLabel::Refused),
-    }
-}
-
-/// A label speaks for the drive on which it was written, and for no other.
-fn check_label(device: &dyn Device, label: Label) -> FoundLabel {
-    let (geometry, serial) = (device.geometry(), serial_of(device));
-    let refused = |reason| FoundLabel::Refused(State::Incompatible { reason });
-    if !label.is_of_device(&serial) {
-        return refused(format!(
-            "its label was written for the drive with serial {}, and this drive's is {serial}",
-            label.device_serial
-        ));
-    }
-    if label.zone_count != geometry.zone_count || label.zone_size_bytes != geometry.zone_size_bytes {
-        return refused(format!(
-            "its label was written for {} zones of {} bytes, and the drive has {} of {}",
-            label.zone_count, label.zone_size_bytes, geometry.zone_count, geometry.zone_size_bytes
-        ));
-    }
-    let blocks_possible = blocks_possible(geometry);
-    if label.blocks_max > blocks_possible {
-        return refused(format!(
-            "its label asks for an index of {} blocks, and the drive has room for {blocks_possible}",
-            label.blocks_max
-        ));
-    }
-    FoundLabel::Label(Box::new(label))
-}
-
-/// How many blocks a drive can hold at most: a record has at least one unit.
-pub(crate) fn blocks_possible(geometry: &Geometry) -> u64 {
-    (geometry.device_bytes / UNIT_BYTES as u64).max(BLOCKS_MIN)
-}
-
-/// The name that a format order and a label give to the drive: its serial, or its id where it has none.
-pub(crate) fn serial_of(device: &dyn Device) -> String {
-    let identity = device.identity();
-    identity.serial.clone().unwrap_or_else(|| identity.id())
-}
-
-/// A drive without a label is unformatted only if nothing at all is written on it.
-fn unlabelled(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<State, DeviceError> {
-    let units = u32::try_from(SIGNATURES_END_BYTES / UNIT_BYTES).unwrap_or(1).min(io.window_units());
-    if let Ok(bytes) = io.read(0, 0, units) {
-        if let Some(name) = find_signature(bytes) {
-            return Ok(State::Foreign { reason: format!("it holds {name}") });
-        }
-        if bytes.iter().any(|byte| *byte != 0) {
-            return Ok(State::Foreign { reason: "its first zone holds data without an Imbrex label".into() });
-        }
-    }
-    let written = zones.iter().find(|zone| {
-        zone.kind == ZoneKind::SequentialWriteRequired
-            && !matches!(zone.condition, Condition::Empty | Condition::Offline | Condition::ReadOnly)
-    });
-    Ok(match written {
-        Some(zone) => State::Foreign {
-            reason: format!("zone {} is written, and no Imbrex label stands on the drive", zone.index),
-        },
-        None => State::Unformatted,
-    })
 }
 
 /// What a zone's header and footer say.

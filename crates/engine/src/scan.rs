@@ -19,7 +19,7 @@ use imbrex_format::{Commit, RecordHeader, RecordKind, TableEntry, UNIT_BYTES, Vo
 use imbrex_zoned::DeviceError;
 
 use crate::blocking::Blocking;
-use crate::mount::SEQUENCE_JUMP;
+use crate::log::SEQUENCE_JUMP;
 
 /// What a scan found.
 #[derive(Debug, Default)]
