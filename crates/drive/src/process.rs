@@ -45,8 +45,11 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let limits = Limits::default();
     let id = options.id.clone().unwrap_or_else(|| engine.identity().id());
     let mut server = Server::new(engine.clone(), limits.clone(), id, options.blocks_max);
-    if let Some(listener) = network {
-        server.serve_network(listener);
+    // Whoever starts a simulated drive by hand asks it at once: connections wait for the moment that its mount takes. A
+    // real drive answers from the start, since its mount can take long.
+    let mut network = network;
+    if options.drive.simulated.is_none() {
+        network.take().into_iter().for_each(|listener| server.serve_network(listener));
     }
     // Its file goes when this function ends.
     let _socket = local.map(|(socket, listener)| {
@@ -57,6 +60,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let signal = tokio::select! {
         mounted = mount(&engine, &options, format_if_empty) => {
             mounted?;
+            network.take().into_iter().for_each(|listener| server.serve_network(listener));
             announce(&server, &engine, &options, &limits);
             signals.came().await
         }

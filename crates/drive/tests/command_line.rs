@@ -69,6 +69,24 @@ fn failure(mut command: Command) -> (i32, String) {
     (output.status.code().unwrap(), sentence)
 }
 
+/// As the README shows it: the first request goes out before anything is printed.
+#[test]
+fn a_new_simulated_drive_that_is_asked_at_once_stores_the_first_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = command(&folder.path().join("drive"), &SMALL);
+    command.args(["--listen", &free.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+    let running = Running { child: command.spawn().unwrap(), line: String::new() };
+    let mut client = None;
+    eventually("the port is taken", || {
+        client = Client::connect(free).ok();
+        client.is_some()
+    });
+    let answer = client.unwrap().put(&path_of(1), &bytes_of(1, 5000)).unwrap();
+    assert_eq!(answer.status, 201);
+    assert_eq!(running.terminate(), Some(0));
+}
+
 #[test]
 fn a_drive_is_made_served_stopped_in_order_and_found_again() {
     let directory = tempfile::tempdir().unwrap();
