@@ -96,7 +96,8 @@ impl Store {
             let Some(read) = self.reads.waiting.pop_front() else { return };
             if read.is_abandoned() {
                 self.stats.cancelled += 1;
-                self.forget_abandoned(read);
+                // Nobody hears the answer; the key is free again.
+                self.refuse_read(read, EngineError::NotFound);
                 continue;
             }
             self.submit_read(device, read);
@@ -297,10 +298,6 @@ impl Store {
             }
             ReadPurpose::List(listing) => listing.reply.send(Err(error)),
         }
-    }
-
-    fn forget_abandoned(&mut self, read: Read) {
-        self.refuse_read(read, EngineError::NotFound);
     }
 }
 

@@ -209,6 +209,10 @@ impl Store {
     /// What a write or flush error means: the drive takes no more writes, because how far its zones are good is no
     /// longer known; what was acknowledged is still read. A drive that is gone gives nothing at all.
     pub(crate) fn write_failed(&mut self, error: &DeviceError) {
+        if matches!(self.fault, Some(State::Failed { .. })) {
+            // Every request to a drive that is gone ends here; it is told once.
+            return self.abandon_writes();
+        }
         let reason = format!("a write was not completed: {error}");
         let state = match error {
             DeviceError::Gone => State::Failed { reason: error.to_string() },
