@@ -5,8 +5,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread;
 
 use imbrex_format::Key;
 use imbrex_zoned::{BufferPool, Device, DeviceError, Geometry, Identity, Waker};
@@ -20,6 +18,8 @@ use crate::request::{
     Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
     State, Stats, Status, ZoneStatus,
 };
+use crate::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use crate::sync::thread;
 
 /// The most blocks that one page of a listing has.
 pub const LIST_LIMIT_MAX: usize = 10_000;

@@ -33,6 +33,7 @@ mod signature;
 #[cfg(test)]
 mod simulation;
 mod store;
+mod sync;
 mod writing;
 mod zone_table;
 

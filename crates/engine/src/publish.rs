@@ -1,8 +1,9 @@
 //! What the engine's thread tells everyone without being asked.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::request::{State, Stats, Status};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The last status and figures. Readers never wait for the engine.
 pub(crate) struct Published(Mutex<(Arc<Status>, Stats)>);

@@ -13,12 +13,13 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::Waker;
 use crate::occupancy::Occupancy;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The unit of allocation in bytes: a page, and the write unit of the drives that we know.
 pub const UNIT_BYTES: usize = 4096;

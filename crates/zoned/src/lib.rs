@@ -20,6 +20,7 @@ pub mod identity;
 pub mod kernel;
 mod occupancy;
 pub mod simulated;
+mod sync;
 pub mod zone;
 
 pub use buffer::{Buffer, BufferPool, UNIT_BYTES};

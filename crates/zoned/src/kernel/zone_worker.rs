@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, JoinHandle};
 
 use crate::kernel::{errno, ioctl};
+use crate::sync::mpsc::{self, Receiver, Sender};
+use crate::sync::thread::{self, JoinHandle};
 use crate::{Condition, DeviceError, Geometry, Token, Waker, Zone, ZoneOperation};
 
 /// Work that blocks. `W` is what a failed write leaves behind until its zone has been looked at.

@@ -1,9 +1,10 @@
 //! A wake that crosses threads and is kept until somebody waits.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::Waker;
+use crate::sync::{Condvar, Mutex};
 
 /// A flag that one thread raises and another waits for.
 #[derive(Default)]
