@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::mem::offset_of;
+use std::ops::Range;
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -16,6 +17,9 @@ use crate::unit::{CHUNK_BYTES, PAYLOAD_BYTES_MAX, UNIT_BYTES, VERSION, to_u32};
 
 const MAGIC: [u8; 8] = *b"IMBREXLB";
 const SERIAL_BYTES: usize = 64;
+
+/// How many bytes of a label each zone header copies: all its fields, and some of its reserved bytes.
+pub(crate) const LABEL_COPY_BYTES: usize = 256;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -35,7 +39,9 @@ struct LabelBytes {
     blocks_max: U64,
     label_zones: [U32; 2],
     device_serial: [u8; SERIAL_BYTES],
-    reserved: [u8; 3928],
+    checkpoint_first_zone: U32,
+    checkpoint_slot_zones: U32,
+    reserved: [u8; 3920],
 }
 
 const _: () = {
@@ -55,8 +61,14 @@ const _: () = {
     assert!(offset_of!(LabelBytes, blocks_max) == 88);
     assert!(offset_of!(LabelBytes, label_zones) == 96);
     assert!(offset_of!(LabelBytes, device_serial) == 104);
-    assert!(offset_of!(LabelBytes, reserved) == 168);
+    assert!(offset_of!(LabelBytes, checkpoint_first_zone) == 168);
+    assert!(offset_of!(LabelBytes, checkpoint_slot_zones) == 172);
+    assert!(offset_of!(LabelBytes, reserved) == 176);
+    assert!(offset_of!(LabelBytes, reserved) <= LABEL_COPY_BYTES);
 };
+
+/// How many slots a drive has for checkpoints: one is written while the other still counts.
+pub const CHECKPOINT_SLOTS: u32 = 2;
 
 /// What a drive says of itself. One unit on the drive, in each of two zones.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,6 +98,10 @@ pub struct Label {
     /// The device's serial when it was formatted, or its id where it has none. The label has room for 64 bytes: compare
     /// it by [`Label::is_of_device`].
     pub device_serial: String,
+    /// The first zone of the two checkpoint slots, which follow each other; 0 where the drive keeps no checkpoints.
+    pub checkpoint_first_zone: u32,
+    /// How many zones each of the two checkpoint slots has; 0 where the drive keeps no checkpoints.
+    pub checkpoint_slot_zones: u32,
 }
 
 impl Label {
@@ -114,6 +130,8 @@ impl Label {
         bytes.label_zones = self.label_zones.map(U32::new);
         let serial = stored_serial(&self.device_serial);
         bytes.device_serial[..serial.len()].copy_from_slice(serial.as_bytes());
+        bytes.checkpoint_first_zone = U32::new(self.checkpoint_first_zone);
+        bytes.checkpoint_slot_zones = U32::new(self.checkpoint_slot_zones);
         bytes.checksum = U32::new(bytes.computed_checksum());
         first_unit(out).copy_from_slice(bytes.as_bytes());
     }
@@ -158,6 +176,43 @@ impl Label {
         stored_serial(&self.device_serial) == stored_serial(serial)
     }
 
+    /// The zones of checkpoint slot 0 or 1; none where the drive keeps no checkpoints.
+    ///
+    /// # Panics
+    ///
+    /// Where `slot` is neither 0 nor 1, or where the label breaks the rules of its fields.
+    #[must_use]
+    pub fn checkpoint_slot(&self, slot: u32) -> Range<u32> {
+        assert!(slot < CHECKPOINT_SLOTS, "a drive has two checkpoint slots, and no slot {slot}");
+        let first = self.checkpoint_first_zone + slot * self.checkpoint_slot_zones;
+        first..first + self.checkpoint_slot_zones
+    }
+
+    /// Whether `zone` is kept for checkpoints.
+    #[must_use]
+    pub fn is_checkpoint_zone(&self, zone: u32) -> bool {
+        zone >= self.checkpoint_first_zone && u64::from(zone) < self.slots_end()
+    }
+
+    fn slots_end(&self) -> u64 {
+        let zones = u64::from(CHECKPOINT_SLOTS) * u64::from(self.checkpoint_slot_zones);
+        u64::from(self.checkpoint_first_zone) + zones
+    }
+
+    /// The bytes that each zone header copies.
+    pub(crate) fn to_copy(&self) -> [u8; LABEL_COPY_BYTES] {
+        let mut unit = [0; UNIT_BYTES];
+        self.encode(&mut unit);
+        std::array::from_fn(|index| unit[index])
+    }
+
+    /// Reads the copy in a zone header. The label's own checksum goes over a unit of which the rest is zero.
+    pub(crate) fn from_copy(copy: &[u8; LABEL_COPY_BYTES]) -> Result<Self, LabelError> {
+        let mut unit = [0; UNIT_BYTES];
+        unit[..LABEL_COPY_BYTES].copy_from_slice(copy);
+        Self::decode(&unit)
+    }
+
     fn check(&self) -> Result<(), LabelError> {
         let [first, second] = self.label_zones;
         let zone_units = self.zone_size_bytes / UNIT_BYTES as u64;
@@ -169,6 +224,9 @@ impl Label {
             (self.checksum_chunk_bytes == to_u32(CHUNK_BYTES), "checksum_chunk_bytes"),
             (self.payload_bytes_max <= to_u32(PAYLOAD_BYTES_MAX), "payload_bytes_max"),
             (first < self.zone_count && second < self.zone_count && first != second, "label_zones"),
+            (self.checkpoint_slot_zones > 0 || self.checkpoint_first_zone == 0, "checkpoint_first_zone"),
+            (self.slots_end() <= u64::from(self.zone_count), "checkpoint_slot_zones"),
+            (!self.is_checkpoint_zone(first) && !self.is_checkpoint_zone(second), "label_zones"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, field)) => Err(LabelError::Invalid { field }),
@@ -189,6 +247,8 @@ impl fmt::Debug for Label {
             .field("blocks_max", &self.blocks_max)
             .field("label_zones", &self.label_zones)
             .field("device_serial", &self.device_serial)
+            .field("checkpoint_first_zone", &self.checkpoint_first_zone)
+            .field("checkpoint_slot_zones", &self.checkpoint_slot_zones)
             .finish_non_exhaustive()
     }
 }
@@ -212,6 +272,8 @@ impl LabelBytes {
             blocks_max: self.blocks_max.get(),
             label_zones: self.label_zones.map(U32::get),
             device_serial: self.serial().ok_or(LabelError::Invalid { field: "device_serial" })?,
+            checkpoint_first_zone: self.checkpoint_first_zone.get(),
+            checkpoint_slot_zones: self.checkpoint_slot_zones.get(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! The on-disk format of an Imbrex drive, version 1. `FORMAT.md` beside this crate draws every structure.
+//! The on-disk format of an Imbrex drive, version 2. `FORMAT.md` beside this crate draws every structure.
 //!
 //! Invariants that this crate keeps:
 //!
@@ -13,12 +13,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 mod checksum;
 pub mod commit;
 pub mod drive_id;
 pub mod error;
 pub mod footer;
 mod hex;
+pub mod index_cell;
 pub mod key;
 pub mod label;
 pub mod payload;
@@ -30,12 +32,19 @@ pub mod unit;
 pub mod void;
 pub mod zone_header;
 
-pub use commit::{Commit, CommitZone, OPEN_ZONES_MAX};
+pub use checkpoint::{
+    CELL_BYTES, CHECKPOINT_HEAD_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatch,
+    CheckpointPatches, ZoneCell, ZoneCellRole,
+};
+pub use commit::{COMMIT_ENTRIES_MAX, Commit, CommitZone, OPEN_ZONES_MAX, commit_units};
 pub use drive_id::DriveId;
 pub use error::{FormatError, KeyError, LabelError, PayloadError};
 pub use footer::{Footer, Trailer, footer_units};
+pub use index_cell::{
+    BUCKET_SLOTS, INDEX_ENTRY_BYTES, IndexEntry, index_bucket_count, index_hash, other_bucket,
+};
 pub use key::Key;
-pub use label::Label;
+pub use label::{CHECKPOINT_SLOTS, Label};
 pub use payload::{PayloadWriter, check_payload, payload};
 pub use record::{RecordHeader, RecordKind, claimed_incarnation, decode_record_header, seal_record};
 pub use scope::{ZoneScope, zone_salt};
@@ -45,4 +54,4 @@ pub use unit::{
     CHUNK_BYTES, PAYLOAD_BYTES_MAX, UNIT_BYTES, VERSION, chunk_count, payload_offset, record_units,
 };
 pub use void::VoidRange;
-pub use zone_header::ZoneHeader;
+pub use zone_header::{ZoneContent, ZoneHeader};

@@ -16,6 +16,7 @@ use crate::unit::{
     CHUNK_CHECKSUM_BYTES, PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, chunk_count, payload_offset, record_units,
     to_u32,
 };
+use crate::zone_header::ZoneContent;
 
 const MAGIC: [u8; 4] = *b"IBRK";
 
@@ -36,7 +37,9 @@ struct RecordHeaderBytes {
     sequence: U64,
     birth: U64,
     chunk_count: U32,
-    reserved: [u8; 20],
+    reserved_after_chunk_count: [u8; 4],
+    place_seal: U64,
+    reserved: [u8; 8],
     key: [u8; 32],
 }
 
@@ -56,7 +59,9 @@ const _: () = {
     assert!(offset_of!(RecordHeaderBytes, sequence) == 56);
     assert!(offset_of!(RecordHeaderBytes, birth) == 64);
     assert!(offset_of!(RecordHeaderBytes, chunk_count) == 72);
-    assert!(offset_of!(RecordHeaderBytes, reserved) == 76);
+    assert!(offset_of!(RecordHeaderBytes, reserved_after_chunk_count) == 76);
+    assert!(offset_of!(RecordHeaderBytes, place_seal) == 80);
+    assert!(offset_of!(RecordHeaderBytes, reserved) == 88);
     assert!(offset_of!(RecordHeaderBytes, key) == 96);
 };
 
@@ -73,9 +78,41 @@ pub enum RecordKind {
     Padding,
     /// Units before it that hold nothing, since a crash tore their group: the payload is a [`crate::VoidRange`].
     Void,
+    /// The beginning of a checkpoint: the payload is a [`crate::CheckpointBegin`].
+    CheckpointBegin,
+    /// Cells of a checkpoint: the payload is a [`crate::CheckpointCells`].
+    CheckpointCells,
+    /// Cells that changed while the checkpoint was being written: the payload is a [`crate::CheckpointPatches`].
+    CheckpointPatches,
+    /// The end of a checkpoint, which makes it count: the payload is a [`crate::CheckpointEnd`].
+    CheckpointEnd,
 }
 
 impl RecordKind {
+    const ALL: [Self; 9] = [
+        Self::Block,
+        Self::Tombstones,
+        Self::Commit,
+        Self::Padding,
+        Self::Void,
+        Self::CheckpointBegin,
+        Self::CheckpointCells,
+        Self::CheckpointPatches,
+        Self::CheckpointEnd,
+    ];
+
+    /// Whether records of this kind stand in a zone that holds `content`; padding stands in either.
+    #[must_use]
+    pub fn may_stand_in(self, content: ZoneContent) -> bool {
+        match self {
+            Self::Block | Self::Tombstones | Self::Commit | Self::Void => content == ZoneContent::Records,
+            Self::Padding => true,
+            Self::CheckpointBegin | Self::CheckpointCells | Self::CheckpointPatches | Self::CheckpointEnd => {
+                content == ZoneContent::Checkpoint
+            }
+        }
+    }
+
     /// Its number on the drive. 6 is kept for names.
     const fn number(self) -> u16 {
         match self {
@@ -84,13 +121,15 @@ impl RecordKind {
             Self::Commit => 3,
             Self::Padding => 4,
             Self::Void => 5,
+            Self::CheckpointBegin => 7,
+            Self::CheckpointCells => 8,
+            Self::CheckpointPatches => 9,
+            Self::CheckpointEnd => 10,
         }
     }
 
     fn from_number(number: u16) -> Option<Self> {
-        [Self::Block, Self::Tombstones, Self::Commit, Self::Padding, Self::Void]
-            .into_iter()
-            .find(|kind| kind.number() == number)
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
 }
 
@@ -105,7 +144,7 @@ pub struct RecordHeader {
     pub unit_offset: u32,
     /// How many units it has: [`record_units`] of its payload, and any number from 1 in padding.
     pub unit_count: u32,
-    /// Its number in the drive's log.
+    /// Its number in the drive's log; in a checkpoint's record, its number in the checkpoint, from 1 on.
     pub sequence: u64,
     /// The sequence that the block had when it was first stored. In any other record: its own sequence.
     pub birth: u64,
@@ -161,6 +200,7 @@ pub fn seal_record(buffer: &mut [u8], header: &RecordHeader, scope: &ZoneScope) 
     bytes.sequence = U64::new(header.sequence);
     bytes.birth = U64::new(header.birth);
     bytes.chunk_count = U32::new(to_u32(chunk_count(payload_bytes)));
+    bytes.place_seal = U64::new(scope.place_seal(header.unit_offset));
     bytes.key = header.key.0;
 
     let head = &mut buffer[..payload_offset(payload_bytes)];
@@ -193,6 +233,9 @@ pub fn decode_record_header(
     let head = bytes.get(..needed).ok_or(FormatError::Short { needed })?;
     if header.header_checksum != computed_checksum(scope, head, payload_bytes) {
         return Err(FormatError::Checksum);
+    }
+    if header.place_seal != scope.place_seal(unit_offset) {
+        return Err(FormatError::Invalid { field: "place_seal" });
     }
     let decoded = header.fields()?;
     decoded.check()?;
@@ -260,7 +303,7 @@ impl RecordHeaderBytes {
             (self.flags == 0, "flags"),
             (self.payload_offset == to_u32(payload_offset(payload_bytes)), "payload_offset"),
             (self.chunk_count == to_u32(chunk_count(payload_bytes)), "chunk_count"),
-            (is_zero(&self.reserved), "reserved"),
+            (is_zero(&self.reserved_after_chunk_count) && is_zero(&self.reserved), "reserved"),
         ];
         if let Some((_, field)) = rules.iter().find(|(holds, _)| !holds) {
             return Err(FormatError::Invalid { field });

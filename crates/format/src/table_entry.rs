@@ -1,4 +1,4 @@
-//! One entry of a sealed zone's table of contents.
+//! One entry of a table of contents: of a sealed zone, or of a group.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -40,7 +40,7 @@ const _: () = {
     assert!(std::mem::offset_of!(TableEntryBytes, birth) == 56);
 };
 
-/// What a zone holds, one entry a block and one a tombstone, in the order of the log.
+/// What a zone or a group holds, one entry a block and one a tombstone, in the order of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableEntry {
     /// A block that was stored in the zone.
@@ -76,6 +76,9 @@ pub enum TableEntry {
 }
 
 impl TableEntry {
+    /// The length of an entry on the drive, in bytes.
+    pub const BYTES: usize = TABLE_ENTRY_BYTES;
+
     pub(crate) fn to_bytes(self) -> TableEntryBytes {
         match self {
             Self::Block { key, unit_offset, unit_count, payload_bytes, sequence, birth } => TableEntryBytes {

@@ -11,7 +11,7 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The version of the format that this crate writes, and the only one that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The length of a record's header, in bytes. The table of chunk checksums follows it.
 pub(crate) const RECORD_HEADER_BYTES: usize = 128;

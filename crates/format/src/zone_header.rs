@@ -7,14 +7,14 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 
 use crate::checksum::{checksum_without_field, first_unit, is_zero};
 use crate::error::FormatError;
-use crate::label::Label;
+use crate::label::{LABEL_COPY_BYTES, Label};
 use crate::scope::zone_salt;
 use crate::unit::{UNIT_BYTES, VERSION};
 
 const MAGIC: [u8; 8] = *b"IMBREXZN";
 
-/// A zone that holds records of the log: the only kind of zone in version 1.
-const KIND_DATA: u16 = 1;
+/// The highest number of a stream: blocks that reclaim has moved.
+const STREAM_MAX: u16 = 2;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -29,7 +29,9 @@ struct ZoneHeaderBytes {
     incarnation: U64,
     first_sequence: U64,
     opened_at_unix_s: U64,
-    reserved: [u8; 4032],
+    reserved: [u8; 192],
+    label_copy: [u8; LABEL_COPY_BYTES],
+    reserved_after_label: [u8; 3584],
 }
 
 const _: () = {
@@ -45,14 +47,42 @@ const _: () = {
     assert!(offset_of!(ZoneHeaderBytes, first_sequence) == 48);
     assert!(offset_of!(ZoneHeaderBytes, opened_at_unix_s) == 56);
     assert!(offset_of!(ZoneHeaderBytes, reserved) == 64);
+    assert!(offset_of!(ZoneHeaderBytes, label_copy) == 256);
+    assert!(offset_of!(ZoneHeaderBytes, reserved_after_label) == 512);
 };
 
-/// The first unit of a zone that holds records.
+/// What the zone holds in this life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ZoneContent {
+    /// Records of the log.
+    Records,
+    /// A part of a checkpoint.
+    Checkpoint,
+}
+
+impl ZoneContent {
+    const fn number(self) -> u16 {
+        match self {
+            Self::Records => 1,
+            Self::Checkpoint => 2,
+        }
+    }
+
+    fn from_number(number: u16) -> Option<Self> {
+        [Self::Records, Self::Checkpoint].into_iter().find(|content| content.number() == number)
+    }
+}
+
+/// The first unit of each life of a zone. It carries a copy of the label, so that a drive that has lost both of its
+/// labels can still be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneHeader {
     /// The zone's number on the drive.
     pub zone: u32,
-    /// Which kind of blocks go into the zone; 0 where no kinds are told apart.
+    /// What the zone holds.
+    pub content: ZoneContent,
+    /// Which blocks go into the zone: 0 as they come, 1 short-lived ones, 2 those that reclaim has moved. A hint. 0 in a
+    /// checkpoint's zone.
     pub stream: u16,
     /// Which life of the zone has begun: a higher number than any life of the zone had before.
     pub incarnation: u64,
@@ -67,18 +97,21 @@ impl ZoneHeader {
     ///
     /// # Panics
     ///
-    /// Where `out` is shorter than a unit.
+    /// Where `out` is shorter than a unit, where the label breaks the rules of its fields, or where the stream is above 2,
+    /// or not 0 in a checkpoint's zone.
     pub fn encode(&self, label: &Label, out: &mut [u8]) {
+        assert!(self.is_stream_allowed(), "a zone header was to be written with stream {}", self.stream);
         let mut bytes = ZoneHeaderBytes::new_zeroed();
         bytes.magic = MAGIC;
         bytes.version = U32::new(VERSION);
         bytes.drive_id = label.drive_id.0;
         bytes.zone = U32::new(self.zone);
-        bytes.kind = U16::new(KIND_DATA);
+        bytes.kind = U16::new(self.content.number());
         bytes.stream = U16::new(self.stream);
         bytes.incarnation = U64::new(self.incarnation);
         bytes.first_sequence = U64::new(self.first_sequence);
         bytes.opened_at_unix_s = U64::new(self.opened_at_unix_s);
+        bytes.label_copy = label.to_copy();
         bytes.checksum = U32::new(bytes.computed_checksum(&label.secret));
         first_unit(out).copy_from_slice(bytes.as_bytes());
     }
@@ -107,23 +140,54 @@ impl ZoneHeader {
         if header.checksum != header.computed_checksum(&label.secret) {
             return Err(FormatError::Checksum);
         }
-        if header.kind != KIND_DATA {
-            return Err(FormatError::Invalid { field: "kind" });
+        let copy =
+            Label::from_copy(&header.label_copy).map_err(|_| FormatError::Invalid { field: "label_copy" })?;
+        let rules = [
+            (copy.drive_id == label.drive_id && copy.secret == label.secret, "label_copy"),
+            (is_zero(&header.reserved) && is_zero(&header.reserved_after_label), "reserved"),
+        ];
+        if let Some((_, field)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err(FormatError::Invalid { field });
         }
-        if !is_zero(&header.reserved) {
-            return Err(FormatError::Invalid { field: "reserved" });
+        header.fields()
+    }
+
+    /// The label that the header of `zone` in the first unit of `bytes` carries, where the header proves it: it checks out
+    /// with the very secret that the copy tells. For a drive whose labels are both lost; the newest copy of the zones,
+    /// by its generation, is the label.
+    #[must_use]
+    pub fn recover_label(bytes: &[u8], zone: u32) -> Option<Label> {
+        let (header, _) = ZoneHeaderBytes::ref_from_prefix(bytes).ok()?;
+        let label = Label::from_copy(&header.label_copy).ok()?;
+        let is_proved = zone < label.zone_count && Self::decode(bytes, &label, zone).is_ok();
+        is_proved.then_some(label)
+    }
+
+    fn is_stream_allowed(&self) -> bool {
+        match self.content {
+            ZoneContent::Records => self.stream <= STREAM_MAX,
+            ZoneContent::Checkpoint => self.stream == 0,
         }
-        Ok(Self {
-            zone,
-            stream: header.stream.get(),
-            incarnation: header.incarnation.get(),
-            first_sequence: header.first_sequence.get(),
-            opened_at_unix_s: header.opened_at_unix_s.get(),
-        })
     }
 }
 
 impl ZoneHeaderBytes {
+    fn fields(&self) -> Result<ZoneHeader, FormatError> {
+        let header = ZoneHeader {
+            zone: self.zone.get(),
+            content: ZoneContent::from_number(self.kind.get())
+                .ok_or(FormatError::Invalid { field: "kind" })?,
+            stream: self.stream.get(),
+            incarnation: self.incarnation.get(),
+            first_sequence: self.first_sequence.get(),
+            opened_at_unix_s: self.opened_at_unix_s.get(),
+        };
+        match header.is_stream_allowed() {
+            true => Ok(header),
+            false => Err(FormatError::Invalid { field: "stream" }),
+        }
+    }
+
     fn computed_checksum(&self, secret: &[u8; 16]) -> u32 {
         let salt = zone_salt(secret, self.zone.get(), self.incarnation.get());
         checksum_without_field(salt, self.as_bytes(), offset_of!(Self, checksum))

@@ -70,7 +70,7 @@ fn another_version_is_refused_by_a_sentence_that_names_both() {
     let error = Label::decode(&unit).unwrap_err();
     assert_eq!(error, LabelError::Version { found: 9, supported: VERSION });
     assert!(
-        error.to_string().contains("format version 9") && error.to_string().contains("version 1"),
+        error.to_string().contains("format version 9") && error.to_string().contains("version 2"),
         "{error}"
     );
 
@@ -88,8 +88,48 @@ fn another_version_is_refused_by_a_sentence_that_names_both() {
 fn a_version_is_named_although_the_rest_of_the_label_is_laid_out_otherwise() {
     let mut unit = vec![0x5a; UNIT_BYTES];
     unit[..8].copy_from_slice(b"IMBREXLB");
-    unit[8..12].copy_from_slice(&2u32.to_le_bytes());
-    assert_eq!(Label::decode(&unit), Err(LabelError::Version { found: 2, supported: VERSION }));
+    unit[8..12].copy_from_slice(&3u32.to_le_bytes());
+    assert_eq!(Label::decode(&unit), Err(LabelError::Version { found: 3, supported: VERSION }));
+}
+
+#[test]
+fn a_drive_of_the_version_that_was_never_released_is_refused_by_name() {
+    let mut unit = common::encoded_label();
+    unit[8] = 1;
+    let text = Label::decode(&unit).unwrap_err().to_string();
+    assert!(text.contains("format version 1, and this build reads only version 2"), "{text}");
+}
+
+#[test]
+fn a_record_at_another_place_is_refused_although_its_checksum_was_put_right() {
+    let (header, mut record) = block();
+    let unit = header.unit_offset + 1;
+    record[36..40].copy_from_slice(&unit.to_le_bytes());
+    common::reseal(&mut record, 4, 0..132, common::salt());
+    let expected = FormatError::Invalid { field: "place_seal" };
+    assert_eq!(decode_record_header(&record, &scope(), unit), Err(expected));
+}
+
+#[test]
+fn a_label_is_recovered_from_a_zone_header_that_proves_it_and_from_no_other_bytes() {
+    let unit = common::encoded_zone_header();
+    assert_eq!(ZoneHeader::recover_label(&unit, ZONE), Some(label()));
+    assert_eq!(ZoneHeader::recover_label(&unit, ZONE + 1), None, "another zone's");
+    assert_eq!(ZoneHeader::recover_label(&unit[..511], ZONE), None, "cut off");
+    let mut of_another_drive = unit.clone();
+    let mut foreign = [0; UNIT_BYTES];
+    other_drive().encode(&mut foreign);
+    of_another_drive[256..512].copy_from_slice(&foreign[..256]);
+    assert_eq!(ZoneHeader::recover_label(&of_another_drive, ZONE), None, "a copy of another drive's label");
+    common::reseal(&mut of_another_drive, 12, 0..UNIT_BYTES, common::salt());
+    assert_eq!(ZoneHeader::recover_label(&of_another_drive, ZONE), None, "the same, the checksum put right");
+    let expected = FormatError::Invalid { field: "label_copy" };
+    assert_eq!(ZoneHeader::decode(&of_another_drive, &label(), ZONE), Err(expected));
+    let mut small = label();
+    small.zone_count = ZONE;
+    let mut unit = [0; UNIT_BYTES];
+    common::zone_header().encode(&small, &mut unit);
+    assert_eq!(ZoneHeader::recover_label(&unit, ZONE), None, "a zone that the label's drive does not have");
 }
 
 #[test]

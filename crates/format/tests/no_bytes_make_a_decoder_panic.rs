@@ -5,8 +5,9 @@ mod common;
 
 use common::{ZONE, label, reseal, salt, scope};
 use imbrex_format::{
-    Commit, Footer, Label, Trailer, UNIT_BYTES, VoidRange, ZoneHeader, check_payload, decode_record_header,
-    decode_tombstones, payload,
+    CELL_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatches, Commit, Footer,
+    IndexEntry, Label, Trailer, UNIT_BYTES, VoidRange, ZoneCell, ZoneHeader, check_payload,
+    decode_record_header, decode_tombstones, payload,
 };
 use proptest::prelude::*;
 
@@ -15,21 +16,40 @@ fn decode_as_everything(bytes: &[u8], unit_offset: u32) {
     let _ = Label::decode(bytes);
     let _ = Label::is_blank(bytes);
     let _ = ZoneHeader::decode(bytes, &label(), ZONE);
-    let _ = Commit::decode(bytes);
-    let _ = VoidRange::decode(bytes);
-    let _ = decode_tombstones(bytes);
+    let _ = ZoneHeader::recover_label(bytes, ZONE);
+    decode_as_payload(bytes);
     if let Ok(header) = decode_record_header(bytes, &scope(), unit_offset) {
         let whole = 0..header.payload_bytes as usize;
         let _ = check_payload(bytes, &header, std::ops::Range { start: 5, end: 3 });
         let _ = check_payload(bytes, &header, 0..usize::MAX);
         if check_payload(bytes, &header, whole).is_ok() && header.payload_bytes > 0 {
             let held = payload(bytes, &header);
-            let _ = (Commit::decode(held), VoidRange::decode(held), decode_tombstones(held));
+            decode_as_payload(held);
         }
     }
     for trailer in [Trailer::decode(bytes, &label(), ZONE), decode_last_unit(bytes)].into_iter().flatten() {
         let _ = Footer::decode_table(bytes, &trailer, &label());
         let _ = Footer::decode_table(&[], &trailer, &label());
+    }
+}
+
+fn decode_as_payload(bytes: &[u8]) {
+    let _ = (Commit::decode(bytes), VoidRange::decode(bytes), decode_tombstones(bytes));
+    let _ = CheckpointBegin::decode(bytes).map(|begin| begin.cell_count());
+    let _ = CheckpointEnd::decode(bytes);
+    for cell in CheckpointCells::decode(bytes).iter().flat_map(|cells| cells.cells) {
+        decode_cell(cell);
+    }
+    for patch in CheckpointPatches::decode(bytes).iter().flat_map(CheckpointPatches::iter) {
+        decode_cell(&patch.bytes);
+    }
+}
+
+fn decode_cell(cell: &[u8; CELL_BYTES]) {
+    let _ = ZoneCell::decode(cell);
+    for slot in 0..6 {
+        let entry = IndexEntry::of_slot(cell, slot);
+        assert_eq!(IndexEntry::decode(&entry.encode()), entry);
     }
 }
 
@@ -127,13 +147,20 @@ proptest! {
 
     #[test]
     fn payloads_of_the_right_length_that_say_anything(
-        bytes in prop::collection::vec(any::<u8>(), Commit::BYTES),
-        open_count in 0..12u32,
-        length in prop::sample::select(vec![0, VoidRange::BYTES, 64, 128, Commit::BYTES]),
+        bytes in prop::collection::vec(any::<u8>(), 512),
+        count in 0..12u32,
+        length in prop::sample::select(vec![
+            0, VoidRange::BYTES, 64, 128, Commit::HEAD_BYTES, CheckpointEnd::BYTES, 64 + 72, 64 + 2 * 72,
+            Commit::payload_bytes(1), Commit::payload_bytes(2), 512,
+        ]),
+        count_at in prop::sample::select(vec![8, 16, 20, 72]),
+        reserved_is_zero in any::<bool>(),
     ) {
-        let mut commit = bytes.clone();
-        commit[20..24].copy_from_slice(&open_count.to_le_bytes());
-        let _ = Commit::decode(&commit);
+        let mut bytes = bytes;
+        if reserved_is_zero {
+            bytes[24..152].fill(0);
+        }
+        bytes[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
         decode_as_everything(&bytes[..length], 1);
     }
 

@@ -4,9 +4,11 @@ mod common;
 
 use common::{CAPACITY_UNITS, ZONE, block_entry, encode_footer, encode_record, label, scope};
 use imbrex_format::{
-    Commit, CommitZone, DriveId, Footer, FormatError, Key, KeyError, Label, PayloadError, PayloadWriter,
-    RecordHeader, RecordKind, TableEntry, TombstoneEntry, Trailer, UNIT_BYTES, VoidRange, ZoneHeader,
-    check_payload, decode_record_header, decode_tombstones, footer_units, payload, payload_offset,
+    COMMIT_ENTRIES_MAX, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatch, CheckpointPatches,
+    Commit, CommitZone, DriveId, Footer, FormatError, IndexEntry, Key, KeyError, Label, LabelError,
+    PayloadError, PayloadWriter, RecordHeader, RecordKind, TableEntry, TombstoneEntry, Trailer, UNIT_BYTES,
+    VoidRange, ZoneCell, ZoneContent, ZoneHeader, check_payload, commit_units, decode_record_header,
+    decode_tombstones, footer_units, index_bucket_count, index_hash, other_bucket, payload, payload_offset,
     record_units, seal_record,
 };
 use proptest::prelude::*;
@@ -17,6 +19,17 @@ fn patterned(length: usize) -> Vec<u8> {
     (0..=252u8).map(|byte| byte.wrapping_mul(31)).cycle().take(length).collect()
 }
 
+fn tombstone_entry(unit_offset: u32, number: u64, key: Key) -> TableEntry {
+    TableEntry::Tombstone {
+        key,
+        unit_offset,
+        target_zone: 7,
+        target_unit_offset: unit_offset,
+        target_incarnation: number,
+        birth: number / 2,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -25,11 +38,12 @@ proptest! {
         ids in any::<([u8; 16], [u8; 16])>(),
         numbers in any::<(u64, u64, u64)>(),
         zone_units in 1u64..=u64::from(u32::MAX),
-        zone_count in 2u32..,
+        (zone_count, slot_zones) in (4u32.., 0u32..1000),
         payload_bytes_max in 0u32..=16 << 20,
         serial in "[ -~]{0,64}",
     ) {
         let (generation, formatted_at_unix_s, blocks_max) = numbers;
+        let slot_zones = slot_zones.min((zone_count - 2) / 2);
         let label = Label {
             drive_id: DriveId(ids.0),
             secret: ids.1,
@@ -41,6 +55,8 @@ proptest! {
             blocks_max,
             label_zones: [zone_count - 1, 0],
             device_serial: serial,
+            checkpoint_first_zone: slot_zones.min(1),
+            checkpoint_slot_zones: slot_zones,
             ..label()
         };
         let mut unit = [0; UNIT_BYTES];
@@ -49,9 +65,11 @@ proptest! {
     }
 
     #[test]
-    fn a_zone_header(numbers in any::<(u32, u16, u64, u64, u64)>()) {
-        let (zone, stream, incarnation, first_sequence, opened_at_unix_s) = numbers;
-        let header = ZoneHeader { zone, stream, incarnation, first_sequence, opened_at_unix_s };
+    fn a_zone_header(numbers in any::<(u32, u64, u64, u64)>(), stream in 0..=2u16, holds_records in any::<bool>()) {
+        let (zone, incarnation, first_sequence, opened_at_unix_s) = numbers;
+        let (content, stream) =
+            if holds_records { (ZoneContent::Records, stream) } else { (ZoneContent::Checkpoint, 0) };
+        let header = ZoneHeader { zone, content, stream, incarnation, first_sequence, opened_at_unix_s };
         let mut unit = [0; UNIT_BYTES];
         header.encode(&label(), &mut unit);
         prop_assert_eq!(ZoneHeader::decode(&unit, &label(), zone), Ok(header));
@@ -92,11 +110,112 @@ proptest! {
     fn a_commit(
         numbers in any::<(u64, u64, u32)>(),
         open in proptest::collection::vec(any::<(u32, u32, u64)>(), 0..=8),
+        entries in proptest::collection::vec(any::<(bool, u16, u64, [u8; 32])>(), 0..40),
     ) {
         let open = open.into_iter().map(|(zone, good_units, incarnation)| CommitZone { zone, good_units, incarnation });
         let (group, first_sequence, record_count) = numbers;
-        let commit = Commit { group, first_sequence, record_count, open: open.collect() };
-        prop_assert_eq!(Commit::decode(&commit.encode()), Ok(commit));
+        let entry = |(is_block, number, sequence, key)| match is_block {
+            true => block_entry(1 + u32::from(number), usize::from(number), sequence, Key(key)),
+            false => tombstone_entry(1 + u32::from(number), sequence, Key(key)),
+        };
+        let entries: Vec<TableEntry> = entries.into_iter().map(entry).collect();
+        let commit = Commit { group, first_sequence, record_count, open: open.collect(), entries };
+        let mut payload = vec![1, 2, 3];
+        commit.encode(&mut payload);
+        prop_assert_eq!(payload.len(), 3 + Commit::payload_bytes(commit.entries.len()));
+        prop_assert_eq!(Commit::decode(&payload[3..]), Ok(commit));
+    }
+
+    #[test]
+    fn the_beginning_and_the_end_of_a_checkpoint(
+        numbers in any::<[u64; 9]>(),
+        zone_count in any::<u32>(),
+        open in proptest::collection::vec(any::<(u32, u32, u64)>(), 0..=8),
+    ) {
+        let [number, next_sequence, next_group, blocks, live_units, dead_units, record_count, patch_count, time] =
+            numbers;
+        let begin = CheckpointBegin { number, bucket_count: blocks, zone_count, begun_at_unix_s: time };
+        prop_assert_eq!(CheckpointBegin::decode(&begin.encode()), Ok(begin));
+        let open = open.into_iter().map(|(zone, good_units, incarnation)| CommitZone { zone, good_units, incarnation });
+        let end = CheckpointEnd {
+            number,
+            next_sequence,
+            next_group,
+            blocks,
+            live_units,
+            dead_units,
+            record_count,
+            patch_count,
+            taken_at_unix_s: time,
+            open: open.collect(),
+        };
+        prop_assert_eq!(CheckpointEnd::decode(&end.encode()), Ok(end));
+    }
+
+    #[test]
+    fn cells_and_patches_of_a_checkpoint(
+        number in any::<u64>(),
+        first_cell in 0..u64::MAX - 100,
+        cells in proptest::collection::vec((any::<u64>(), any::<[u8; 32]>()), 1..40),
+    ) {
+        let cell = |half: [u8; 32]| std::array::from_fn(|index| half[index % 32]);
+        let patches: Vec<CheckpointPatch> =
+            cells.iter().map(|(number, half)| CheckpointPatch { cell: *number, bytes: cell(*half) }).collect();
+        let cells: Vec<[u8; 64]> = patches.iter().map(|patch| patch.bytes).collect();
+        let count = u32::try_from(cells.len()).unwrap();
+
+        let bytes = [CheckpointCells::head(number, first_cell, count).as_slice(), cells.as_flattened()].concat();
+        prop_assert_eq!(bytes.len(), CheckpointCells::payload_bytes(cells.len()));
+        let decoded = CheckpointCells::decode(&bytes);
+        prop_assert_eq!(decoded, Ok(CheckpointCells { number, first_cell, cells: &cells }));
+
+        let mut bytes = CheckpointPatches::head(number, count).to_vec();
+        patches.iter().for_each(|patch| bytes.extend(patch.encode()));
+        prop_assert_eq!(bytes.len(), CheckpointPatches::payload_bytes(cells.len()));
+        let decoded = CheckpointPatches::decode(&bytes).unwrap();
+        prop_assert_eq!((decoded.number, decoded.count()), (number, cells.len()));
+        prop_assert_eq!(decoded.iter().collect::<Vec<_>>(), patches);
+    }
+
+    #[test]
+    fn a_zone_cell(role in 1..=8u8, evacuate in any::<bool>(), units in any::<[u32; 6]>(), numbers in any::<[u64; 4]>()) {
+        let mut bytes = common::zone_cell().encode();
+        bytes[0] = role;
+        let mut cell = ZoneCell::decode(&bytes).unwrap();
+        cell.evacuate = evacuate;
+        [cell.capacity_units, cell.written_units, cell.good_units, cell.live_units, cell.table_entries, cell.tombstones] =
+            units;
+        [cell.incarnation, cell.first_sequence, cell.scrubbed_at_unix_s, cell.sealed_at_unix_s] = numbers;
+        prop_assert_eq!(ZoneCell::decode(&cell.encode()), Ok(cell));
+    }
+
+    #[test]
+    fn an_index_entry_and_its_neighbours(
+        place_units in 0..=IndexEntry::PLACE_UNITS_MAX,
+        unit_count in 0..=IndexEntry::UNIT_COUNT_MAX,
+        tag in 0..=IndexEntry::TAG_MAX,
+        slot in 0..6usize,
+        others in any::<[u8; 32]>(),
+    ) {
+        let entry = IndexEntry { place_units, unit_count, tag };
+        prop_assert_eq!(IndexEntry::decode(&entry.encode()), entry);
+        let mut bucket: [u8; 64] = std::array::from_fn(|index| others[index % 32]);
+        let before = bucket;
+        entry.put_into_slot(&mut bucket, slot);
+        for other in 0..6 {
+            let expected = if other == slot { entry } else { IndexEntry::of_slot(&before, other) };
+            prop_assert_eq!(IndexEntry::of_slot(&bucket, other), expected);
+        }
+        prop_assert_eq!(&bucket[60..], &before[60..]);
+    }
+
+    #[test]
+    fn the_other_bucket_of_the_other_bucket_is_the_first(key in any::<[u8; 32]>(), bucket_count in 1u64..) {
+        let (bucket, tag) = index_hash(&label().secret, &Key(key), bucket_count);
+        prop_assert!(bucket < bucket_count && tag <= IndexEntry::TAG_MAX);
+        let other = other_bucket(bucket, tag, bucket_count);
+        prop_assert!(other < bucket_count);
+        prop_assert_eq!(other_bucket(other, tag, bucket_count), bucket);
     }
 
     #[test]
@@ -169,6 +288,132 @@ fn a_payload_of_another_length_than_announced_is_refused() {
 }
 
 #[test]
+fn an_empty_slot_is_ten_zeros_and_a_bucket_has_six() {
+    assert!(IndexEntry::EMPTY.is_empty() && !common::index_entry().is_empty());
+    assert_eq!(IndexEntry::EMPTY.encode(), [0; 10]);
+    assert_eq!(IndexEntry::of_slot(&[0; 64], 5), IndexEntry::EMPTY);
+}
+
+#[test]
+fn an_index_has_room_for_its_blocks_at_92_of_100_slots() {
+    for (blocks_max, buckets) in
+        [(0, 2), (1, 3), (5, 3), (6, 4), (138, 27), (65_536, 11_875), (20_000_000, 3_623_191)]
+    {
+        assert_eq!(index_bucket_count(blocks_max), buckets, "{blocks_max} blocks");
+    }
+    assert!(index_bucket_count(u64::MAX) > u64::MAX / 6);
+}
+
+#[test]
+fn a_commit_of_a_thousand_entries_has_sixteen_units_and_of_more_is_refused() {
+    let listing = |count: usize| Commit {
+        entries: vec![tombstone_entry(9, 1, Key([1; 32])); count],
+        ..common::commit()
+    };
+    let encoded = |count: usize| {
+        let mut payload = Vec::new();
+        listing(count).encode(&mut payload);
+        payload
+    };
+    assert_eq!((commit_units(0), commit_units(58), commit_units(59)), (1, 1, 2));
+    assert_eq!(commit_units(COMMIT_ENTRIES_MAX), 16);
+    assert_eq!(Commit::decode(&encoded(COMMIT_ENTRIES_MAX)), Ok(listing(COMMIT_ENTRIES_MAX)));
+    let mut longer = encoded(COMMIT_ENTRIES_MAX);
+    longer.extend_from_within(longer.len() - 64..);
+    assert_eq!(Commit::decode(&longer), Err(FormatError::Invalid { field: "payload_bytes" }));
+    assert!(std::panic::catch_unwind(|| encoded(COMMIT_ENTRIES_MAX + 1)).is_err());
+    for cut in [1, 63, 65, 151] {
+        let payload = encoded(2);
+        assert!(Commit::decode(&payload[..payload.len() - cut]).is_err(), "{cut} bytes are missing");
+    }
+}
+
+#[test]
+fn a_label_names_checkpoint_zones_that_the_drive_has_and_that_hold_no_label() {
+    let naming = |checkpoint_first_zone, checkpoint_slot_zones| Label {
+        checkpoint_first_zone,
+        checkpoint_slot_zones,
+        label_zones: [0, 7],
+        zone_count: 10,
+        ..label()
+    };
+    let check = |first: u32, zones: u32| {
+        let mut unit = [0; UNIT_BYTES];
+        naming(0, 0).encode(&mut unit);
+        unit[168..172].copy_from_slice(&first.to_le_bytes());
+        unit[172..176].copy_from_slice(&zones.to_le_bytes());
+        common::reseal(&mut unit, 12, 0..UNIT_BYTES, 0);
+        Label::decode(&unit).map(|_| ())
+    };
+    let invalid = |field| Err(LabelError::Invalid { field });
+    assert_eq!(check(0, 0), Ok(()));
+    assert_eq!(check(1, 3), Ok(()));
+    assert_eq!(check(8, 1), Ok(()));
+    assert_eq!(check(1, 0), invalid("checkpoint_first_zone"));
+    assert_eq!(check(9, 1), invalid("checkpoint_slot_zones"));
+    assert_eq!(check(2, u32::MAX), invalid("checkpoint_slot_zones"));
+    assert_eq!(check(u32::MAX, 1), invalid("checkpoint_slot_zones"));
+    assert_eq!(check(0, 1), invalid("label_zones"));
+    assert_eq!(check(6, 1), invalid("label_zones"));
+    let label = naming(1, 3);
+    assert_eq!((label.checkpoint_slot(0), label.checkpoint_slot(1)), (1..4, 4..7));
+    let kept: Vec<u32> = (0..10).filter(|zone| label.is_checkpoint_zone(*zone)).collect();
+    assert_eq!(kept, [1, 2, 3, 4, 5, 6]);
+    assert!((0..10).all(|zone| !naming(0, 0).is_checkpoint_zone(zone)));
+}
+
+#[test]
+fn a_checkpoint_record_that_counts_wrongly_is_refused() {
+    let cell = common::zone_cell().encode();
+    let invalid = |field| Err(FormatError::Invalid { field });
+    let cells = |first: u64, count: u32, held: usize| {
+        let payload = [CheckpointCells::head(1, first, count).to_vec(), cell.repeat(held)].concat();
+        CheckpointCells::decode(&payload).map(|_| ())
+    };
+    assert_eq!(cells(0, 2, 2), Ok(()));
+    assert_eq!(cells(0, 1, 2), invalid("cell_count"));
+    assert_eq!(cells(0, 3, 2), invalid("cell_count"));
+    assert_eq!(cells(0, 0, 0), invalid("cell_count"));
+    assert_eq!(cells(u64::MAX - 1, 2, 2), invalid("first_cell"));
+    let payload = [CheckpointCells::head(1, 0, 1).as_slice(), &cell[1..]].concat();
+    assert_eq!(CheckpointCells::decode(&payload).map(|_| ()), invalid("payload_bytes"));
+    let patches = |count: u32, held: usize| {
+        let payload = [CheckpointPatches::head(1, count).to_vec(), [7; 72].repeat(held)].concat();
+        CheckpointPatches::decode(&payload).map(|_| ())
+    };
+    assert_eq!(patches(2, 2), Ok(()));
+    assert_eq!(patches(1, 2), invalid("patch_count"));
+    assert_eq!(patches(0, 0), invalid("patch_count"));
+}
+
+#[test]
+fn a_zone_cell_of_no_known_role_or_with_a_reserved_bit_is_refused() {
+    let changed = |at: usize, byte: u8| {
+        let mut cell = common::zone_cell().encode();
+        cell[at] = byte;
+        ZoneCell::decode(&cell).map(|_| ())
+    };
+    let invalid = |field| Err(FormatError::Invalid { field });
+    assert_eq!((changed(0, 0), changed(0, 9)), (invalid("role"), invalid("role")));
+    assert_eq!((changed(0, 1), changed(0, 8)), (Ok(()), Ok(())));
+    assert_eq!((changed(2, 2), changed(2, 0)), (invalid("flags"), Ok(())));
+    assert_eq!(
+        (changed(3, 1), changed(28, 1), changed(31, 1)),
+        (invalid("reserved"), invalid("reserved"), invalid("reserved"))
+    );
+}
+
+#[test]
+fn a_record_stands_only_in_zones_of_its_content() {
+    for (name, header, _) in common::records() {
+        let in_records = header.kind.may_stand_in(ZoneContent::Records);
+        let in_checkpoints = header.kind.may_stand_in(ZoneContent::Checkpoint);
+        assert_eq!(in_checkpoints, name.starts_with("checkpoint") || name == "padding", "{name}");
+        assert_eq!(in_records, !name.starts_with("checkpoint"), "{name}");
+    }
+}
+
+#[test]
 fn a_footer_with_no_entry_with_one_and_around_the_edge_of_a_unit() {
     for (count, units) in
         [(0usize, 1), (1, 1), (62, 1), (63, 2), (64, 2), (65, 2), (126, 2), (127, 3), (60_000, 938)]
@@ -221,6 +466,9 @@ fn a_text_that_is_no_key_is_refused_saying_what_is_wrong() {
 fn the_secret_is_not_shown_where_a_label_is_printed() {
     let shown = format!("{:?}", Label { secret: [0xcc; 16], ..label() });
     assert!(shown.contains("drive_id") && !shown.contains("204") && !shown.contains("secret"), "{shown}");
+    let scope = imbrex_format::ZoneScope::new(&Label { secret: [0xcc; 16], ..label() }, 1, 2);
+    let shown = format!("{scope:?}");
+    assert!(shown.contains("incarnation") && !shown.contains("204") && !shown.contains("secret"), "{shown}");
 }
 
 #[test]
@@ -261,6 +509,8 @@ fn a_checksum_that_is_right_excuses_no_value_that_cannot_be() {
     assert_eq!(changed(44, 0), invalid("payload_offset"));
     assert_eq!(changed(72, 2), invalid("chunk_count"));
     assert_eq!(changed(76, 1), invalid("reserved"));
+    assert_eq!(changed(79, 1), invalid("reserved"));
+    assert_eq!(changed(80, record[80] ^ 1), invalid("place_seal"));
     assert_eq!(changed(95, 1), invalid("reserved"));
     assert_eq!(changed(8, 4), invalid("payload_bytes"), "padding with a payload");
 }

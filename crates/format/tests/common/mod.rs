@@ -1,11 +1,13 @@
-//! One of each structure, as the fixtures of version 1 hold it.
+//! One of each structure, as the fixtures of version 2 hold it.
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 #![allow(clippy::unwrap_used, reason = "samples that cannot be made fail their test")]
 
 use imbrex_format::{
-    Commit, CommitZone, DriveId, Footer, Key, Label, PayloadWriter, RecordHeader, RecordKind, TableEntry,
-    TombstoneEntry, UNIT_BYTES, VoidRange, ZoneHeader, ZoneScope, footer_units, record_units, seal_record,
+    CELL_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatch, CheckpointPatches, Commit,
+    CommitZone, DriveId, Footer, IndexEntry, Key, Label, PayloadWriter, RecordHeader, RecordKind, TableEntry,
+    TombstoneEntry, UNIT_BYTES, VoidRange, ZoneCell, ZoneCellRole, ZoneContent, ZoneHeader, ZoneScope,
+    footer_units, record_units, seal_record,
 };
 
 /// The zone in which the samples stand, its life, and its capacity in units.
@@ -27,6 +29,8 @@ pub(crate) fn label() -> Label {
         blocks_max: 1_000_000,
         label_zones: [0, 1],
         device_serial: "ZTA0IMBREX".into(),
+        checkpoint_first_zone: 2,
+        checkpoint_slot_zones: 1,
     }
 }
 
@@ -37,7 +41,8 @@ pub(crate) fn scope() -> ZoneScope {
 pub(crate) fn zone_header() -> ZoneHeader {
     ZoneHeader {
         zone: ZONE,
-        stream: 3,
+        content: ZoneContent::Records,
+        stream: 2,
         incarnation: INCARNATION,
         first_sequence: 42,
         opened_at_unix_s: 1_793_000_100,
@@ -101,9 +106,25 @@ pub(crate) fn records() -> Vec<(&'static str, RecordHeader, Vec<u8>)> {
         ("block_of_100_bytes", block, small),
         ("block_of_two_chunks", large, two_chunks),
         ("tombstones", header(RecordKind::Tombstones, 27, 1002, 2 * TombstoneEntry::BYTES), tombstones),
-        ("commit", header(RecordKind::Commit, 28, 1003, Commit::BYTES), commit().encode().to_vec()),
+        ("commit", header(RecordKind::Commit, 28, 1003, commit_payload().len()), commit_payload()),
         ("padding", padding, Vec::new()),
         ("void", header(RecordKind::Void, 36, 1005, VoidRange::BYTES), void().encode().to_vec()),
+        (
+            "checkpoint_begin",
+            header(RecordKind::CheckpointBegin, 1, 1, CheckpointBegin::BYTES),
+            begin_payload(),
+        ),
+        (
+            "checkpoint_cells",
+            header(RecordKind::CheckpointCells, 2, 2, cells_payload().len()),
+            cells_payload(),
+        ),
+        (
+            "checkpoint_patches",
+            header(RecordKind::CheckpointPatches, 3, 3, patches_payload().len()),
+            patches_payload(),
+        ),
+        ("checkpoint_end", header(RecordKind::CheckpointEnd, 4, 4, CheckpointEnd::BYTES), end_payload()),
     ]
 }
 
@@ -119,7 +140,93 @@ pub(crate) fn commit() -> Commit {
         CommitZone { zone: 5, good_units: 33, incarnation: 42 },
         CommitZone { zone: 6, good_units: 1, incarnation: 50 },
     ];
-    Commit { group: 77, first_sequence: 1000, record_count: 4, open }
+    Commit { group: 77, first_sequence: 1000, record_count: 4, open, entries: entries() }
+}
+
+pub(crate) fn commit_payload() -> Vec<u8> {
+    let mut payload = Vec::new();
+    commit().encode(&mut payload);
+    payload
+}
+
+pub(crate) fn checkpoint_begin() -> CheckpointBegin {
+    CheckpointBegin { number: 4, bucket_count: 181_162, zone_count: 1000, begun_at_unix_s: 1_793_000_200 }
+}
+
+fn begin_payload() -> Vec<u8> {
+    checkpoint_begin().encode().to_vec()
+}
+
+pub(crate) fn index_entry() -> IndexEntry {
+    IndexEntry { place_units: 5 * 65_536 + 9, unit_count: 17, tag: 0x7654_3210 }
+}
+
+/// A bucket with one entry in its slot 1.
+pub(crate) fn bucket() -> [u8; CELL_BYTES] {
+    let mut bucket = [0; CELL_BYTES];
+    index_entry().put_into_slot(&mut bucket, 1);
+    bucket
+}
+
+pub(crate) fn zone_cell() -> ZoneCell {
+    ZoneCell {
+        role: ZoneCellRole::Sealed,
+        stream: 2,
+        evacuate: true,
+        capacity_units: 65_536,
+        written_units: 65_535,
+        good_units: 65_534,
+        live_units: 60_000,
+        table_entries: 240,
+        tombstones: 3,
+        incarnation: 42,
+        first_sequence: 43,
+        scrubbed_at_unix_s: 1_793_000_300,
+        sealed_at_unix_s: 1_793_000_250,
+    }
+}
+
+pub(crate) const FIRST_CELL: u64 = 181_161;
+
+/// The last bucket, and the cell of zone 0.
+pub(crate) fn cells() -> [[u8; CELL_BYTES]; 2] {
+    [bucket(), zone_cell().encode()]
+}
+
+fn cells_payload() -> Vec<u8> {
+    [CheckpointCells::head(4, FIRST_CELL, 2).as_slice(), cells().as_flattened()].concat()
+}
+
+pub(crate) fn patches() -> Vec<CheckpointPatch> {
+    vec![
+        CheckpointPatch { cell: 7, bytes: bucket() },
+        CheckpointPatch { cell: 181_162 + 999, bytes: zone_cell().encode() },
+    ]
+}
+
+fn patches_payload() -> Vec<u8> {
+    let mut payload = CheckpointPatches::head(4, 2).to_vec();
+    patches().iter().for_each(|patch| payload.extend(patch.encode()));
+    payload
+}
+
+pub(crate) fn checkpoint_end() -> CheckpointEnd {
+    CheckpointEnd {
+        number: 4,
+        next_sequence: 1006,
+        next_group: 78,
+        blocks: 900_000,
+        live_units: 15_300_000,
+        dead_units: 200_000,
+        record_count: 3,
+        patch_count: 2,
+        taken_at_unix_s: 1_793_000_260,
+        open: commit().open,
+    }
+}
+
+fn end_payload() -> Vec<u8> {
+    checkpoint_end().encode().to_vec()
 }
 
 pub(crate) fn void() -> VoidRange {
