@@ -19,6 +19,8 @@ pub mod geometry;
 pub mod identity;
 pub mod kernel;
 mod occupancy;
+#[cfg(feature = "shuttle")]
+pub mod schedules;
 pub mod simulated;
 mod sync;
 pub mod zone;

@@ -10,6 +10,10 @@ use crate::sync::mpsc::{self, Receiver, Sender};
 use crate::sync::thread::{self, JoinHandle};
 use crate::{Condition, DeviceError, Geometry, Token, Waker, Zone, ZoneOperation};
 
+#[cfg(all(test, feature = "shuttle"))]
+#[path = "zone_worker_schedules.rs"]
+mod schedules;
+
 /// Work that blocks. `W` is what a failed write leaves behind until its zone has been looked at.
 pub(crate) enum Job<W> {
     Order {
