@@ -28,6 +28,7 @@ mod reading;
 pub mod request;
 mod reserve;
 mod scan;
+pub(crate) mod schedule;
 mod sealing;
 mod signature;
 #[cfg(test)]
