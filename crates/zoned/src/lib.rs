@@ -14,6 +14,7 @@
 
 pub mod buffer;
 pub mod device;
+pub mod drive_file;
 pub mod error;
 pub mod geometry;
 pub mod identity;
@@ -30,4 +31,5 @@ pub use device::{Completion, Device, Token, Waker, ZoneOperation};
 pub use error::{DeviceError, OpenError, OpenRefusal};
 pub use geometry::Geometry;
 pub use identity::Identity;
+pub use kernel::Backend;
 pub use zone::{Condition, Zone, ZoneKind};

@@ -10,21 +10,24 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use imbrex_zoned::drive_file::DriveFileDevice;
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedGeometry};
 use imbrex_zoned::{BufferPool, Completion, Device, Token, ZoneOperation};
 
 const CHILD: &str = "IMBREX_ZONED_TEST_DRIVE";
+/// Set for a child that writes by direct I/O.
+const DIRECT: &str = "IMBREX_ZONED_TEST_DIRECT";
 const UNIT: u64 = 4096;
 const ZONE_UNITS: u64 = 256;
 const ROUNDS: u64 = 40;
 
-fn one(device: &mut SimulatedDevice) -> Completion {
+fn one(device: &mut dyn Device) -> Completion {
     let mut completions = Vec::new();
     device.wait(None, &mut completions).unwrap();
     completions.remove(0)
 }
 
-fn read(device: &mut SimulatedDevice, offset: u64) -> Vec<u8> {
+fn read(device: &mut dyn Device, offset: u64) -> Vec<u8> {
     let buffer = device.pool().try_allocate(4096).unwrap();
     device.submit_read(Token(1), offset, buffer, 4096).unwrap();
     let completion = one(device);
@@ -43,7 +46,13 @@ fn stamp(zone: u64, unit: u64, life: u64) -> [u8; 24] {
 
 /// Writes zones 2 to 7 in turn, a few units at a time, resetting each full one, until it is killed.
 fn child(path: &Path) {
-    let mut device = SimulatedDevice::open(path, BufferPool::new(1 << 20).unwrap()).unwrap();
+    let pool = BufferPool::new(1 << 20).unwrap();
+    let mut device: Box<dyn Device> = if std::env::var_os(DIRECT).is_some() {
+        Box::new(DriveFileDevice::open(path, pool).unwrap())
+    } else {
+        Box::new(SimulatedDevice::open(path, pool).unwrap())
+    };
+    let device = &mut *device;
     let mut lives = [0; 8];
     let mut told = std::io::stdout().lock();
     for step in 0_u64.. {
@@ -54,7 +63,7 @@ fn child(path: &Path) {
         if first == ZONE_UNITS {
             writeln!(told, "resetting {zone}").unwrap();
             device.submit_zone(Token(1), u32::try_from(zone).unwrap(), ZoneOperation::Reset).unwrap();
-            one(&mut device).result.unwrap();
+            one(device).result.unwrap();
             lives[index] += 1;
             continue;
         }
@@ -64,7 +73,7 @@ fn child(path: &Path) {
             bytes[..24].copy_from_slice(&stamp(zone, unit, lives[index]));
         }
         device.submit_write(Token(1), (zone * ZONE_UNITS + first) * UNIT, buffer).unwrap();
-        one(&mut device).result.unwrap();
+        one(device).result.unwrap();
         writeln!(told, "wrote {zone} {} {}", first + units, lives[index]).unwrap();
     }
 }
@@ -75,6 +84,12 @@ fn a_killed_process_leaves_a_whole_drive_file() {
         child(Path::new(&path));
         return;
     }
+    kill_writers(false);
+    kill_writers(true);
+}
+
+/// Kills one child after another, and looks at what each has left.
+fn kill_writers(direct: bool) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("drive");
     let mut writes = 0;
@@ -85,6 +100,7 @@ fn a_killed_process_leaves_a_whole_drive_file() {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--nocapture", "--exact", "a_killed_process_leaves_a_whole_drive_file"])
             .env(CHILD, &path)
+            .envs(direct.then_some((DIRECT, "1")))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -121,6 +137,6 @@ fn a_killed_process_leaves_a_whole_drive_file() {
             }
         }
     }
-    println!("{ROUNDS} kills, {writes} completed writes");
+    println!("direct I/O: {direct}; {ROUNDS} kills, {writes} completed writes");
     assert!(writes > ROUNDS * 10, "the children wrote too little to be a test: {writes}");
 }

@@ -3,6 +3,9 @@
 
 mod conformance;
 
+use std::path::Path;
+
+use imbrex_zoned::drive_file::DriveFileDevice;
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedGeometry};
 use imbrex_zoned::{BufferPool, Device};
 
@@ -53,4 +56,26 @@ fn in_a_file_that_is_opened_again() {
         drop(device);
         check(&mut SimulatedDevice::open(&path, pool).unwrap());
     }
+}
+
+/// Runs the checks over drive files in `directory`, each opened twice, and says whether it was by direct I/O.
+fn check_drive_files(directory: &Path) -> bool {
+    let mut direct = false;
+    for (n, shape) in shapes().into_iter().enumerate() {
+        let path = directory.join(format!("drive-{n}"));
+        let pool = BufferPool::new(32 << 20).unwrap();
+        let mut device = DriveFileDevice::create(&path, shape, pool.clone()).unwrap();
+        check(&mut device);
+        drop(device);
+        let mut device = DriveFileDevice::open(&path, pool).unwrap();
+        check(&mut device);
+        direct |= device.is_direct();
+    }
+    direct
+}
+
+#[test]
+fn in_a_file_by_direct_io() {
+    let directory = tempfile::tempdir().unwrap();
+    println!("by direct I/O: {}", check_drive_files(directory.path()));
 }

@@ -4,17 +4,15 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-use nix::errno::Errno;
+use std::time::Duration;
 
 use crate::kernel::errno;
 use crate::kernel::ioctl::{self, ReportError};
 use crate::kernel::opened_drive::{OpenedDrive, failed};
 use crate::kernel::operation::{Action, Failure, Operation, PIECE_BYTES};
-use crate::kernel::ring::{Ended, IN_FLIGHT_MAX, Ring};
+use crate::kernel::queue::{Backend, Ended, Files, IN_FLIGHT_MAX, Queue};
 use crate::kernel::sysfs::BlockDirectory;
+use crate::kernel::waiting::Wakes;
 use crate::kernel::zone_guard::ZoneGuard;
 use crate::kernel::zone_worker::{Job, JobEnded, ZoneWorker};
 use crate::{
@@ -27,14 +25,13 @@ use crate::{
 /// It may be opened on one thread and used on another: the first thread to submit or to wait is its thread from then
 /// on. Dropping it waits for all that is in flight; a drive that never answers holds the thread that drops it.
 pub struct KernelDevice {
-    ring: Ring,
+    queue: Box<dyn Queue>,
     worker: ZoneWorker<FailedWrite>,
     guard: ZoneGuard,
     /// Completions of what never went to the kernel.
     ready: Vec<Completion>,
     ended: Vec<Ended>,
-    /// Set by the wakers that were handed out.
-    woken: Arc<AtomicBool>,
+    wakes: Wakes,
     write_part_bytes_max: usize,
     pool: BufferPool,
     geometry: Geometry,
@@ -53,30 +50,40 @@ struct FailedWrite {
 }
 
 impl KernelDevice {
-    /// Opens the drive at `path`, such as `/dev/nvme0n1`, for this process alone.
+    /// Opens the drive at `path`, such as `/dev/nvme0n1`, for this process alone, by the usual [`Backend`].
+    ///
+    /// # Errors
+    ///
+    /// As [`KernelDevice::open_by`].
+    pub fn open(path: &Path, pool: BufferPool) -> Result<Self, OpenError> {
+        Self::open_by(Backend::default(), path, pool)
+    }
+
+    /// Opens the drive at `path` for this process alone, by the means of `backend`.
     ///
     /// # Errors
     ///
     /// Where it is no whole, writable, host-managed drive, has partitions, or is in use; where the kernel describes
     /// it in a way that this program does not know; and where it or the ring cannot be opened.
-    pub fn open(path: &Path, pool: BufferPool) -> Result<Self, OpenError> {
-        Self::open_checked(path, pool).map_err(|reason| OpenError { path: path.to_owned(), reason })
+    pub fn open_by(backend: Backend, path: &Path, pool: BufferPool) -> Result<Self, OpenError> {
+        Self::open_checked(backend, path, pool).map_err(|reason| OpenError { path: path.to_owned(), reason })
     }
 
-    fn open_checked(path: &Path, pool: BufferPool) -> Result<Self, OpenRefusal> {
+    fn open_checked(backend: Backend, path: &Path, pool: BufferPool) -> Result<Self, OpenRefusal> {
         let OpenedDrive { file, block, identity, geometry, write_part_bytes_max } = OpenedDrive::open(path)?;
-        let ring = Ring::new(file.as_fd(), &pool).map_err(failed("setting up io_uring"))?;
+        let files = Files { drive: &file, table: None };
+        let queue = backend.queue(&files, &pool).map_err(failed("setting up io_uring"))?;
         let file = Arc::new(file);
-        let worker = ZoneWorker::start(Arc::clone(&file), geometry.clone(), ring.waker());
+        let worker = ZoneWorker::start(Arc::clone(&file), geometry.clone(), queue.waker());
         Ok(Self {
             worker: worker.map_err(failed("starting the thread for zone orders"))?,
             guard: ZoneGuard::new(geometry.clone()),
             ready: Vec::new(),
             ended: Vec::new(),
-            woken: Arc::default(),
+            wakes: Wakes::default(),
             write_part_bytes_max,
             identity,
-            ring,
+            queue,
             pool,
             geometry,
             block,
@@ -85,8 +92,8 @@ impl KernelDevice {
     }
 
     fn is_full(&self) -> bool {
-        let in_flight = self.ring.in_flight() + self.worker.in_flight() + self.ready.len();
-        in_flight >= IN_FLIGHT_MAX as usize || self.ring.is_full()
+        let in_flight = self.queue.in_flight() + self.worker.in_flight() + self.ready.len();
+        in_flight >= IN_FLIGHT_MAX as usize
     }
 
     /// Completes at the next wait what was refused, or needed nothing.
@@ -95,7 +102,7 @@ impl KernelDevice {
     }
 
     fn submit(&mut self, operation: Operation) {
-        if let Err(operation) = self.ring.submit(operation) {
+        if let Err(operation) = self.queue.submit(operation) {
             // Not reached: whoever submits has asked `is_full`.
             self.settle(operation.token, Err(DeviceError::QueueFull), operation.buffer);
         }
@@ -118,7 +125,8 @@ impl KernelDevice {
             self.or_gone(match action {
                 Action::Read => errno::of_read(errno, offset_bytes, length_bytes),
                 Action::Write => errno::of_write(errno, zone, offset_bytes, length_bytes),
-                Action::Flush => errno::of_flush(errno),
+                // A drive is given no others.
+                Action::Flush | Action::Save | Action::Reserve | Action::Discard => errno::of_flush(errno),
             })
         });
         match (action, result) {
@@ -276,36 +284,18 @@ impl Device for KernelDevice {
         timeout: Option<Duration>,
         completions: &mut Vec<Completion>,
     ) -> Result<(), DeviceError> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let before = completions.len();
-        loop {
-            // Only the caller's wakes end the wait: the helper thread's, and failed writes, may bring nothing yet.
-            let woken = self.woken.swap(false, Ordering::Acquire);
-            let remaining = if woken || !self.ready.is_empty() {
-                Some(Duration::ZERO)
-            } else {
-                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-            };
+        let wakes = self.wakes.clone();
+        wakes.wait(timeout, !self.ready.is_empty(), completions, |remaining, completions| {
             let mut ended = std::mem::take(&mut self.ended);
-            let waited = self.ring.wait(remaining, &mut ended);
+            let waited = self.queue.wait(remaining, &mut ended);
             self.ended = ended;
             self.collect(completions);
-            waited.map_err(|error| DeviceError::System {
-                operation: "waiting for the drive",
-                errno: error.raw_os_error().unwrap_or(Errno::EIO as i32),
-            })?;
-            if woken || completions.len() > before || remaining.is_some_and(|remaining| remaining.is_zero()) {
-                return Ok(());
-            }
-        }
+            waited
+        })
     }
 
     fn waker(&self) -> Waker {
-        let (woken, ring) = (Arc::clone(&self.woken), self.ring.waker());
-        Waker::new(move || {
-            woken.store(true, Ordering::Release);
-            ring.wake();
-        })
+        self.wakes.waker(self.queue.waker())
     }
 }
 

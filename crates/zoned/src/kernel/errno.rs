@@ -7,8 +7,10 @@ use crate::DeviceError;
 /// The error of a read.
 pub(crate) fn of_read(errno: Errno, offset_bytes: u64, length_bytes: u64) -> DeviceError {
     match errno {
-        // A failed sector, a failed integrity check, and what the drive did not explain.
-        Errno::ENODATA | Errno::EILSEQ | Errno::EIO => DeviceError::MediumRead { offset_bytes, length_bytes },
+        // A failed sector, a failed integrity check, a failed target, and what the drive did not explain.
+        Errno::ENODATA | Errno::EILSEQ | Errno::EIO | Errno::EREMOTEIO => {
+            DeviceError::MediumRead { offset_bytes, length_bytes }
+        }
         Errno::EINVAL => DeviceError::Unaligned { offset_bytes, length_bytes },
         errno => of_any("reading", errno),
     }
@@ -51,5 +53,31 @@ pub(crate) fn of_any(operation: &'static str, errno: Errno) -> DeviceError {
     match errno {
         Errno::ENODEV | Errno::ENXIO | Errno::ESHUTDOWN => DeviceError::Gone,
         errno => DeviceError::System { operation, errno: errno as i32 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::{of_flush, of_read, of_write};
+    use crate::DeviceError;
+
+    #[test]
+    fn what_the_medium_failed_is_told_from_a_drive_that_has_gone() {
+        let place = (4096, 8192);
+        let read = |errno| of_read(errno, place.0, place.1);
+        let write = |errno| of_write(errno, 3, place.0, place.1);
+        let (offset_bytes, length_bytes) = place;
+        for errno in [Errno::ENODATA, Errno::EILSEQ, Errno::EIO, Errno::EREMOTEIO] {
+            assert_eq!(read(errno), DeviceError::MediumRead { offset_bytes, length_bytes }, "{errno}");
+            assert_eq!(write(errno), DeviceError::MediumWrite { offset_bytes, length_bytes }, "{errno}");
+            assert_eq!(of_flush(errno), DeviceError::Flush, "{errno}");
+        }
+        for errno in [Errno::ENODEV, Errno::ENXIO, Errno::ESHUTDOWN] {
+            assert_eq!([read(errno), write(errno), of_flush(errno)], [(); 3].map(|()| DeviceError::Gone));
+        }
+        assert_eq!(write(Errno::EOVERFLOW), DeviceError::TooManyOpenZones { zone: 3 });
+        assert!(matches!(read(Errno::ENOMEM), DeviceError::System { operation: "reading", .. }));
     }
 }

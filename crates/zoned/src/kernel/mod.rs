@@ -9,15 +9,18 @@
 //! * Zone orders never go into the ring: they are ioctls, and one helper thread for each device carries them out.
 
 mod device;
-mod errno;
+pub(crate) mod errno;
 mod holder;
 mod ioctl;
-mod opened_drive;
-mod operation;
+pub(crate) mod opened_drive;
+pub(crate) mod operation;
+pub(crate) mod queue;
 mod ring;
-mod slab;
+pub(crate) mod slab;
 mod sysfs;
+pub(crate) mod waiting;
 mod zone_guard;
 mod zone_worker;
 
 pub use device::KernelDevice;
+pub use queue::Backend;

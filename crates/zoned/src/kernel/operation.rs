@@ -2,12 +2,15 @@
 
 use io_uring::{opcode, squeue, types};
 use nix::errno::Errno;
+use nix::libc;
 
 use crate::{Buffer, Token};
 
 /// The ring's registered files.
 pub(crate) const DRIVE_FILE: types::Fixed = types::Fixed(0);
 pub(crate) const WAKE_FILE: types::Fixed = types::Fixed(1);
+/// Only of a drive file: the same file, through the page cache.
+pub(crate) const TABLE_FILE: types::Fixed = types::Fixed(2);
 /// The pool is registered in pieces of this size: the kernel's limit for one registered buffer.
 pub(crate) const PIECE_BYTES: usize = 1 << 30;
 
@@ -17,6 +20,12 @@ pub(crate) enum Action {
     Read,
     Write,
     Flush,
+    /// Writes the operation's record through the page cache. Of drive files alone, as what follows.
+    Save,
+    /// Takes room for a range of the file.
+    Reserve,
+    /// Gives the room of a range back: it reads as zeros.
+    Discard,
 }
 
 /// An operation, from its submission to its end. It owns its buffer all the while.
@@ -26,8 +35,10 @@ pub(crate) struct Operation {
     pub(crate) action: Action,
     pub(crate) offset_bytes: u64,
     pub(crate) length_bytes: usize,
-    /// `None` for a flush.
+    /// Of a read or a write.
     pub(crate) buffer: Option<Buffer>,
+    /// What [`Action::Save`] writes. It stays where it is in memory when the operation is moved.
+    record: Option<Box<[u8]>>,
     /// How many bytes the kernel has transferred.
     done_bytes: usize,
     /// The largest part that the kernel is given.
@@ -73,16 +84,29 @@ impl Operation {
     ) -> Self {
         let length_bytes = length_bytes.min(buffer.len());
         let buffer = Some(buffer);
-        Self { token, action, offset_bytes, length_bytes, buffer, done_bytes: 0, part_bytes_max }
+        let operation = Self::of_range(token, action, offset_bytes, length_bytes);
+        Self { buffer, part_bytes_max, ..operation }
     }
 
     pub(crate) fn flush(token: Token) -> Self {
+        Self::of_range(token, Action::Flush, 0, 0)
+    }
+
+    /// Writes `record` to a drive file's table.
+    pub(crate) fn save(token: Token, offset_bytes: u64, record: Box<[u8]>) -> Self {
+        let operation = Self::of_range(token, Action::Save, offset_bytes, record.len());
+        Self { record: Some(record), part_bytes_max: PIECE_BYTES, ..operation }
+    }
+
+    /// An operation that needs no memory.
+    pub(crate) fn of_range(token: Token, action: Action, offset_bytes: u64, length_bytes: usize) -> Self {
         Self {
             token,
-            action: Action::Flush,
-            offset_bytes: 0,
-            length_bytes: 0,
+            action,
+            offset_bytes,
+            length_bytes,
             buffer: None,
+            record: None,
             done_bytes: 0,
             part_bytes_max: 0,
         }
@@ -91,24 +115,44 @@ impl Operation {
     /// The entry of the next part. Who submits it must keep this operation until the kernel has answered.
     pub(crate) fn entry(&mut self) -> squeue::Entry {
         let Part { within_bytes, length_bytes, piece, offset_bytes } = self.next_part();
-        let Some(buffer) = &mut self.buffer else {
-            return opcode::Fsync::new(DRIVE_FILE).flags(types::FsyncFlags::DATASYNC).build();
-        };
-        let start = buffer.start().as_ptr().wrapping_add(within_bytes);
+        let start = self.memory().wrapping_add(within_bytes);
         match self.action {
+            Action::Read => {
+                let read = opcode::ReadFixed::new(DRIVE_FILE, start, length_bytes, piece);
+                read.offset(offset_bytes).build()
+            }
             Action::Write => {
                 let write = opcode::WriteFixed::new(DRIVE_FILE, start, length_bytes, piece);
                 write.offset(offset_bytes).build()
             }
-            _ => {
-                let read = opcode::ReadFixed::new(DRIVE_FILE, start, length_bytes, piece);
-                read.offset(offset_bytes).build()
+            Action::Save => opcode::Write::new(TABLE_FILE, start, length_bytes).offset(offset_bytes).build(),
+            Action::Flush => opcode::Fsync::new(DRIVE_FILE).flags(types::FsyncFlags::DATASYNC).build(),
+            Action::Reserve | Action::Discard => {
+                let range = opcode::Fallocate::new(DRIVE_FILE, self.length_bytes as u64);
+                range.offset(offset_bytes).mode(self.allocation_mode()).build()
             }
         }
     }
 
+    /// The mode of fallocate(2).
+    pub(crate) fn allocation_mode(&self) -> i32 {
+        match self.action {
+            Action::Discard => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+            _ => libc::FALLOC_FL_KEEP_SIZE,
+        }
+    }
+
+    /// The first byte of the operation's memory: null where it has none.
+    fn memory(&mut self) -> *mut u8 {
+        match (&mut self.buffer, &mut self.record) {
+            (Some(buffer), _) => buffer.start().as_ptr(),
+            (None, Some(record)) => record.as_mut_ptr(),
+            (None, None) => std::ptr::null_mut(),
+        }
+    }
+
     /// The next part: it lies within the buffer, since what is done is at most the length of the operation, and that
-    /// at most the buffer's; and within one piece of the pool.
+    /// at most the memory's; and within one piece of the pool.
     fn next_part(&self) -> Part {
         let begin = self.buffer.as_ref().map_or(0, Buffer::offset_in_pool_bytes) + self.done_bytes;
         let length = (self.length_bytes - self.done_bytes)
@@ -132,7 +176,8 @@ impl Operation {
             };
         };
         self.done_bytes += transferred;
-        if self.done_bytes >= self.length_bytes {
+        let transfers = matches!(self.action, Action::Read | Action::Write | Action::Save);
+        if !transfers || self.done_bytes >= self.length_bytes {
             Progress::Ended(Ok(()))
         } else if transferred == 0 {
             Progress::Ended(Err(Failure::PastEnd))

@@ -6,13 +6,13 @@
 //!   been reaped. Where that answer cannot be waited for, the buffers are leaked, never freed.
 //! * At most one entry of each operation, and one poll for wakes, are with the kernel: the submission queue has room for
 //!   all of them and the completion queue for twice as many, so that neither can overflow.
-//! * The ring is created disabled, restricted to the four operations that it needs, and enabled by the thread that uses it, the
-//!   only one that may from then on (`IORING_SETUP_SINGLE_ISSUER`).
+//! * The ring is created disabled, restricted to the operations that it needs (four for a drive, two more for a drive
+//!   file), and enabled by the thread that uses it, the only one that may from then on (`IORING_SETUP_SINGLE_ISSUER`).
 
 #![expect(unsafe_code, reason = "the kernel borrows memory across calls")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,12 +23,11 @@ use io_uring::{IoUring, opcode, squeue};
 use nix::libc;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::kernel::operation::{Failure, Operation, PIECE_BYTES, Progress, WAKE_FILE};
+use crate::kernel::operation::{Operation, PIECE_BYTES, Progress, WAKE_FILE};
+use crate::kernel::queue::{Ended, Files, IN_FLIGHT_MAX, Queue};
 use crate::kernel::slab::Slab;
 use crate::{BufferPool, Waker};
 
-/// The largest number of operations in flight.
-pub(crate) const IN_FLIGHT_MAX: u32 = 128;
 /// One entry for each operation and one for the wake, as the power of two that the kernel wants.
 const SUBMISSION_ENTRIES: u32 = (IN_FLIGHT_MAX + 1).next_power_of_two();
 /// What the kernel returns with the wake: no slot has this number.
@@ -37,12 +36,6 @@ const WAKE: u64 = u64::MAX;
 const UNREGISTER_FILES: u8 = 3;
 /// How long to wait before asking again for a resource that the kernel lacked.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
-
-/// The end of one operation.
-pub(crate) struct Ended {
-    pub(crate) operation: Operation,
-    pub(crate) result: Result<(), Failure>,
-}
 
 /// A ring on one file.
 pub(crate) struct Ring {
@@ -57,8 +50,8 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Makes a ring on `file`, disabled, with all of `pool` registered. The kernel keeps the file open for the ring.
-    pub(crate) fn new(file: BorrowedFd<'_>, pool: &BufferPool) -> io::Result<Self> {
+    /// Makes a ring on `files`, disabled, with all of `pool` registered. The kernel keeps the files open for the ring.
+    pub(crate) fn new(files: &Files<'_>, pool: &BufferPool) -> io::Result<Self> {
         let uring: IoUring = IoUring::builder()
             .setup_r_disabled()
             .setup_single_issuer()
@@ -71,7 +64,9 @@ impl Ring {
         }
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let submitter = uring.submitter();
-        submitter.register_files(&[file.as_raw_fd(), wake.as_raw_fd()])?;
+        let mut registered = vec![files.drive.as_raw_fd(), wake.as_raw_fd()];
+        registered.extend(files.table.map(AsRawFd::as_raw_fd));
+        submitter.register_files(&registered)?;
         let pieces: Vec<libc::iovec> = (0..pool.bytes_total())
             .step_by(PIECE_BYTES)
             .map(|at| libc::iovec {
@@ -82,14 +77,19 @@ impl Ring {
         // SAFETY: the pieces cover exactly the pool's mapping, which `_pool` keeps mapped until after the ring is
         // closed. Registration lends nothing: the kernel touches the memory only for entries that are pushed.
         unsafe { submitter.register_buffers(&pieces) }?;
-        submitter.register_restrictions(&mut [
+        let mut restrictions = vec![
             Restriction::sqe_op(opcode::ReadFixed::CODE),
             Restriction::sqe_op(opcode::WriteFixed::CODE),
             Restriction::sqe_op(opcode::Fsync::CODE),
             Restriction::sqe_op(opcode::PollAdd::CODE),
             Restriction::register_op(UNREGISTER_FILES),
             Restriction::sqe_flags_required(Flags::FIXED_FILE.bits()),
-        ])?;
+        ];
+        if files.table.is_some() {
+            restrictions.push(Restriction::sqe_op(opcode::Write::CODE));
+            restrictions.push(Restriction::sqe_op(opcode::Fallocate::CODE));
+        }
+        submitter.register_restrictions(&mut restrictions)?;
         Ok(Self {
             uring,
             slab: Slab::new(IN_FLIGHT_MAX),
@@ -98,53 +98,6 @@ impl Ring {
             enabled: false,
             _pool: pool.clone(),
         })
-    }
-
-    /// How many operations are in flight.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.slab.len()
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.slab.is_full()
-    }
-
-    /// A handle that interrupts a wait.
-    pub(crate) fn waker(&self) -> Waker {
-        let wake = Arc::clone(&self.wake);
-        // The counter can only be full of wakes, in which case the wait is interrupted already.
-        Waker::new(move || _ = wake.write(1))
-    }
-
-    /// Queues an operation; the next wait submits it.
-    ///
-    /// # Errors
-    ///
-    /// Hands it back where as many are in flight as there may be.
-    pub(crate) fn submit(&mut self, operation: Operation) -> Result<(), Box<Operation>> {
-        let slot = self.slab.insert(operation)?;
-        self.push_next_part(slot);
-        Ok(())
-    }
-
-    /// Submits what is queued and appends what has ended. Waits for at least one end, a wake or the timeout.
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>, ended: &mut Vec<Ended>) -> io::Result<()> {
-        self.enable()?;
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let before = ended.len();
-        loop {
-            let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            self.enter(remaining)?;
-            let woken = self.reap(ended);
-            if woken || ended.len() > before || remaining.is_some_and(|remaining| remaining.is_zero()) {
-                break;
-            }
-        }
-        // Further parts, and the next poll for wakes, do not wait for the caller.
-        if !self.uring.submission().is_empty() {
-            self.enter(Some(Duration::ZERO))?;
-        }
-        Ok(())
     }
 
     /// Makes this thread the ring's only issuer, at its first use.
@@ -223,6 +176,48 @@ impl Ring {
         // the registered pool. A flush and a poll name no memory.
         let pushed = unsafe { self.uring.submission().push(entry) };
         pushed.expect("the submission queue has room for all that may be in flight");
+    }
+}
+
+impl Queue for Ring {
+    fn in_flight(&self) -> usize {
+        self.slab.len()
+    }
+
+    fn waker(&self) -> Waker {
+        let wake = Arc::clone(&self.wake);
+        // The counter can only be full of wakes, in which case the wait is interrupted already.
+        Waker::new(move || _ = wake.write(1))
+    }
+
+    fn submit(&mut self, operation: Operation) -> Result<(), Box<Operation>> {
+        let slot = self.slab.insert(operation)?;
+        self.push_next_part(slot);
+        Ok(())
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        // Before the first wait the ring is disabled, and what is queued goes with that wait.
+        if self.enabled && !self.uring.submission().is_empty() {
+            self.enter(Some(Duration::ZERO))?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, ended: &mut Vec<Ended>) -> io::Result<()> {
+        self.enable()?;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let before = ended.len();
+        loop {
+            let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            self.enter(remaining)?;
+            let woken = self.reap(ended);
+            if woken || ended.len() > before || remaining.is_some_and(|remaining| remaining.is_zero()) {
+                break;
+            }
+        }
+        // Further parts, and the next poll for wakes, do not wait for the caller.
+        self.start()
     }
 }
 

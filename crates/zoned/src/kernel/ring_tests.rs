@@ -1,15 +1,15 @@
 //! The ring on a regular file opened for direct I/O: no zoned device is needed.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
 
-use super::{Ended, IN_FLIGHT_MAX, Ring};
+use super::Ring;
 use crate::kernel::operation::{Action, Failure, Operation};
+use crate::kernel::queue::{Ended, Files, IN_FLIGHT_MAX, Queue};
 use crate::{Buffer, BufferPool, Token};
 
 const UNIT: usize = 4096;
@@ -53,7 +53,7 @@ impl Random {
 fn random_operations_in_flight_together_do_what_the_same_do_one_by_one() {
     let (_directory, usual, direct) = files();
     let pool = BufferPool::new(24 << 20).unwrap();
-    let mut ring = Ring::new(direct.as_fd(), &pool).unwrap();
+    let mut ring = Ring::new(&Files { drive: &direct, table: None }, &pool).unwrap();
     let mut model = vec![0_u8; FILE_UNITS * UNIT];
     // What is in flight over each unit: ranges in flight never overlap, so that the outcome is determined.
     let mut busy = vec![false; FILE_UNITS];
@@ -63,7 +63,9 @@ fn random_operations_in_flight_together_do_what_the_same_do_one_by_one() {
     while completed < 20_000 {
         let (unit, units) = (random.below(FILE_UNITS), random.below(16) + 1);
         let range = unit..(unit + units).min(FILE_UNITS);
-        let free = submitted < 20_000 && !ring.is_full() && busy[range.clone()].iter().all(|&unit| !unit);
+        let free = submitted < 20_000
+            && ring.in_flight() < IN_FLIGHT_MAX as usize
+            && busy[range.clone()].iter().all(|&unit| !unit);
         if let Some(mut buffer) = free.then(|| pool.try_allocate(range.len() * UNIT)).flatten() {
             let part = (random.below(20) + 1) * UNIT;
             let bytes = range.start * UNIT..range.end * UNIT;
@@ -103,7 +105,7 @@ fn random_operations_in_flight_together_do_what_the_same_do_one_by_one() {
 fn a_ring_made_on_one_thread_is_used_by_another() {
     let (_directory, _usual, direct) = files();
     let pool = BufferPool::new(1 << 20).unwrap();
-    let mut ring = Ring::new(direct.as_fd(), &pool).unwrap();
+    let mut ring = Ring::new(&Files { drive: &direct, table: None }, &pool).unwrap();
     let buffer = pool.try_allocate(UNIT).unwrap();
     let result = std::thread::spawn(move || {
         assert!(ring.submit(transfer(1, Action::Read, 0, buffer, UNIT)).is_ok());
@@ -116,7 +118,7 @@ fn a_ring_made_on_one_thread_is_used_by_another() {
 fn a_ring_that_is_dropped_waits_for_what_is_in_flight_and_gives_its_buffers_back() {
     let (_directory, usual, direct) = files();
     let pool = BufferPool::new(16 << 20).unwrap();
-    let mut ring = Ring::new(direct.as_fd(), &pool).unwrap();
+    let mut ring = Ring::new(&Files { drive: &direct, table: None }, &pool).unwrap();
     for n in 0..8 {
         let mut buffer = pool.try_allocate(256 * UNIT).unwrap();
         buffer.fill(u8::try_from(n).unwrap() + 1);
@@ -133,7 +135,7 @@ fn a_ring_that_is_dropped_waits_for_what_is_in_flight_and_gives_its_buffers_back
 fn a_ring_dropped_by_a_thread_that_may_not_wait_leaks_its_buffers_and_frees_none() {
     let (_directory, _usual, direct) = files();
     let pool = BufferPool::new(1 << 20).unwrap();
-    let mut ring = Ring::new(direct.as_fd(), &pool).unwrap();
+    let mut ring = Ring::new(&Files { drive: &direct, table: None }, &pool).unwrap();
     let mut ended = Vec::new();
     ring.wait(Some(Duration::ZERO), &mut ended).unwrap();
     let buffer = pool.try_allocate(UNIT).unwrap();
@@ -146,7 +148,7 @@ fn a_ring_dropped_by_a_thread_that_may_not_wait_leaks_its_buffers_and_frees_none
 fn no_more_operations_are_taken_than_may_be_in_flight() {
     let (_directory, _usual, direct) = files();
     let pool = BufferPool::new(1 << 20).unwrap();
-    let mut ring = Ring::new(direct.as_fd(), &pool).unwrap();
+    let mut ring = Ring::new(&Files { drive: &direct, table: None }, &pool).unwrap();
     for n in 0..u64::from(IN_FLIGHT_MAX) {
         let buffer = pool.try_allocate(UNIT).unwrap();
         assert!(ring.submit(transfer(n, Action::Read, 0, buffer, UNIT)).is_ok());
@@ -166,7 +168,7 @@ fn no_more_operations_are_taken_than_may_be_in_flight() {
 fn a_range_past_the_end_of_the_file_ends_without_a_loop() {
     let (_directory, _usual, direct) = files();
     let pool = BufferPool::new(1 << 20).unwrap();
-    let mut ring = Ring::new(direct.as_fd(), &pool).unwrap();
+    let mut ring = Ring::new(&Files { drive: &direct, table: None }, &pool).unwrap();
     let buffer = pool.try_allocate(4 * UNIT).unwrap();
     assert!(ring.submit(transfer(1, Action::Read, FILE_UNITS - 2, buffer, 4 * UNIT)).is_ok());
     assert_eq!(one(&mut ring).result, Err(Failure::PastEnd));
@@ -177,7 +179,7 @@ fn an_operation_that_the_kernel_refuses_ends_with_its_error_and_its_buffer_comes
     let (directory, _usual, _direct) = files();
     let read_only = File::open(directory.path().join("drive")).unwrap();
     let pool = BufferPool::new(1 << 20).unwrap();
-    let mut ring = Ring::new(read_only.as_fd(), &pool).unwrap();
+    let mut ring = Ring::new(&Files { drive: &read_only, table: None }, &pool).unwrap();
     let buffer = pool.try_allocate(UNIT).unwrap();
     assert!(ring.submit(transfer(1, Action::Write, 0, buffer, UNIT)).is_ok());
     let ended = one(&mut ring);
@@ -189,7 +191,7 @@ fn an_operation_that_the_kernel_refuses_ends_with_its_error_and_its_buffer_comes
 fn a_wake_from_another_thread_ends_a_wait_and_one_that_nobody_waited_for_is_kept() {
     let (_directory, _usual, direct) = files();
     let pool = BufferPool::new(1 << 20).unwrap();
-    let mut ring = Ring::new(direct.as_fd(), &pool).unwrap();
+    let mut ring = Ring::new(&Files { drive: &direct, table: None }, &pool).unwrap();
     let waker = ring.waker();
     let mut ended = Vec::new();
     for _ in 0..3 {

@@ -16,10 +16,6 @@ impl<T> Slab<T> {
         self.slots.len() - self.free.len()
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.free.is_empty()
-    }
-
     /// Puts `value` into a free place, and returns its number.
     ///
     /// # Errors
@@ -29,6 +25,10 @@ impl<T> Slab<T> {
         let Some(slot) = self.free.pop() else { return Err(value) };
         self.slots[slot as usize] = Some(value);
         Ok(slot)
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
+        self.slots.get(slot as usize)?.as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
@@ -51,7 +51,7 @@ mod tests {
         let mut slab = Slab::new(2);
         let (first, second) = (slab.insert('a').unwrap(), slab.insert('b').unwrap());
         assert_eq!(slab.insert('c'), Err('c'));
-        assert!(slab.is_full());
+        assert_eq!(slab.len(), 2);
         assert_eq!(slab.remove(first), Some('a'));
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.remove(7), None);

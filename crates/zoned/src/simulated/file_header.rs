@@ -31,6 +31,11 @@ pub(crate) fn data_offset_bytes(zone_count: u32) -> u64 {
     table_end.next_multiple_of(DATA_ALIGNMENT_BYTES)
 }
 
+/// Where the entry of `zone` stands in the file.
+pub(crate) fn entry_offset_bytes(zone: u32) -> u64 {
+    HEADER_BYTES as u64 + u64::from(zone) * ENTRY_BYTES as u64
+}
+
 /// The length of the whole file.
 pub(crate) fn file_bytes(geometry: &SimulatedGeometry) -> u64 {
     data_offset_bytes(geometry.zone_count) + geometry.device_bytes()

@@ -2,12 +2,16 @@
 //!
 //! The page cache outlives the process. So a process that is killed loses nothing that it wrote, provided that the
 //! order of its writes leaves the file whole at every instant; the caller writes data before the entry that covers it.
+//!
+//! The lock is one of the open file, not of the process: what a killed process had in flight holds it to its end.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
@@ -18,6 +22,10 @@ use crate::simulated::store::Store;
 use crate::simulated::zone_entry::{self, ENTRY_BYTES};
 use crate::simulated::zone_table::ZoneState;
 use crate::{OpenError, OpenRefusal};
+
+/// How long a file may still be held by what a process that has ended had in flight.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(3);
+const RELEASE_WAIT_STEP: Duration = Duration::from_millis(20);
 
 /// The file of a drive, locked against every other process.
 pub(crate) struct FileStore {
@@ -82,7 +90,7 @@ impl FileStore {
         if !metadata.is_file() {
             return Err(not_a_drive("it is no regular file".to_owned()));
         }
-        let mut file = lock(file).map_err(refuse)?;
+        let mut file = lock_released(file).map_err(refuse)?;
         let mut header = [0; HEADER_BYTES];
         if metadata.len() < HEADER_BYTES as u64 {
             let found = metadata.len();
@@ -109,6 +117,16 @@ impl FileStore {
         let data_offset_bytes = file_header::data_offset_bytes(geometry.zone_count);
         Ok(OpenedFile { store: Self { file, data_offset_bytes }, geometry, zones })
     }
+
+    /// The open file, which goes through the page cache.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where the drive's first byte stands in the file.
+    pub(crate) fn data_offset_bytes(&self) -> u64 {
+        self.data_offset_bytes
+    }
 }
 
 /// The name under which the file is made: beside its own, hidden.
@@ -126,10 +144,28 @@ fn draft_path(path: &Path) -> Result<PathBuf, String> {
 }
 
 fn lock(file: File) -> Result<Flock<File>, OpenRefusal> {
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| not_locked(errno))
+}
+
+/// Locks a file that may still be held by what a killed process had in flight: tried again until
+/// [`RELEASE_WAIT_MAX`] has passed.
+fn lock_released(mut file: File) -> Result<Flock<File>, OpenRefusal> {
+    let begun = Instant::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(locked),
+            Err((unlocked, Errno::EWOULDBLOCK)) if begun.elapsed() < RELEASE_WAIT_MAX => file = unlocked,
+            Err((_, errno)) => return Err(not_locked(errno)),
+        }
+        thread::sleep(RELEASE_WAIT_STEP);
+    }
+}
+
+fn not_locked(errno: Errno) -> OpenRefusal {
+    match errno {
         Errno::EWOULDBLOCK => OpenRefusal::InUse { by: None },
         errno => OpenRefusal::System { operation: "locking the drive's file", source: errno.into() },
-    })
+    }
 }
 
 impl Store for FileStore {
@@ -153,8 +189,7 @@ impl Store for FileStore {
     }
 
     fn save_zone(&mut self, zone: u32, state: ZoneState) -> io::Result<()> {
-        let offset = HEADER_BYTES as u64 + u64::from(zone) * ENTRY_BYTES as u64;
-        self.file.write_all_at(&zone_entry::encode(zone, state), offset)
+        self.file.write_all_at(&zone_entry::encode(zone, state), file_header::entry_offset_bytes(zone))
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -14,16 +14,16 @@
 
 mod device;
 mod drive;
-mod file_header;
-mod file_store;
-mod geometry;
+pub(crate) mod file_header;
+pub(crate) mod file_store;
+pub(crate) mod geometry;
 mod memory_store;
 mod random;
-mod store;
+pub(crate) mod store;
 mod unflushed;
 mod wakeup;
-mod zone_entry;
-mod zone_table;
+pub(crate) mod zone_entry;
+pub(crate) mod zone_table;
 
 pub use device::SimulatedDevice;
 pub use drive::SimulatedDrive;

@@ -1,0 +1,53 @@
+//! How a device waits: for completions, for its callers' wakes, or for a time.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::{Completion, DeviceError, Waker};
+
+/// The wakes of a device's callers. A queue is woken by others too, which bring the caller nothing yet.
+#[derive(Clone, Default)]
+pub(crate) struct Wakes(Arc<AtomicBool>);
+
+impl Wakes {
+    /// A waker for a caller, by way of the queue's own.
+    pub(crate) fn waker(&self, queue: Waker) -> Waker {
+        let woken = Arc::clone(&self.0);
+        Waker::new(move || {
+            woken.store(true, Ordering::Release);
+            queue.wake();
+        })
+    }
+
+    /// Takes turns at the queue until a completion has come, a caller has woken us, or `timeout` has passed. A turn is
+    /// given how long it may wait; the first waits for nothing where the device `is_ready` with a completion.
+    pub(crate) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        is_ready: bool,
+        completions: &mut Vec<Completion>,
+        mut turn: impl FnMut(Option<Duration>, &mut Vec<Completion>) -> io::Result<()>,
+    ) -> Result<(), DeviceError> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let before = completions.len();
+        loop {
+            let woken = self.0.swap(false, Ordering::Acquire);
+            let remaining = if woken || is_ready {
+                Some(Duration::ZERO)
+            } else {
+                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            };
+            turn(remaining, completions).map_err(|error| DeviceError::System {
+                operation: "waiting for the drive",
+                errno: error.raw_os_error().unwrap_or(Errno::EIO as i32),
+            })?;
+            if woken || completions.len() > before || remaining.is_some_and(|remaining| remaining.is_zero()) {
+                return Ok(());
+            }
+        }
+    }
+}
