@@ -1,17 +1,16 @@
 //! A device on a simulated drive: a bounded queue, carried out in order by the thread that waits.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::simulated::drive::{Connection, SimulatedDrive};
+use crate::simulated::drive::{Connection, DriveState, SimulatedDrive};
 use crate::simulated::file_store::FileStore;
 use crate::simulated::geometry::SimulatedGeometry;
 use crate::simulated::memory_store::MemoryStore;
-use crate::simulated::random::Random;
+use crate::simulated::queue::{IN_FLIGHT_MAX, Work};
 use crate::simulated::wakeup::Wakeup;
 use crate::simulated::zone_entry;
 use crate::{
@@ -19,42 +18,13 @@ use crate::{
     Waker, Zone, ZoneOperation,
 };
 
-/// The largest number of operations in flight.
-const IN_FLIGHT_MAX: usize = 128;
-
 /// A simulated drive in use. It works in [`Device::wait`], on the caller's thread.
 pub struct SimulatedDevice {
     connection: Connection,
     identity: Identity,
     geometry: Geometry,
     pool: BufferPool,
-    queue: VecDeque<(Token, Work)>,
     wakeup: Arc<Wakeup>,
-}
-
-/// An operation in flight.
-enum Work {
-    Read {
-        offset_bytes: u64,
-        buffer: Buffer,
-        length_bytes: usize,
-    },
-    Write {
-        offset_bytes: u64,
-        buffer: Buffer,
-    },
-    Flush {
-        number: u64,
-    },
-    Order {
-        zone: u32,
-        operation: ZoneOperation,
-    },
-    /// What was refused at submission.
-    Refused {
-        error: DeviceError,
-        buffer: Option<Buffer>,
-    },
 }
 
 impl SimulatedDevice {
@@ -110,7 +80,7 @@ impl SimulatedDevice {
         geometry: Geometry,
         pool: BufferPool,
     ) -> Self {
-        Self { connection, identity, geometry, pool, queue: VecDeque::new(), wakeup: Arc::default() }
+        Self { connection, identity, geometry, pool, wakeup: Arc::default() }
     }
 
     /// A handle of the drive, to pull its plug with and to open it again.
@@ -121,23 +91,14 @@ impl SimulatedDevice {
 
     /// Cuts the drive's power and brings it back under this device, as [`SimulatedDrive::crash`] describes it.
     ///
-    /// Of the operations in flight some may have been carried out, in order; none of them completes.
+    /// None of the operations in flight completes.
     ///
     /// # Errors
     ///
     /// Where the drive's file cannot be written.
     pub fn crash(&mut self, seed: u64) -> Result<(), DeviceError> {
-        let mut random = Random::new(seed);
-        while let Some((_, work)) = self.queue.pop_front() {
-            if random.one_in(2) {
-                self.queue.clear();
-            } else {
-                // Nobody is told what became of it.
-                let _ = self.carry_out(work);
-            }
-        }
         let drive = self.drive();
-        drive.crash(random.next())?;
+        drive.crash(seed)?;
         self.connection = drive.connect();
         Ok(())
     }
@@ -155,45 +116,43 @@ impl SimulatedDevice {
         Ok(drive.open(pool))
     }
 
-    fn carry_out(&mut self, work: Work) -> (Result<(), DeviceError>, Option<Buffer>) {
-        let mut state = match self.connection.state() {
-            Ok(state) => state,
-            Err(gone) => return (Err(gone), work.into_buffer()),
-        };
-        match work {
-            Work::Read { offset_bytes, mut buffer, length_bytes } => {
-                let out_of_bounds =
-                    DeviceError::OutOfBounds { offset_bytes, length_bytes: length_bytes as u64 };
-                let bytes = buffer.get_mut(..length_bytes).ok_or(out_of_bounds);
-                (bytes.and_then(|bytes| state.read(offset_bytes, bytes)), Some(buffer))
-            }
-            Work::Write { offset_bytes, buffer } => (state.write(offset_bytes, &buffer), Some(buffer)),
-            Work::Flush { number } => (state.flush(number), None),
-            Work::Order { zone, operation } => (state.order(zone, operation), None),
-            Work::Refused { error, buffer } => (Err(error), buffer),
+    /// Puts an operation into the queue, or hands it back where the queue is full.
+    fn submit(&mut self, token: Token, work: Work) -> Result<(), Work> {
+        self.connection.queue().lock().submit(token, work)
+    }
+
+    /// Carries out all that is in flight, in order.
+    fn wait_for_all(&self, state: Option<&mut DriveState>, completions: &mut Vec<Completion>) {
+        let mut state = state;
+        let mut queue = self.connection.queue().lock();
+        while let Some(entry) = queue.entries.pop_front() {
+            // A fault can end the connection between one operation and the next.
+            let alive = state.as_deref_mut().filter(|state| self.connection.is_alive(state));
+            completions.push(entry.complete(alive));
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.queue.len() >= IN_FLIGHT_MAX
-    }
-
-    /// Whether a write is in flight in the zone in which `offset_bytes` lies.
-    fn writes_in_zone_of(&self, offset_bytes: u64) -> bool {
-        let zone = offset_bytes / self.geometry.zone_size_bytes;
-        self.queue.iter().any(|(_, work)| match work {
-            Work::Write { offset_bytes, .. } => offset_bytes / self.geometry.zone_size_bytes == zone,
-            _ => false,
-        })
-    }
-}
-
-impl Work {
-    fn into_buffer(self) -> Option<Buffer> {
-        match self {
-            Self::Read { buffer, .. } | Self::Write { buffer, .. } => Some(buffer),
-            Self::Refused { buffer, .. } => buffer,
-            Self::Flush { .. } | Self::Order { .. } => None,
+    /// Carries out some of what is in flight: all that is not held back, in order, or as the drive's scheduling has it.
+    fn wait_for_some(&self, state: &mut DriveState, completions: &mut Vec<Completion>) {
+        let mut queue = self.connection.queue().lock();
+        for entry in &mut queue.entries {
+            let held = entry.held_waits.map(|waits| waits.saturating_sub(1));
+            entry.held_waits = Some(held.unwrap_or_else(|| state.held_waits()));
+        }
+        let mut ready = Vec::with_capacity(queue.entries.len());
+        queue.ready(self.geometry.zone_size_bytes, &mut ready);
+        let mut rest = match &mut state.scheduling {
+            Some(random) if !ready.is_empty() => 1 + random.up_to(ready.len() as u64 - 1),
+            _ => u64::MAX,
+        };
+        while !ready.is_empty() && rest > 0 && self.connection.is_alive(state) {
+            let choice = state.scheduling.as_mut().map_or(0, |random| random.up_to(ready.len() as u64 - 1));
+            let chosen = ready[usize::try_from(choice).unwrap_or_default()];
+            if let Some(entry) = queue.entries.remove(chosen) {
+                completions.push(entry.complete(Some(state)));
+            }
+            rest -= 1;
+            queue.ready(self.geometry.zone_size_bytes, &mut ready);
         }
     }
 }
@@ -226,11 +185,8 @@ impl Device for SimulatedDevice {
         buffer: Buffer,
         length_bytes: usize,
     ) -> Result<(), (DeviceError, Buffer)> {
-        if self.is_full() {
-            return Err((DeviceError::QueueFull, buffer));
-        }
-        self.queue.push_back((token, Work::Read { offset_bytes, buffer, length_bytes }));
-        Ok(())
+        let work = Work::Read { offset_bytes, buffer, length_bytes };
+        self.submit(token, work).map_err(Work::refused)
     }
 
     fn submit_write(
@@ -239,39 +195,32 @@ impl Device for SimulatedDevice {
         offset_bytes: u64,
         buffer: Buffer,
     ) -> Result<(), (DeviceError, Buffer)> {
-        if self.is_full() {
-            return Err((DeviceError::QueueFull, buffer));
-        }
-        let overtaking = match self.connection.state() {
-            Ok(state) if self.writes_in_zone_of(offset_bytes) => state.overtaking(offset_bytes),
+        let state = self.connection.state();
+        let mut queue = self.connection.queue().lock();
+        let overtaking = match state {
+            Ok(state) if queue.writes_in_zone_of(offset_bytes, self.geometry.zone_size_bytes) => {
+                state.overtaking(offset_bytes)
+            }
             _ => None,
         };
         let work = match overtaking {
             Some(error) => Work::Refused { error, buffer: Some(buffer) },
             None => Work::Write { offset_bytes, buffer },
         };
-        self.queue.push_back((token, work));
-        Ok(())
+        queue.submit(token, work).map_err(Work::refused)
     }
 
     fn submit_flush(&mut self, token: Token) -> Result<(), DeviceError> {
-        if self.is_full() {
-            return Err(DeviceError::QueueFull);
-        }
+        // Counted even where it is then refused: a flush that is never carried out covers nothing.
         let work = match self.connection.state() {
             Ok(mut state) => Work::Flush { number: state.submit_flush() },
             Err(error) => Work::Refused { error, buffer: None },
         };
-        self.queue.push_back((token, work));
-        Ok(())
+        self.submit(token, work).map_err(|_| DeviceError::QueueFull)
     }
 
     fn submit_zone(&mut self, token: Token, zone: u32, operation: ZoneOperation) -> Result<(), DeviceError> {
-        if self.is_full() {
-            return Err(DeviceError::QueueFull);
-        }
-        self.queue.push_back((token, Work::Order { zone, operation }));
-        Ok(())
+        self.submit(token, Work::Order { zone, operation }).map_err(|_| DeviceError::QueueFull)
     }
 
     fn wait(
@@ -279,15 +228,22 @@ impl Device for SimulatedDevice {
         timeout: Option<Duration>,
         completions: &mut Vec<Completion>,
     ) -> Result<(), DeviceError> {
-        if self.queue.is_empty() {
+        if self.connection.queue().lock().entries.is_empty() {
             self.wakeup.wait(timeout);
             return Ok(());
         }
-        while let Some((token, work)) = self.queue.pop_front() {
-            let (result, buffer) = self.carry_out(work);
-            completions.push(Completion { token, result, buffer });
+        let before = completions.len();
+        loop {
+            match self.connection.state() {
+                Ok(mut state) if state.is_disordered() => self.wait_for_some(&mut state, completions),
+                Ok(mut state) => self.wait_for_all(Some(&mut state), completions),
+                Err(_) => self.wait_for_all(None, completions),
+            }
+            // Where all that is in flight is held back, time passes with each call. Without a timeout, it passes here.
+            if completions.len() > before || timeout.is_some() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn waker(&self) -> Waker {

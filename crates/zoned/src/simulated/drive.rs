@@ -1,23 +1,22 @@
 //! The drive itself: what is behind the cable, and goes on when the cable is pulled.
 
-use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::libc::EIO;
 
 use crate::simulated::device::SimulatedDevice;
+use crate::simulated::faults::{Damage, FaultSource, RangeSet};
 use crate::simulated::file_store::OpenedFile;
 use crate::simulated::geometry::SimulatedGeometry;
+use crate::simulated::queue::SharedQueue;
 use crate::simulated::random::Random;
 use crate::simulated::store::Store;
-use crate::simulated::unflushed::{Unflushed, UnflushedWrite};
+use crate::simulated::unflushed::Unflushed;
 use crate::simulated::zone_table::{Change, ZoneState, ZoneTable};
 use crate::{BufferPool, Condition, DeviceError, Geometry, Identity, Zone, ZoneKind, ZoneOperation};
-
-/// The granularity at which a write can be torn, in bytes: the sector of the medium.
-const SECTOR_BYTES: u64 = 512;
 
 /// A handle of a simulated drive, for those who pull its plug. It outlives the devices that are opened on it.
 #[derive(Clone)]
@@ -29,19 +28,31 @@ pub struct SimulatedDrive {
 pub(crate) struct Connection {
     drive: SimulatedDrive,
     number: u64,
+    queue: SharedQueue,
 }
 
 /// The drive behind its lock.
 pub(crate) struct DriveState {
     identity: Identity,
-    geometry: Geometry,
-    table: ZoneTable,
-    store: Box<dyn Store>,
-    unflushed: Unflushed,
+    pub(crate) geometry: Geometry,
+    pub(crate) table: ZoneTable,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) unflushed: Unflushed,
     /// Whether the bytes under a write to a conventional zone are kept, so that a crash can bring them back.
     keeps_overwritten: bool,
     /// The number of the connection that is alive.
-    connection: u64,
+    pub(crate) connection: u64,
+    /// What is in flight on that connection.
+    pub(crate) queue: SharedQueue,
+    /// The source of faults, once there is one.
+    pub(crate) faults: Option<Box<FaultSource>>,
+    pub(crate) damage: Damage,
+    /// What was written in conventional zones since the drive was made or its file opened.
+    pub(crate) conventional_written: RangeSet,
+    /// The zones that kept their old bytes when they were reset: ranges of whole zones.
+    pub(crate) kept_old: RangeSet,
+    /// What decides the order in which operations complete. `None`: all, in the order in which they were submitted.
+    pub(crate) scheduling: Option<Random>,
 }
 
 impl SimulatedDrive {
@@ -62,9 +73,21 @@ impl SimulatedDrive {
         };
         let geometry = shape.geometry();
         let table = ZoneTable::new(geometry.clone(), zones);
-        let unflushed = Unflushed::default();
-        let connection = 0;
-        let state = DriveState { identity, geometry, table, store, unflushed, keeps_overwritten, connection };
+        let state = DriveState {
+            identity,
+            geometry,
+            table,
+            store,
+            unflushed: Unflushed::default(),
+            keeps_overwritten,
+            connection: 0,
+            queue: SharedQueue::default(),
+            faults: None,
+            damage: Damage::default(),
+            conventional_written: RangeSet::default(),
+            kept_old: RangeSet::default(),
+            scheduling: None,
+        };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -92,7 +115,8 @@ impl SimulatedDrive {
 
     /// Cuts the drive's power: the device that is open finds it gone, and it can be opened again.
     ///
-    /// What no flush has covered is decided by `seed`, as a drive with a volatile cache would:
+    /// Of the operations in flight some have been carried out, those of one zone in order; each ends as
+    /// [`DeviceError::Gone`]. What no flush has covered is decided by `seed`, as a drive with a volatile cache would:
     ///
     /// * The write pointer of a sequential zone falls to any whole unit from what was flushed to what was written.
     ///   A cut write is torn at a sector. Mostly the torn unit lies beyond the pointer, where reads return fill, as
@@ -106,9 +130,11 @@ impl SimulatedDrive {
     ///
     /// Where the drive's file cannot be written.
     pub fn crash(&self, seed: u64) -> Result<(), DeviceError> {
+        let mut random = Random::new(seed);
         let mut state = self.lock();
         state.connection += 1;
-        state.lose_power(&mut Random::new(seed))
+        std::mem::take(&mut state.queue).carry_out_some(&mut state, &mut random);
+        state.lose_power(&mut random)
     }
 
     /// Sets a zone read-only or offline, as a drive does by itself when a part of it wears out.
@@ -126,17 +152,18 @@ impl SimulatedDrive {
         if !matches!(condition, Condition::ReadOnly | Condition::Offline) {
             return Err(DeviceError::ZoneCondition { zone, condition });
         }
-        let worn = ZoneState { condition, ..state.table.state(zone) };
-        state.change(&[Change { zone, state: worn }])
+        state.wear(zone, condition)
     }
 
     pub(crate) fn connect(&self) -> Connection {
+        let queue = SharedQueue::default();
         let mut state = self.lock();
         state.connection += 1;
-        Connection { number: state.connection, drive: self.clone() }
+        state.queue = queue.clone();
+        Connection { number: state.connection, drive: self.clone(), queue }
     }
 
-    fn lock(&self) -> MutexGuard<'_, DriveState> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, DriveState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,7 +177,17 @@ impl Connection {
     /// The drive's state, for one operation.
     pub(crate) fn state(&self) -> Result<MutexGuard<'_, DriveState>, DeviceError> {
         let state = self.drive.lock();
-        if state.connection == self.number { Ok(state) } else { Err(DeviceError::Gone) }
+        if self.is_alive(&state) { Ok(state) } else { Err(DeviceError::Gone) }
+    }
+
+    /// Whether the drive, whose state that is, still answers on this connection.
+    pub(crate) fn is_alive(&self, state: &DriveState) -> bool {
+        state.connection == self.number
+    }
+
+    /// What is in flight.
+    pub(crate) fn queue(&self) -> &SharedQueue {
+        &self.queue
     }
 }
 
@@ -169,35 +206,25 @@ impl DriveState {
     }
 
     pub(crate) fn read(&mut self, offset_bytes: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
-        let length_bytes = bytes.len() as u64;
-        let (_, stored_bytes) = self.table.read(offset_bytes, length_bytes)?;
-        let stored = usize::try_from(stored_bytes).unwrap_or(bytes.len()).min(bytes.len());
-        let (stored, fill) = bytes.split_at_mut(stored);
-        fill.fill(0);
-        let read = self.store.read(offset_bytes, stored);
-        read.map_err(|_| DeviceError::MediumRead { offset_bytes, length_bytes })
+        match self.faults.take() {
+            None => self.read_truly(offset_bytes, bytes),
+            Some(mut faults) => {
+                let read = self.read_among_faults(&mut faults, offset_bytes, bytes);
+                self.faults = Some(faults);
+                read
+            }
+        }
     }
 
     pub(crate) fn write(&mut self, offset_bytes: u64, bytes: &[u8]) -> Result<(), DeviceError> {
-        let length_bytes = bytes.len() as u64;
-        let (zone, changes) = self.table.write(offset_bytes, length_bytes)?;
-        let at = offset_bytes % self.geometry.zone_size_bytes;
-        let conventional = self.table.state(zone).kind == ZoneKind::Conventional;
-        if conventional && self.keeps_overwritten {
-            let mut before = vec![0; bytes.len()];
-            let read = self.store.read(offset_bytes, &mut before);
-            read.map_err(|error| system("reading what a write overwrites", &error))?;
-            self.unflushed.wrote_conventional(zone, at, before);
+        match self.faults.take() {
+            None => self.write_truly(offset_bytes, bytes),
+            Some(mut faults) => {
+                let written = self.write_among_faults(&mut faults, offset_bytes, bytes);
+                self.faults = Some(faults);
+                written
+            }
         }
-        self.store.write(offset_bytes, bytes).map_err(|error| match error.raw_os_error() {
-            Some(EIO) => DeviceError::MediumWrite { offset_bytes, length_bytes },
-            _ => system("writing the simulated drive", &error),
-        })?;
-        self.change(&changes)?;
-        if !conventional {
-            self.unflushed.wrote_sequential(zone, at, at + length_bytes);
-        }
-        Ok(())
     }
 
     /// Counts a flush as submitted, and returns the number by which it is carried out.
@@ -206,26 +233,132 @@ impl DriveState {
     }
 
     pub(crate) fn flush(&mut self, flush: u64) -> Result<(), DeviceError> {
+        match self.faults.take() {
+            None => self.flush_truly(flush),
+            Some(mut faults) => {
+                let flushed = self.flush_among_faults(&mut faults, flush);
+                self.faults = Some(faults);
+                flushed
+            }
+        }
+    }
+
+    pub(crate) fn order(&mut self, zone: u32, operation: ZoneOperation) -> Result<(), DeviceError> {
+        match self.faults.take() {
+            None => self.order_truly(zone, operation),
+            Some(mut faults) => {
+                let done = self.order_among_faults(&mut faults, zone, operation);
+                self.faults = Some(faults);
+                done
+            }
+        }
+    }
+
+    /// Reads what stands on the medium. Where it cannot be read, it fails.
+    pub(crate) fn read_truly(&mut self, offset_bytes: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        let length_bytes = bytes.len() as u64;
+        let (_, mut stored_bytes) = self.table.read(offset_bytes, length_bytes)?;
+        let failed = DeviceError::MediumRead { offset_bytes, length_bytes };
+        let range = offset_bytes..offset_bytes + length_bytes;
+        if !self.damage.unreadable.is_empty() && self.damage.unreadable.touches(&range) {
+            return Err(failed);
+        }
+        if !self.kept_old.is_empty() && self.kept_old.touches(&range) {
+            stored_bytes = length_bytes;
+        }
+        let stored = usize::try_from(stored_bytes).unwrap_or(bytes.len()).min(bytes.len());
+        let (stored, fill) = bytes.split_at_mut(stored);
+        fill.fill(0);
+        self.store.read(offset_bytes, stored).map_err(|_| failed)
+    }
+
+    /// Writes all of `bytes` where they belong.
+    pub(crate) fn write_truly(&mut self, offset_bytes: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+        let length_bytes = bytes.len() as u64;
+        let (zone, changes) = self.table.write(offset_bytes, length_bytes)?;
+        let range = offset_bytes..offset_bytes + length_bytes;
+        self.remember_overwritten(zone, &range)?;
+        self.store.write(offset_bytes, bytes).map_err(|error| match error.raw_os_error() {
+            Some(EIO) => DeviceError::MediumWrite { offset_bytes, length_bytes },
+            _ => system("writing the simulated drive", &error),
+        })?;
+        if !self.damage.is_none() {
+            self.damage.heal(range.clone());
+        }
+        self.advance(zone, &range, &changes)
+    }
+
+    /// Keeps what a write to `range` of `zone` is about to overwrite, where a crash could bring it back.
+    pub(crate) fn remember_overwritten(&mut self, zone: u32, range: &Range<u64>) -> Result<(), DeviceError> {
+        if self.table.state(zone).kind != ZoneKind::Conventional {
+            return Ok(());
+        }
+        self.conventional_written.insert(range.clone());
+        if self.keeps_overwritten {
+            let mut before = vec![0; usize::try_from(range.end - range.start).unwrap_or_default()];
+            let read = self.store.read(range.start, &mut before);
+            read.map_err(|error| system("reading what a write overwrites", &error))?;
+            let wrong_before = self.damage.wrong.within(range.clone()).collect();
+            let at = range.start % self.geometry.zone_size_bytes;
+            self.unflushed.wrote_conventional(zone, at, before, wrong_before);
+        }
+        Ok(())
+    }
+
+    /// Moves the write pointer of `zone` over `range`, which was written.
+    pub(crate) fn advance(
+        &mut self,
+        zone: u32,
+        range: &Range<u64>,
+        changes: &[Change],
+    ) -> Result<(), DeviceError> {
+        self.change(changes)?;
+        if self.table.state(zone).kind == ZoneKind::SequentialWriteRequired {
+            let start = self.geometry.zone_start_bytes(zone);
+            self.unflushed.wrote_sequential(zone, range.start - start, range.end - start);
+        }
+        Ok(())
+    }
+
+    /// Makes durable what flush `flush` covers.
+    pub(crate) fn flush_truly(&mut self, flush: u64) -> Result<(), DeviceError> {
         self.store.sync().map_err(|_| DeviceError::Flush)?;
         self.unflushed.flushed(flush);
         Ok(())
     }
 
-    pub(crate) fn order(&mut self, zone: u32, operation: ZoneOperation) -> Result<(), DeviceError> {
+    /// Carries out an order to a zone.
+    pub(crate) fn order_truly(&mut self, zone: u32, operation: ZoneOperation) -> Result<(), DeviceError> {
         let changes = self.table.order(zone, operation)?;
         self.change(&changes)?;
         if operation == ZoneOperation::Reset {
-            self.unflushed.reset(zone);
-            let start_bytes = self.geometry.zone_start_bytes(zone);
+            let range = self.forget(zone);
+            self.kept_old.remove(range.clone());
             // The zone is empty already: what is left there can no longer be read.
-            let discarded = self.store.discard(start_bytes, self.geometry.zone_size_bytes);
+            let discarded = self.store.discard(range.start, range.end - range.start);
             discarded.map_err(|error| system("giving back the room of a zone", &error))?;
         }
         Ok(())
     }
 
+    /// Forgets what is known of the data in a zone that was reset, and returns the zone's range.
+    pub(crate) fn forget(&mut self, zone: u32) -> Range<u64> {
+        self.unflushed.reset(zone);
+        let range = self.zone_range(zone);
+        if !self.damage.is_none() {
+            self.damage.heal(range.clone());
+        }
+        range
+    }
+
+    /// The bytes of a zone.
+    pub(crate) fn zone_range(&self, zone: u32) -> Range<u64> {
+        let start = self.geometry.zone_start_bytes(zone);
+        start..start + self.geometry.zone_size_bytes
+    }
+
     /// Keeps each change before it counts.
-    fn change(&mut self, changes: &[Change]) -> Result<(), DeviceError> {
+    pub(crate) fn change(&mut self, changes: &[Change]) -> Result<(), DeviceError> {
         for &change in changes {
             let saved = self.store.save_zone(change.zone, change.state);
             saved.map_err(|error| system("writing the simulated drive's zone table", &error))?;
@@ -234,7 +367,13 @@ impl DriveState {
         Ok(())
     }
 
-    fn close_open_zones(&mut self) -> Result<(), DeviceError> {
+    /// Sets a zone read-only or offline.
+    pub(crate) fn wear(&mut self, zone: u32, condition: Condition) -> Result<(), DeviceError> {
+        let worn = ZoneState { condition, ..self.table.state(zone) };
+        self.change(&[Change { zone, state: worn }])
+    }
+
+    pub(crate) fn close_open_zones(&mut self) -> Result<(), DeviceError> {
         let changes: Vec<Change> = (0..self.geometry.zone_count)
             .map(|zone| Change { zone, state: self.table.state(zone) })
             .filter(|change| change.state.is_open())
@@ -242,77 +381,9 @@ impl DriveState {
             .collect();
         self.change(&changes)
     }
-
-    fn lose_power(&mut self, random: &mut Random) -> Result<(), DeviceError> {
-        let (conventional, sequential): (Vec<UnflushedWrite>, Vec<UnflushedWrite>) =
-            self.unflushed.take().into_iter().partition(|write| write.kind == ZoneKind::Conventional);
-        self.lose_conventional(&conventional, random)
-            .map_err(|error| system("bringing back what writes had overwritten", &error))?;
-        let zones: BTreeSet<u32> = sequential.iter().map(|write| write.zone).collect();
-        for zone in zones {
-            let of_zone = sequential.iter().filter(|write| write.zone == zone);
-            let flushed_bytes = of_zone.map(|write| write.start_bytes).min().unwrap_or(0);
-            self.lose_sequential(zone, flushed_bytes, random)?;
-        }
-        self.close_open_zones()
-    }
-
-    /// Lets each unit of the writes be new, torn, or what it was before: from the newest write to the oldest, so that
-    /// a unit can fall back through several.
-    fn lose_conventional(&mut self, writes: &[UnflushedWrite], random: &mut Random) -> io::Result<()> {
-        let unit_bytes = self.geometry.write_unit_bytes;
-        let mut settled = BTreeSet::new();
-        for write in writes.iter().rev() {
-            let start = self.geometry.zone_start_bytes(write.zone) + write.start_bytes;
-            let offsets = (start..).step_by(unit_bytes as usize);
-            for (offset, before) in offsets.zip(write.before.chunks(unit_bytes as usize)) {
-                if settled.contains(&offset) {
-                    continue;
-                }
-                match random.up_to(7) {
-                    0..=3 => _ = settled.insert(offset),
-                    4..=6 => self.store.write(offset, before)?,
-                    _ => {
-                        let kept = random.up_to(u64::from(unit_bytes) / SECTOR_BYTES) * SECTOR_BYTES;
-                        let old = &before[usize::try_from(kept).unwrap_or(before.len())..];
-                        self.store.write(offset + kept, old)?;
-                        settled.insert(offset);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets the write pointer of a zone fall, to `flushed_bytes` at the lowest.
-    fn lose_sequential(
-        &mut self,
-        zone: u32,
-        flushed_bytes: u64,
-        random: &mut Random,
-    ) -> Result<(), DeviceError> {
-        let state = self.table.state(zone);
-        let unit_bytes = u64::from(self.geometry.write_unit_bytes);
-        let units_at_risk = state.written_bytes.saturating_sub(flushed_bytes) / unit_bytes;
-        let mut written_bytes = flushed_bytes + random.up_to(units_at_risk) * unit_bytes;
-        if written_bytes < state.written_bytes && random.one_in(4) {
-            let kept = random.up_to(unit_bytes / SECTOR_BYTES - 1) * SECTOR_BYTES;
-            let lost = vec![0; usize::try_from(unit_bytes - kept).unwrap_or_default()];
-            let torn = self.geometry.zone_start_bytes(zone) + written_bytes + kept;
-            self.store.write(torn, &lost).map_err(|error| system("tearing a write", &error))?;
-            written_bytes += unit_bytes;
-        }
-        let was_written_full =
-            state.condition == Condition::Full && state.written_bytes == state.capacity_bytes;
-        let mut next = ZoneState { written_bytes, ..state };
-        if was_written_full && written_bytes < state.capacity_bytes {
-            next = next.closed();
-        }
-        self.change(&[Change { zone, state: next }])
-    }
 }
 
-fn system(operation: &'static str, error: &io::Error) -> DeviceError {
+pub(crate) fn system(operation: &'static str, error: &io::Error) -> DeviceError {
     DeviceError::System { operation, errno: error.raw_os_error().unwrap_or(EIO) }
 }
 

@@ -14,10 +14,13 @@
 
 mod device;
 mod drive;
+mod faults;
 pub(crate) mod file_header;
 pub(crate) mod file_store;
 pub(crate) mod geometry;
 mod memory_store;
+mod power_loss;
+mod queue;
 mod random;
 pub(crate) mod store;
 mod unflushed;
@@ -27,4 +30,5 @@ pub(crate) mod zone_table;
 
 pub use device::SimulatedDevice;
 pub use drive::SimulatedDrive;
+pub use faults::{FaultCounts, FaultKind, FaultRates};
 pub use geometry::SimulatedGeometry;
