@@ -13,6 +13,7 @@
 //! flush has covered, and a store.
 
 mod device;
+pub mod disk;
 mod drive;
 mod faults;
 pub(crate) mod file_header;

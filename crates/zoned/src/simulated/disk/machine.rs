@@ -1,0 +1,507 @@
+//! The disk at work: a cable, a cache and an arm, in virtual time.
+//!
+//! Invariants:
+//!
+//! * Every command that was submitted ends exactly once, at or after the time of its submission.
+//! * Time only goes forward. Nothing happens between two events.
+//! * At most `queue_depth` commands are in the drive; the others wait outside, in order.
+//!
+//! A write crosses the cable once the cache has room for it, and waits there for the arm. A read waits for the arm, and
+//! crosses the cable afterwards; what lies beyond a write pointer, in the cache, or in what was read ahead, does not
+//! wait for the arm. The arm takes what it reaches soonest, by seek and rotation together. Reads go first, unless writes
+//! wait for room, a flush waits, or written data has waited too long: then the arm changes between the two, and stays
+//! with the writes for a turn at most while they follow one another.
+
+use std::collections::VecDeque;
+
+use crate::simulated::disk::breakdown::Breakdown;
+use crate::simulated::disk::cache::{Cache, Segment};
+use crate::simulated::disk::parameters::{DiskParameters, as_float, as_whole};
+use crate::simulated::disk::platter::{Approach, Platter};
+
+/// What the host asks of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A read, of which the first `stored_bytes` are on the medium: the rest is beyond a write pointer.
+    Read {
+        /// The first byte, from the start of the drive.
+        offset_bytes: u64,
+        /// The length in bytes.
+        length_bytes: u64,
+        /// How many of its bytes are on the medium or on their way there.
+        stored_bytes: u64,
+    },
+    /// A write.
+    Write {
+        /// The first byte, from the start of the drive.
+        offset_bytes: u64,
+        /// The length in bytes.
+        length_bytes: u64,
+    },
+    /// Puts everything on the medium that had completed before.
+    Flush,
+    /// An order to a zone. A reset drops what the cache holds of the zone: the range `dropped_bytes`.
+    ZoneOrder {
+        /// The zone's first byte and its end where it is reset; an empty range else.
+        dropped_bytes: (u64, u64),
+    },
+    /// A report of so many zones.
+    ReportZones {
+        /// The number of zones reported.
+        zone_count: u32,
+    },
+}
+
+/// A disk in virtual time. Times are nanoseconds.
+pub struct Disk {
+    parameters: DiskParameters,
+    platter: Platter,
+    now_ns: u64,
+    /// Outside the drive, in order.
+    outside: VecDeque<(u64, Command)>,
+    inside_count: usize,
+    /// Writes that wait for room in the cache, in order.
+    roomless: VecDeque<(u64, u64, u64)>,
+    cable: Cable,
+    cache: Cache,
+    reads: Vec<WaitingRead>,
+    /// Flushes, and the number of the last segment that each waits for.
+    flushes: VecDeque<(u64, u64)>,
+    alone: bool,
+    arm: Arm,
+    breakdown: Breakdown,
+    done: Vec<(u64, u64)>,
+}
+
+/// What crosses the cable, one thing at a time.
+#[derive(Default)]
+struct Cable {
+    queue: VecDeque<Crossing>,
+    current: Option<(u64, Crossing)>,
+}
+
+#[derive(Clone, Copy)]
+enum Crossing {
+    /// Data or an answer to the host: the command ends.
+    Answer { command: u64, busy_ns: u64 },
+    /// Data to the cache.
+    Write { command: u64, offset_bytes: u64, length_bytes: u64, busy_ns: u64 },
+    /// An order, which is carried out when it has crossed.
+    Order { command: u64, dropped_bytes: (u64, u64), busy_ns: u64 },
+    /// A flush, which counts from when it has crossed.
+    Flush { command: u64, busy_ns: u64 },
+}
+
+#[derive(Clone, Copy)]
+struct WaitingRead {
+    command: u64,
+    offset_bytes: u64,
+    length_bytes: u64,
+    /// How much of it the arm has to read.
+    stored_bytes: u64,
+    since_ns: u64,
+}
+
+/// The arm, its work, and what it has read ahead.
+struct Arm {
+    work: Option<(u64, Work)>,
+    /// Where it stands, as stream time, when its work ends or has ended.
+    at_ns: f64,
+    idle_since_ns: u64,
+    ahead: Option<ReadAhead>,
+    /// Whether the last work was a write, and when the writes that follow one another began.
+    wrote: bool,
+    writes_began_ns: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Read(WaitingRead),
+    Write(Segment),
+}
+
+/// A stretch that the idle arm reads behind a read, as stream times; it began at `began_ns` by the clock.
+#[derive(Clone, Copy)]
+struct ReadAhead {
+    from_bytes: u64,
+    from_ns: f64,
+    to_ns: f64,
+    began_ns: u64,
+    /// How far it came, where the arm was called away.
+    stopped_ns: Option<f64>,
+}
+
+impl Disk {
+    /// A disk at rest at time 0, its arm over the first byte.
+    #[must_use]
+    pub fn new(parameters: DiskParameters) -> Self {
+        Self {
+            platter: Platter::new(&parameters),
+            now_ns: 0,
+            outside: VecDeque::new(),
+            inside_count: 0,
+            roomless: VecDeque::new(),
+            cable: Cable::default(),
+            cache: Cache::new(parameters.cache_bytes),
+            reads: Vec::new(),
+            flushes: VecDeque::new(),
+            alone: false,
+            arm: Arm {
+                work: None,
+                at_ns: 0.0,
+                idle_since_ns: 0,
+                ahead: None,
+                wrote: false,
+                writes_began_ns: 0,
+            },
+            breakdown: Breakdown::default(),
+            done: Vec::new(),
+            parameters,
+        }
+    }
+
+    /// What the disk is made of.
+    #[must_use]
+    pub fn parameters(&self) -> &DiskParameters {
+        &self.parameters
+    }
+
+    /// What the arm has done up to now.
+    #[must_use]
+    pub fn breakdown(&self) -> Breakdown {
+        let idle_ns = if self.arm.work.is_none() { self.now_ns - self.arm.idle_since_ns } else { 0 };
+        Breakdown { idle_ns: self.breakdown.idle_ns + idle_ns, ..self.breakdown }
+    }
+
+    /// Takes `command` at the disk's time. The caller names it `number`, by which its end is told.
+    pub fn submit(&mut self, number: u64, command: Command) {
+        self.outside.push_back((number, command));
+        self.dispatch();
+    }
+
+    /// When the next thing happens by itself; `None` where nothing is under way.
+    #[must_use]
+    pub fn next_event_ns(&self) -> Option<u64> {
+        let cable = self.cable.current.as_ref().map(|(until_ns, _)| *until_ns);
+        let arm = self.arm.work.as_ref().map(|(until_ns, _)| *until_ns);
+        cable.into_iter().chain(arm).min()
+    }
+
+    /// Lets time pass until `to_ns`, which is not before the disk's time.
+    pub fn advance(&mut self, to_ns: u64) {
+        while let Some(event_ns) = self.next_event_ns().filter(|&event_ns| event_ns <= to_ns) {
+            self.now_ns = event_ns;
+            if let Some((_, crossing)) = self.cable.current.take_if(|(until_ns, _)| *until_ns == event_ns) {
+                self.has_crossed(crossing);
+            }
+            if let Some((_, work)) = self.arm.work.take_if(|(until_ns, _)| *until_ns == event_ns) {
+                self.has_worked(work);
+            }
+            self.dispatch();
+        }
+        self.now_ns = self.now_ns.max(to_ns);
+    }
+
+    /// The commands that have ended since this was last asked: each one's number and its time, in order.
+    pub fn take_done(&mut self) -> std::vec::Drain<'_, (u64, u64)> {
+        self.done.drain(..)
+    }
+
+    /// The disk's time.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn end(&mut self, command: u64) {
+        self.inside_count -= 1;
+        self.done.push((command, self.now_ns));
+    }
+
+    /// Starts whatever can be started now.
+    fn dispatch(&mut self) {
+        self.let_in();
+        while let Some(&(command, offset_bytes, length_bytes)) = self.roomless.front() {
+            if !self.cache.reserve(length_bytes) {
+                break;
+            }
+            self.roomless.pop_front();
+            let busy_ns = self.busy_ns(self.parameters.write_command_us, length_bytes);
+            self.cable.queue.push_back(Crossing::Write { command, offset_bytes, length_bytes, busy_ns });
+        }
+        if self.arm.work.is_none() {
+            self.choose_work();
+        }
+        if self.cable.current.is_none()
+            && let Some(crossing) = self.cable.queue.pop_front()
+        {
+            self.cable.current = Some((self.now_ns + crossing.busy_ns(), crossing));
+        }
+    }
+
+    /// Lets commands into the drive, in order.
+    fn let_in(&mut self) {
+        while self.inside_count < self.parameters.queue_depth && !self.alone {
+            let Some(&(number, command)) = self.outside.front() else { return };
+            let stands_alone = self.parameters.flush_alone
+                && matches!(command, Command::Flush | Command::ReportZones { .. });
+            if stands_alone && self.inside_count > 0 {
+                return;
+            }
+            self.outside.pop_front();
+            self.inside_count += 1;
+            self.alone = stands_alone;
+            self.start(number, command);
+        }
+    }
+
+    fn start(&mut self, command: u64, what: Command) {
+        let short_us = self.parameters.write_command_us;
+        match what {
+            Command::Write { offset_bytes, length_bytes } => {
+                self.roomless.push_back((command, offset_bytes, length_bytes));
+            }
+            Command::Read { offset_bytes, length_bytes, stored_bytes } => {
+                let since_ns = self.now_ns;
+                let read = WaitingRead { command, offset_bytes, length_bytes, stored_bytes, since_ns };
+                let in_memory = stored_bytes == 0
+                    || self.cache.holds(offset_bytes, stored_bytes)
+                    || self.was_read_ahead(&read);
+                if in_memory {
+                    self.answer_read(command, length_bytes);
+                } else {
+                    self.reads.push(read);
+                }
+            }
+            Command::Flush => {
+                let busy_ns = self.busy_ns(short_us, 0);
+                self.cable.queue.push_back(Crossing::Flush { command, busy_ns });
+            }
+            Command::ZoneOrder { dropped_bytes } => {
+                let busy_ns = self.busy_ns(short_us + self.parameters.zone_order_us, 0);
+                self.cable.queue.push_back(Crossing::Order { command, dropped_bytes, busy_ns });
+            }
+            Command::ReportZones { zone_count } => {
+                let report_us = self.parameters.report_zone_us * f64::from(zone_count);
+                let busy_ns = self.busy_ns(short_us + report_us, 0);
+                self.cable.queue.push_back(Crossing::Answer { command, busy_ns });
+            }
+        }
+    }
+
+    fn busy_ns(&self, command_us: f64, length_bytes: u64) -> u64 {
+        as_whole(command_us * 1000.0 + as_float(length_bytes) / self.parameters.link_bytes_per_s * 1.0e9)
+    }
+
+    fn answer_read(&mut self, command: u64, length_bytes: u64) {
+        let busy_ns = self.busy_ns(self.parameters.read_command_us, length_bytes);
+        self.cable.queue.push_back(Crossing::Answer { command, busy_ns });
+    }
+
+    fn has_crossed(&mut self, crossing: Crossing) {
+        match crossing {
+            Crossing::Answer { command, .. } => {
+                self.alone = false;
+                self.end(command);
+            }
+            Crossing::Write { command, offset_bytes, length_bytes, .. } => {
+                let waits = (!self.parameters.write_cache).then_some(command);
+                let since_ns = self.now_ns;
+                let segment = Segment { offset_bytes, length_bytes, number: 0, since_ns, waits };
+                self.cache.insert(segment, &self.platter);
+                if waits.is_none() {
+                    self.end(command);
+                }
+            }
+            Crossing::Order { command, dropped_bytes: (start_bytes, end_bytes), .. } => {
+                let dropped = self.cache.discard(start_bytes, end_bytes);
+                for command in dropped.into_iter().filter_map(|segment| segment.waits) {
+                    self.end(command);
+                }
+                self.end_flushes();
+                self.end(command);
+            }
+            Crossing::Flush { command, .. } => {
+                self.flushes.push_back((command, self.cache.last_number()));
+                self.end_flushes();
+            }
+        }
+    }
+
+    /// Ends the flushes that wait for nothing more.
+    fn end_flushes(&mut self) {
+        while let Some((command, _)) =
+            self.flushes.pop_front_if(|(_, up_to)| !self.cache.has_outstanding(*up_to))
+        {
+            self.alone = false;
+            self.end(command);
+        }
+    }
+
+    fn has_worked(&mut self, work: Work) {
+        self.arm.idle_since_ns = self.now_ns;
+        match work {
+            Work::Read(read) => {
+                let from_bytes = read.end_bytes();
+                let to_bytes =
+                    (from_bytes + self.parameters.read_ahead_bytes).min(self.parameters.device_bytes);
+                self.arm.ahead = Some(ReadAhead {
+                    from_bytes,
+                    from_ns: self.arm.at_ns,
+                    to_ns: self.platter.stream_ns(to_bytes),
+                    began_ns: self.now_ns,
+                    stopped_ns: None,
+                });
+                self.answer_read(read.command, read.length_bytes);
+            }
+            Work::Write(segment) => {
+                self.cache.written(&segment);
+                if let Some(command) = segment.waits {
+                    self.end(command);
+                }
+                self.end_flushes();
+            }
+        }
+    }
+
+    /// Gives the idle arm its next work, where there is any.
+    fn choose_work(&mut self) {
+        self.answer_from_read_ahead();
+        let writes = !self.cache.is_empty();
+        let is_write = match (self.reads.is_empty(), writes) {
+            (true, false) => return,
+            (true, true) => true,
+            (false, false) => false,
+            (false, true) => self.writes_are_due(),
+        };
+        if is_write {
+            self.start_write();
+        } else {
+            self.start_read();
+        }
+    }
+
+    /// Whether the arm takes a write though reads wait.
+    fn writes_are_due(&self) -> bool {
+        let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
+        let too_old = |since_ns: u64| self.now_ns - since_ns > wait_max_ns;
+        let pressed = !self.roomless.is_empty()
+            || !self.flushes.is_empty()
+            || self.cache.oldest_since_ns().is_some_and(too_old);
+        if !pressed {
+            return false;
+        }
+        if !self.arm.wrote {
+            return true;
+        }
+        let in_turn = as_float(self.now_ns - self.arm.writes_began_ns) < self.platter.turn_ns();
+        in_turn && self.nearest_write().is_some_and(|(_, approach)| approach.goes_straight_on())
+    }
+
+    fn nearest_write(&self) -> Option<((u64, u64), Approach)> {
+        let up_to = self.flushes.front().map(|(_, up_to)| *up_to);
+        self.cache.nearest(&self.platter, self.now_ns, self.arm.at_ns, up_to)
+    }
+
+    fn start_write(&mut self) {
+        let Some((key, approach)) = self.nearest_write() else { return };
+        let Some(segment) = self.cache.take(key, &self.platter) else { return };
+        if !self.arm.wrote || !approach.goes_straight_on() {
+            self.arm.writes_began_ns = self.now_ns;
+        }
+        let start_ns = self.platter.stream_ns(segment.offset_bytes);
+        let end_ns = self.platter.stream_ns(segment.offset_bytes + segment.length_bytes);
+        self.work(Work::Write(segment), approach, end_ns - start_ns, end_ns);
+    }
+
+    fn start_read(&mut self) {
+        let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
+        let too_old = |read: &WaitingRead| self.now_ns - read.since_ns > wait_max_ns;
+        let approaches = self.reads.iter().enumerate().map(|(index, read)| {
+            let start_ns = self.read_from_ns(read);
+            (index, start_ns, self.platter.approach(self.now_ns, self.arm.at_ns, start_ns, false))
+        });
+        let chosen = match self.reads.iter().position(too_old) {
+            Some(old) => approaches.into_iter().nth(old),
+            None => approaches.min_by(|(_, _, a), (_, _, b)| a.total_ns().total_cmp(&b.total_ns())),
+        };
+        let Some((index, start_ns, approach)) = chosen else { return };
+        let read = self.reads.remove(index);
+        let end_ns = self.platter.stream_ns(read.end_bytes());
+        self.work(Work::Read(read), approach, end_ns - start_ns, end_ns);
+    }
+
+    /// Sends the arm, which has no work, to an access that ends at stream time `end_ns`.
+    fn work(&mut self, work: Work, approach: Approach, transfer_ns: f64, end_ns: f64) {
+        self.stop_read_ahead();
+        self.arm.at_ns = end_ns;
+        self.arm.wrote = matches!(work, Work::Write(_));
+        self.breakdown.idle_ns += self.now_ns - self.arm.idle_since_ns;
+        self.breakdown.add(approach, transfer_ns);
+        let until_ns = self.now_ns + as_whole(approach.total_ns() + transfer_ns);
+        self.arm.work = Some((until_ns, work));
+    }
+
+    /// The stream time from which the arm has to read: behind what it has read ahead.
+    fn read_from_ns(&self, read: &WaitingRead) -> f64 {
+        let start_ns = self.platter.stream_ns(read.offset_bytes);
+        match self.arm.ahead {
+            Some(ahead) if read.offset_bytes >= ahead.from_bytes => {
+                let reached_ns = ahead.reached_ns(self.now_ns);
+                if start_ns <= reached_ns { reached_ns } else { start_ns }
+            }
+            _ => start_ns,
+        }
+    }
+
+    /// Whether the whole of a read lies in what was read ahead.
+    fn was_read_ahead(&self, read: &WaitingRead) -> bool {
+        self.arm.ahead.is_some_and(|ahead| {
+            read.offset_bytes >= ahead.from_bytes
+                && self.platter.stream_ns(read.end_bytes()) <= ahead.reached_ns(self.now_ns)
+        })
+    }
+
+    /// Keeps what was read ahead so far, and lets the arm go from where it is now.
+    fn stop_read_ahead(&mut self) {
+        let now_ns = self.now_ns;
+        if let Some(ahead) = self.arm.ahead.as_mut().filter(|ahead| ahead.stopped_ns.is_none()) {
+            ahead.stopped_ns = Some(ahead.reached_ns(now_ns));
+        }
+    }
+
+    /// Answers the reads that lie in what the idle arm has read ahead, and notes where it is.
+    fn answer_from_read_ahead(&mut self) {
+        let Some(ahead) = self.arm.ahead.filter(|ahead| ahead.stopped_ns.is_none()) else { return };
+        self.arm.at_ns = ahead.reached_ns(self.now_ns);
+        while let Some(index) = self.reads.iter().position(|read| self.was_read_ahead(read)) {
+            let read = self.reads.remove(index);
+            self.answer_read(read.command, read.length_bytes);
+        }
+    }
+}
+
+impl WaitingRead {
+    fn end_bytes(&self) -> u64 {
+        self.offset_bytes + self.stored_bytes
+    }
+}
+
+impl ReadAhead {
+    /// How far it has come at time `now_ns`, as stream time.
+    fn reached_ns(&self, now_ns: u64) -> f64 {
+        let went_ns = as_float(now_ns.saturating_sub(self.began_ns));
+        self.stopped_ns.unwrap_or_else(|| (self.from_ns + went_ns).min(self.to_ns))
+    }
+}
+
+impl Crossing {
+    fn busy_ns(&self) -> u64 {
+        match self {
+            Self::Answer { busy_ns, .. }
+            | Self::Write { busy_ns, .. }
+            | Self::Order { busy_ns, .. }
+            | Self::Flush { busy_ns, .. } => *busy_ns,
+        }
+    }
+}
