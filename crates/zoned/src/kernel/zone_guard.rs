@@ -157,8 +157,10 @@ impl ZoneGuard {
         }
         let zone = self.zone_of(offset_bytes);
         let at = offset_bytes % self.geometry.zone_size_bytes;
-        let capacity = self.zones.get(zone as usize).map_or(0, |guarded| guarded.capacity_bytes);
-        let in_zone = at.checked_add(length_bytes).is_some_and(|end| end <= capacity);
+        // Beyond the last zone not even a range of no bytes has a place.
+        let capacity = self.zones.get(zone as usize).map(|guarded| guarded.capacity_bytes);
+        let in_zone =
+            at.checked_add(length_bytes).is_some_and(|end| capacity.is_some_and(|most| end <= most));
         let end = offset_bytes.checked_add(length_bytes);
         if !in_zone || end.is_none_or(|end| end > self.geometry.device_bytes) {
             return Err(DeviceError::OutOfBounds { offset_bytes, length_bytes });
@@ -263,5 +265,8 @@ mod tests {
             assert_eq!(guard.begin_write(offset_bytes, length_bytes), outside);
         }
         assert!(guard.check_order(4, ZoneOperation::Reset).is_err());
+        guard.geometry.device_bytes = 4 * ZONE;
+        let outside = Err(DeviceError::OutOfBounds { offset_bytes: 4 * ZONE, length_bytes: 0 });
+        assert_eq!(guard.check_read(4 * ZONE, 0), outside, "no bytes of no zone");
     }
 }
