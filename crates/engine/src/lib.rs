@@ -26,6 +26,7 @@ mod mount;
 mod publish;
 mod reading;
 pub mod request;
+pub(crate) mod referee;
 mod reserve;
 mod scan;
 pub(crate) mod schedule;
