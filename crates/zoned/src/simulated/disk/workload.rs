@@ -135,13 +135,13 @@ impl Workload {
                 latencies_ns: Vec::new(),
             },
         };
-        run.to_the_end();
+        run.work_off();
         run.measured
     }
 }
 
 impl Run<'_> {
-    fn to_the_end(&mut self) {
+    fn work_off(&mut self) {
         (0..self.jobs.len()).for_each(|job| self.fill(job));
         while let Some(next_ns) = self.disk.next_event_ns() {
             self.disk.advance(next_ns);
