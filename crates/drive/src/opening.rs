@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use imbrex_zoned::drive_file::DriveFileDevice;
 use imbrex_zoned::kernel::KernelDevice;
-use imbrex_zoned::simulated::{SimulatedDevice, SimulatedGeometry};
+use imbrex_zoned::simulated::SimulatedGeometry;
 use imbrex_zoned::{BufferPool, Device};
 
 use crate::failure::Failure;
@@ -29,6 +30,12 @@ pub(crate) fn open_drive(options: &Options, pool: BufferPool) -> Result<Opened, 
         }
         (None, Some(path)) => {
             let device = open_simulated(path, options, pool)?;
+            if !device.is_direct() {
+                tracing::warn!(
+                    "{} is on a file system without direct I/O: it goes through the page cache",
+                    path.display()
+                );
+            }
             Ok(Opened { device: Box::new(device), format_if_empty: true })
         }
         // The command line's own check rules it out.
@@ -38,7 +45,7 @@ pub(crate) fn open_drive(options: &Options, pool: BufferPool) -> Result<Opened, 
     }
 }
 
-fn open_simulated(path: &Path, options: &Options, pool: BufferPool) -> Result<SimulatedDevice, Failure> {
+fn open_simulated(path: &Path, options: &Options, pool: BufferPool) -> Result<DriveFileDevice, Failure> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         let size = options.size.ok_or_else(|| Failure::NoSize { path: path.to_owned() })?;
         // A bare file name has an empty parent: the directory that the process is in.
@@ -50,9 +57,9 @@ fn open_simulated(path: &Path, options: &Options, pool: BufferPool) -> Result<Si
         let zone_size = options.zone_size.unwrap_or(ZONE_SIZE_BYTES);
         let geometry =
             SimulatedGeometry::fitted(size, zone_size).map_err(|sentence| Failure::Geometry { sentence })?;
-        return SimulatedDevice::create(path, geometry, pool).map_err(Failure::Open);
+        return DriveFileDevice::create(path, geometry, pool).map_err(Failure::Open);
     }
-    let device = SimulatedDevice::open(path, pool).map_err(Failure::Open)?;
+    let device = DriveFileDevice::open(path, pool).map_err(Failure::Open)?;
     let geometry = device.geometry();
     let other = |what, asked_bytes, found_bytes| {
         Err(Failure::OtherSize { path: path.to_owned(), what, asked_bytes, found_bytes })
