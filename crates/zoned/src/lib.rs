@@ -20,6 +20,7 @@ pub mod geometry;
 pub mod identity;
 pub mod kernel;
 mod occupancy;
+pub mod read_only;
 #[cfg(feature = "shuttle")]
 pub mod schedules;
 pub mod simulated;

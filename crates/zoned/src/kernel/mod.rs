@@ -11,7 +11,7 @@
 mod device;
 pub(crate) mod errno;
 mod holder;
-mod ioctl;
+pub(crate) mod ioctl;
 pub(crate) mod opened_drive;
 pub(crate) mod operation;
 pub(crate) mod queue;

@@ -34,35 +34,48 @@ pub(crate) struct OpenedDrive {
 impl OpenedDrive {
     /// Opens the drive at `path`, or says why it is not ours to use.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenRefusal> {
-        let metadata = fs::metadata(path).map_err(failed("looking for the drive"))?;
-        if !metadata.file_type().is_block_device() {
-            return Err(OpenRefusal::NotABlockDevice);
-        }
-        let numbers = metadata.rdev();
-        let (major, minor) = (u64::from(libc::major(numbers)), u64::from(libc::minor(numbers)));
-        let block = BlockDirectory::of(major, minor).map_err(failed("looking for the drive in sysfs"))?;
-        block.check_usable()?;
-        let file = open_alone(path).map_err(|error| match error.raw_os_error() {
-            Some(libc::EBUSY) => OpenRefusal::InUse { by: holder::holder(path, major, minor, &block) },
-            _ => OpenRefusal::System { operation: "opening the drive", source: error },
-        })?;
-        if file.metadata().map_err(failed("looking at the open drive"))?.rdev() != numbers {
-            return Err(OpenRefusal::Unsupported { what: "its name was given to another drive".to_owned() });
-        }
+        let (file, block) = open_block_device(path, true)?;
         let geometry = block.geometry()?;
         let part = write_part_bytes(block.request_bytes_max()?, u64::from(geometry.write_unit_bytes));
         Ok(Self { identity: block.identity(path), file, block, geometry, write_part_bytes_max: part })
     }
 }
 
+/// Opens a drive for this process alone, to be written or only to be read; a drive that can only be read is refused for
+/// writing alone.
+pub(crate) fn open_block_device(
+    path: &Path,
+    is_written: bool,
+) -> Result<(File, BlockDirectory), OpenRefusal> {
+    let metadata = fs::metadata(path).map_err(failed("looking for the drive"))?;
+    if !metadata.file_type().is_block_device() {
+        return Err(OpenRefusal::NotABlockDevice);
+    }
+    let numbers = metadata.rdev();
+    let (major, minor) = (u64::from(libc::major(numbers)), u64::from(libc::minor(numbers)));
+    let block = BlockDirectory::of(major, minor).map_err(failed("looking for the drive in sysfs"))?;
+    block.check_whole()?;
+    if is_written {
+        block.check_writable()?;
+    }
+    let file = open_alone(path, is_written).map_err(|error| match error.raw_os_error() {
+        Some(libc::EBUSY) => OpenRefusal::InUse { by: holder::holder(path, major, minor, &block) },
+        _ => OpenRefusal::System { operation: "opening the drive", source: error },
+    })?;
+    if file.metadata().map_err(failed("looking at the open drive"))?.rdev() != numbers {
+        return Err(OpenRefusal::Unsupported { what: "its name was given to another drive".to_owned() });
+    }
+    Ok((file, block))
+}
+
 /// Opens a block device for this process alone.
 ///
 /// A ring lets go of its file a moment after the process that had it was killed. So where the device is held, it is
 /// tried again until [`RELEASE_WAIT_MAX`] has passed.
-fn open_alone(path: &Path) -> io::Result<File> {
+fn open_alone(path: &Path, is_written: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     // With O_EXCL a block device opens only where no mount, swap, mapping or other such opener holds it.
-    options.read(true).write(true).custom_flags(libc::O_EXCL | libc::O_DIRECT);
+    options.read(true).write(is_written).custom_flags(libc::O_EXCL | libc::O_DIRECT);
     let begun = Instant::now();
     loop {
         let opened = options.open(path);

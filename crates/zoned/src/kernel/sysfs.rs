@@ -34,8 +34,8 @@ impl BlockDirectory {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
-    /// Refuses what is not a whole, writable, host-managed drive without partitions.
-    pub(crate) fn check_usable(&self) -> Result<(), OpenRefusal> {
+    /// Refuses what is not a whole, host-managed drive without partitions.
+    pub(crate) fn check_whole(&self) -> Result<(), OpenRefusal> {
         if self.path.join("partition").exists() {
             return Err(unsupported("it is a partition: name the whole drive"));
         }
@@ -53,10 +53,15 @@ impl BlockDirectory {
         if let Some(first) = partitions.into_iter().next() {
             return Err(OpenRefusal::Partitioned { first });
         }
-        if self.number("ro")? != 0 {
-            return Err(unsupported("it is read-only"));
-        }
         Ok(())
+    }
+
+    /// Refuses what cannot be written.
+    pub(crate) fn check_writable(&self) -> Result<(), OpenRefusal> {
+        match self.number("ro")? {
+            0 => Ok(()),
+            _ => Err(unsupported("it is read-only")),
+        }
     }
 
     /// The shape of the drive.
@@ -192,7 +197,7 @@ mod tests {
     #[test]
     fn a_drive_with_a_short_last_zone_has_the_shape_that_sysfs_tells() {
         let (_directory, block) = tree(&DRIVE);
-        block.check_usable().unwrap();
+        block.check_whole().and_then(|()| block.check_writable()).unwrap();
         let geometry = block.geometry().unwrap();
         assert_eq!((geometry.zone_count, geometry.zone_size_bytes), (3, 2000 * 512));
         assert_eq!((geometry.zone_open_max, geometry.zone_active_max), (Some(128), None));
@@ -207,7 +212,8 @@ mod tests {
             let mut attributes = DRIVE.to_vec();
             attributes.push((name, text));
             let (_directory, block) = tree(&attributes);
-            block.check_usable().and_then(|()| block.geometry()).unwrap_err()
+            let checked = block.check_whole().and_then(|()| block.check_writable());
+            checked.and_then(|()| block.geometry()).unwrap_err()
         };
         assert!(
             matches!(with("queue/zoned", "none"), OpenRefusal::NotHostManaged { zoned } if zoned == "none")

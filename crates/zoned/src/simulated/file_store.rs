@@ -86,34 +86,11 @@ impl FileStore {
                 io::ErrorKind::IsADirectory => not_a_drive("it is a directory".to_owned()),
                 _ => fail("opening the drive's file")(source),
             })?;
-        let metadata = file.metadata().map_err(fail("reading the size of the drive's file"))?;
-        if !metadata.is_file() {
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Err(not_a_drive("it is no regular file".to_owned()));
         }
-        let mut file = lock_released(file).map_err(refuse)?;
-        let mut header = [0; HEADER_BYTES];
-        if metadata.len() < HEADER_BYTES as u64 {
-            let found = metadata.len();
-            return Err(not_a_drive(format!(
-                "its {found} bytes are fewer than the {HEADER_BYTES} of a drive file's header (was it truncated?)"
-            )));
-        }
-        file.read_exact(&mut header).map_err(fail("reading the drive's header"))?;
-        let geometry = file_header::decode(&header).map_err(not_a_drive)?;
-        let wanted = file_header::file_bytes(&geometry);
-        if metadata.len() != wanted {
-            let change = if metadata.len() < wanted { "cut short" } else { "made longer" };
-            let found = metadata.len();
-            return Err(not_a_drive(format!("it has {found} bytes instead of {wanted}: it was {change}")));
-        }
-        let mut zones = Vec::with_capacity(geometry.zone_count as usize);
-        let mut table = vec![0; geometry.zone_count as usize * ENTRY_BYTES];
-        file.read_exact(&mut table).map_err(fail("reading the drive's zone table"))?;
-        for (zone, entry) in (0..).zip(table.as_chunks().0) {
-            let state = zone_entry::decode(entry, zone, &geometry);
-            let damaged = || not_a_drive(format!("the entry of zone {zone} in its zone table is damaged"));
-            zones.push(state.ok_or_else(damaged)?);
-        }
+        let mut file = lock_released(file, FlockArg::LockExclusiveNonblock).map_err(refuse)?;
+        let (geometry, zones) = read_head(&mut file).map_err(refuse)?;
         let data_offset_bytes = file_header::data_offset_bytes(geometry.zone_count);
         Ok(OpenedFile { store: Self { file, data_offset_bytes }, geometry, zones })
     }
@@ -127,6 +104,35 @@ impl FileStore {
     pub(crate) fn data_offset_bytes(&self) -> u64 {
         self.data_offset_bytes
     }
+}
+
+/// Reads what stands before a drive's data, and checks every byte of it.
+pub(crate) fn read_head(file: &mut File) -> Result<(SimulatedGeometry, Vec<ZoneState>), OpenRefusal> {
+    let fail = |operation| move |source| OpenRefusal::System { operation, source };
+    let not_a_drive = |what| OpenRefusal::NotASimulatedDrive { what };
+    let found = file.metadata().map_err(fail("reading the size of the drive's file"))?.len();
+    let mut header = [0; HEADER_BYTES];
+    if found < HEADER_BYTES as u64 {
+        return Err(not_a_drive(format!(
+            "its {found} bytes are fewer than the {HEADER_BYTES} of a drive file's header (was it truncated?)"
+        )));
+    }
+    file.read_exact(&mut header).map_err(fail("reading the drive's header"))?;
+    let geometry = file_header::decode(&header).map_err(not_a_drive)?;
+    let wanted = file_header::file_bytes(&geometry);
+    if found != wanted {
+        let change = if found < wanted { "cut short" } else { "made longer" };
+        return Err(not_a_drive(format!("it has {found} bytes instead of {wanted}: it was {change}")));
+    }
+    let mut zones = Vec::with_capacity(geometry.zone_count as usize);
+    let mut table = vec![0; geometry.zone_count as usize * ENTRY_BYTES];
+    file.read_exact(&mut table).map_err(fail("reading the drive's zone table"))?;
+    for (zone, entry) in (0..).zip(table.as_chunks().0) {
+        let state = zone_entry::decode(entry, zone, &geometry);
+        let damaged = || not_a_drive(format!("the entry of zone {zone} in its zone table is damaged"));
+        zones.push(state.ok_or_else(damaged)?);
+    }
+    Ok((geometry, zones))
 }
 
 /// The name under which the file is made: beside its own, hidden.
@@ -149,10 +155,10 @@ fn lock(file: File) -> Result<Flock<File>, OpenRefusal> {
 
 /// Locks a file that may still be held by what a killed process had in flight: tried again until
 /// [`RELEASE_WAIT_MAX`] has passed.
-fn lock_released(mut file: File) -> Result<Flock<File>, OpenRefusal> {
+pub(crate) fn lock_released(mut file: File, how: FlockArg) -> Result<Flock<File>, OpenRefusal> {
     let begun = Instant::now();
     loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        match Flock::lock(file, how) {
             Ok(locked) => return Ok(locked),
             Err((unlocked, Errno::EWOULDBLOCK)) if begun.elapsed() < RELEASE_WAIT_MAX => file = unlocked,
             Err((_, errno)) => return Err(not_locked(errno)),
