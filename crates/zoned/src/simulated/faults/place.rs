@@ -24,23 +24,22 @@ impl DriveState {
     }
 
     /// A place that holds data, in a zone that is not spared: from the start of a unit to the end of what was written
-    /// there in one piece. Half the time in zone `near`, otherwise anywhere.
+    /// there in one piece. Half the time in zone `near`, otherwise in any that holds data.
     pub(super) fn written_place(
         &self,
         random: &mut Random,
         spared: &BTreeSet<u32>,
         near: u32,
     ) -> Option<Range<u64>> {
-        let first = if random.one_in(2) {
+        let holds = |zone: &u32| !spared.contains(zone) && !self.written_ranges(*zone).is_empty();
+        let zone = if random.one_in(2) && holds(&near) {
             near
         } else {
-            u32::try_from(random.up_to(u64::from(self.geometry.zone_count) - 1)).unwrap_or(0)
+            let zones: Vec<u32> = (0..self.geometry.zone_count).filter(holds).collect();
+            let choice = random.up_to((zones.len() as u64).checked_sub(1)?);
+            zones[usize::try_from(choice).unwrap_or_default()]
         };
-        let zones = (first..self.geometry.zone_count).chain(0..first);
-        let ranges = zones
-            .filter(|zone| !spared.contains(zone))
-            .map(|zone| self.written_ranges(zone))
-            .find(|ranges| !ranges.is_empty())?;
+        let ranges = self.written_ranges(zone);
         self.unit_of(&ranges, random)
     }
 
