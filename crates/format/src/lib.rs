@@ -34,7 +34,7 @@ pub mod zone_header;
 
 pub use checkpoint::{
     CELL_BYTES, CHECKPOINT_HEAD_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatch,
-    CheckpointPatches, ZoneCell, ZoneCellRole,
+    CheckpointPatches, CheckpointTable, ZoneCell, ZoneCellRole,
 };
 pub use commit::{COMMIT_ENTRIES_MAX, Commit, CommitZone, OPEN_ZONES_MAX, commit_units};
 pub use drive_id::DriveId;

@@ -86,10 +86,12 @@ pub enum RecordKind {
     CheckpointPatches,
     /// The end of a checkpoint, which makes it count: the payload is a [`crate::CheckpointEnd`].
     CheckpointEnd,
+    /// What an open zone lists: the payload is a [`crate::CheckpointTable`].
+    CheckpointTable,
 }
 
 impl RecordKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Block,
         Self::Tombstones,
         Self::Commit,
@@ -99,6 +101,7 @@ impl RecordKind {
         Self::CheckpointCells,
         Self::CheckpointPatches,
         Self::CheckpointEnd,
+        Self::CheckpointTable,
     ];
 
     /// Whether records of this kind stand in a zone that holds `content`; padding stands in either.
@@ -107,9 +110,11 @@ impl RecordKind {
         match self {
             Self::Block | Self::Tombstones | Self::Commit | Self::Void => content == ZoneContent::Records,
             Self::Padding => true,
-            Self::CheckpointBegin | Self::CheckpointCells | Self::CheckpointPatches | Self::CheckpointEnd => {
-                content == ZoneContent::Checkpoint
-            }
+            Self::CheckpointBegin
+            | Self::CheckpointCells
+            | Self::CheckpointPatches
+            | Self::CheckpointEnd
+            | Self::CheckpointTable => content == ZoneContent::Checkpoint,
         }
     }
 
@@ -125,6 +130,7 @@ impl RecordKind {
             Self::CheckpointCells => 8,
             Self::CheckpointPatches => 9,
             Self::CheckpointEnd => 10,
+            Self::CheckpointTable => 11,
         }
     }
 

@@ -185,7 +185,7 @@ proptest! {
         cell.evacuate = evacuate;
         [cell.capacity_units, cell.written_units, cell.good_units, cell.live_units, cell.table_entries, cell.tombstones] =
             units;
-        [cell.incarnation, cell.first_sequence, cell.scrubbed_at_unix_s, cell.sealed_at_unix_s] = numbers;
+        [cell.incarnation, cell.closed_sequence, cell.scrubbed_at_unix_s, cell.sealed_at_unix_s] = numbers;
         prop_assert_eq!(ZoneCell::decode(&cell.encode()), Ok(cell));
     }
 

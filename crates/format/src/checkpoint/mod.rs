@@ -11,12 +11,14 @@ pub mod begin;
 pub mod cells;
 pub mod end;
 pub mod patches;
+pub mod table;
 pub mod zone_cell;
 
 pub use begin::CheckpointBegin;
 pub use cells::CheckpointCells;
 pub use end::CheckpointEnd;
 pub use patches::{CheckpointPatch, CheckpointPatches};
+pub use table::CheckpointTable;
 pub use zone_cell::{ZoneCell, ZoneCellRole};
 
 /// The length of a cell, in bytes: a line of the processor's cache.

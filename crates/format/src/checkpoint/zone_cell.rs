@@ -27,7 +27,7 @@ struct ZoneCellBytes {
     tombstones: U32,
     reserved: [u8; 4],
     incarnation: U64,
-    first_sequence: U64,
+    closed_sequence: U64,
     scrubbed_at_unix_s: U64,
     sealed_at_unix_s: U64,
 }
@@ -46,7 +46,7 @@ const _: () = {
     assert!(offset_of!(ZoneCellBytes, tombstones) == 24);
     assert!(offset_of!(ZoneCellBytes, reserved) == 28);
     assert!(offset_of!(ZoneCellBytes, incarnation) == 32);
-    assert!(offset_of!(ZoneCellBytes, first_sequence) == 40);
+    assert!(offset_of!(ZoneCellBytes, closed_sequence) == 40);
     assert!(offset_of!(ZoneCellBytes, scrubbed_at_unix_s) == 48);
     assert!(offset_of!(ZoneCellBytes, sealed_at_unix_s) == 56);
 };
@@ -125,8 +125,9 @@ pub struct ZoneCell {
     pub tombstones: u32,
     /// Which life of the zone is meant.
     pub incarnation: u64,
-    /// As in the zone's header.
-    pub first_sequence: u64,
+    /// The log's next sequence when the zone was sealed or fenced; 2^64 - 1 while it is open. For a zone that is free:
+    /// the number of the checkpoint once which counts it may be opened again.
+    pub closed_sequence: u64,
     /// When every record of the zone was last read and found right, in seconds since 1970; 0 for never.
     pub scrubbed_at_unix_s: u64,
     /// When the zone was sealed, or became trash, in seconds since 1970.
@@ -150,7 +151,7 @@ impl ZoneCell {
             tombstones: U32::new(self.tombstones),
             reserved: [0; 4],
             incarnation: U64::new(self.incarnation),
-            first_sequence: U64::new(self.first_sequence),
+            closed_sequence: U64::new(self.closed_sequence),
             scrubbed_at_unix_s: U64::new(self.scrubbed_at_unix_s),
             sealed_at_unix_s: U64::new(self.sealed_at_unix_s),
         };
@@ -183,7 +184,7 @@ impl ZoneCell {
             table_entries: bytes.table_entries.get(),
             tombstones: bytes.tombstones.get(),
             incarnation: bytes.incarnation.get(),
-            first_sequence: bytes.first_sequence.get(),
+            closed_sequence: bytes.closed_sequence.get(),
             scrubbed_at_unix_s: bytes.scrubbed_at_unix_s.get(),
             sealed_at_unix_s: bytes.sealed_at_unix_s.get(),
         })

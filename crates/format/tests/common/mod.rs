@@ -180,7 +180,7 @@ pub(crate) fn zone_cell() -> ZoneCell {
         table_entries: 240,
         tombstones: 3,
         incarnation: 42,
-        first_sequence: 43,
+        closed_sequence: 43,
         scrubbed_at_unix_s: 1_793_000_300,
         sealed_at_unix_s: 1_793_000_250,
     }
