@@ -25,8 +25,8 @@ mod log;
 mod mount;
 mod publish;
 mod reading;
-pub mod request;
 pub(crate) mod referee;
+pub mod request;
 mod reserve;
 mod scan;
 pub(crate) mod schedule;
@@ -36,6 +36,7 @@ mod signature;
 mod simulation;
 mod store;
 mod sync;
+pub(crate) mod victim;
 mod writing;
 mod zone_table;
 
