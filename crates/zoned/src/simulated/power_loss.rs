@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
-use crate::simulated::drive::{DriveState, system};
 use crate::simulated::random::Random;
+use crate::simulated::state::{DriveState, system};
 use crate::simulated::unflushed::UnflushedWrite;
 use crate::simulated::zone_table::{Change, ZoneState};
 use crate::{Condition, DeviceError, ZoneKind};

@@ -9,8 +9,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::simulated::drive::DriveState;
 use crate::simulated::random::Random;
+use crate::simulated::state::DriveState;
 use crate::{Buffer, Completion, DeviceError, Token, ZoneOperation};
 
 /// The largest number of operations in flight.

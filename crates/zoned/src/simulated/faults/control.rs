@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use crate::simulated::drive::{DriveState, SimulatedDrive};
+use crate::simulated::drive::SimulatedDrive;
 use crate::simulated::faults::counts::FaultCounts;
 use crate::simulated::faults::kind::FaultKind;
 use crate::simulated::faults::range_set::RangeSet;
 use crate::simulated::faults::rates::FaultRates;
 use crate::simulated::faults::source::FaultSource;
 use crate::simulated::random::Random;
+use crate::simulated::state::DriveState;
 use crate::{Condition, DeviceError, ZoneKind};
 
 impl SimulatedDrive {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
-use crate::simulated::drive::{DriveState, system};
 use crate::simulated::faults::kind::FaultKind;
 use crate::simulated::faults::source::FaultSource;
 use crate::simulated::random::Random;
+use crate::simulated::state::{DriveState, system};
 use crate::{DeviceError, ZoneKind};
 
 /// The piece in which what is lost is replaced, in bytes.

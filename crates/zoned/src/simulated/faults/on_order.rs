@@ -2,9 +2,9 @@
 
 use nix::libc::EIO;
 
-use crate::simulated::drive::DriveState;
 use crate::simulated::faults::kind::FaultKind;
 use crate::simulated::faults::source::FaultSource;
+use crate::simulated::state::DriveState;
 use crate::{DeviceError, ZoneOperation};
 
 impl DriveState {

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::DeviceError;
-use crate::simulated::drive::{DriveState, system};
 use crate::simulated::faults::kind::FaultKind;
 use crate::simulated::faults::source::FaultSource;
+use crate::simulated::state::{DriveState, system};
 
 impl DriveState {
     pub(crate) fn read_among_faults(

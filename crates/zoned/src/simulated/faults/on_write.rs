@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::simulated::drive::{DriveState, system};
 use crate::simulated::faults::kind::FaultKind;
 use crate::simulated::faults::source::FaultSource;
+use crate::simulated::state::{DriveState, system};
 use crate::{Condition, DeviceError, ZoneKind};
 
 impl DriveState {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::simulated::drive::DriveState;
 use crate::simulated::random::Random;
+use crate::simulated::state::DriveState;
 use crate::{Condition, ZoneKind};
 
 impl DriveState {

@@ -1,8 +1,8 @@
 //! What can strike every operation: zones that wear out, a drive that vanishes, and one that holds an operation back.
 
-use crate::simulated::drive::DriveState;
 use crate::simulated::faults::kind::FaultKind;
 use crate::simulated::faults::source::FaultSource;
+use crate::simulated::state::DriveState;
 use crate::{Condition, DeviceError};
 
 /// For how many calls of `wait` an operation is held back at most.
