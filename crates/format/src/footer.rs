@@ -220,6 +220,8 @@ impl TrailerBytes {
             (is_zero(&self.reserved_after_zone) && is_zero(&self.reserved), "reserved"),
             (self.table_first_unit > 0, "table_first_unit"),
             (end <= u64::from(u32::MAX), "entry_count"),
+            // As `footer_units` promises to its callers.
+            (table_bytes + TRAILER_BYTES as u64 <= u64::from(u32::MAX), "entry_count"),
         ];
         if let Some((_, field)) = rules.iter().find(|(holds, _)| !holds) {
             return Err(FormatError::Invalid { field });

@@ -97,5 +97,8 @@ pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<SimulatedGeometry, St
         serial: Some(String::from_utf8_lossy(serial).into_owned()),
     };
     geometry.check().map_err(|sentence| format!("its header makes no sense: {sentence}"))?;
+    if encode(&geometry) != *bytes {
+        return Err("its header says something that no header of this version says".to_owned());
+    }
     Ok(geometry)
 }
