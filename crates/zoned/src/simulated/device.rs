@@ -122,6 +122,12 @@ impl SimulatedDevice {
         self.connection.queue().lock().submit(token, work)
     }
 
+    /// The error of a transfer whose buffer is of another pool: the kernel's device could not give it to its ring.
+    fn stranger(&self, offset_bytes: u64, buffer: &Buffer, length_bytes: usize) -> Option<DeviceError> {
+        let length_bytes = length_bytes as u64;
+        (!self.pool.owns(buffer)).then_some(DeviceError::OutOfBounds { offset_bytes, length_bytes })
+    }
+
     /// Carries out all that is in flight, in order.
     fn wait_for_all(&self, state: Option<&mut DriveState>, completions: &mut Vec<Completion>) {
         let mut state = state;
@@ -186,7 +192,10 @@ impl Device for SimulatedDevice {
         buffer: Buffer,
         length_bytes: usize,
     ) -> Result<(), (DeviceError, Buffer)> {
-        let work = Work::Read { offset_bytes, buffer, length_bytes };
+        let work = match self.stranger(offset_bytes, &buffer, length_bytes) {
+            Some(error) => Work::Refused { error, buffer: Some(buffer) },
+            None => Work::Read { offset_bytes, buffer, length_bytes },
+        };
         self.submit(token, work).map_err(Work::refused)
     }
 
@@ -198,13 +207,14 @@ impl Device for SimulatedDevice {
     ) -> Result<(), (DeviceError, Buffer)> {
         let state = self.connection.state();
         let mut queue = self.connection.queue().lock();
-        let overtaking = match state {
+        let refused = match state {
+            _ if !self.pool.owns(&buffer) => self.stranger(offset_bytes, &buffer, buffer.len()),
             Ok(state) if queue.writes_in_zone_of(offset_bytes, self.geometry.zone_size_bytes) => {
                 state.overtaking(offset_bytes)
             }
             _ => None,
         };
-        let work = match overtaking {
+        let work = match refused {
             Some(error) => Work::Refused { error, buffer: Some(buffer) },
             None => Work::Write { offset_bytes, buffer },
         };
