@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  0        8        16       24       32       40       48       56      64
-//!  | seed   | line   | mixed  | five more words, made of the third        |
+//!  | seed   | line   | mixed  | the third word, turned by 11, 22 ... bits |
 //! ```
 //!
 //! So every line says of which payload it is and which line of it, wherever it stands, and the third word tells a line
@@ -12,8 +12,6 @@
 
 /// The length of a line in bytes.
 pub(crate) const LINE_BYTES: usize = 64;
-/// The words of a line.
-const WORDS: usize = LINE_BYTES / 8;
 /// The lines of a payload: 1 GiB. What claims to be a later line is none.
 const LINES_MAX: u64 = 1 << 24;
 /// The longest payload in bytes.
@@ -109,12 +107,8 @@ impl RegeneratedPayload {
 
     fn line(self, number: u64) -> [u8; LINE_BYTES] {
         let mixed = self.mixed(number);
-        let mut words = [self.seed, number, mixed, 0, 0, 0, 0, 0];
-        let mut odd = mixed | 1;
-        for word in &mut words[3..WORDS] {
-            odd = odd.wrapping_mul(0xd134_2543_de82_ef95);
-            *word = odd ^ mixed;
-        }
+        let turned = |bits: u32| mixed.rotate_left(bits) ^ self.seed;
+        let words = [self.seed, number, mixed, turned(11), turned(22), turned(33), turned(44), turned(55)];
         let mut line = [0; LINE_BYTES];
         for (bytes, word) in line.chunks_exact_mut(8).zip(words) {
             bytes.copy_from_slice(&word.to_le_bytes());

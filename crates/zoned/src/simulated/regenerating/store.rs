@@ -106,3 +106,7 @@ impl Store for RegeneratingStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
