@@ -29,3 +29,6 @@ mod routes;
 pub mod server;
 mod shutdown;
 pub mod size;
+
+#[cfg(feature = "fuzzing")]
+pub use routes::fuzzing;

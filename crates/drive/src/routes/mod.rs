@@ -3,6 +3,8 @@
 mod blocks;
 mod conditions;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod list;
 mod request;
 mod status;

@@ -50,7 +50,7 @@ fn path_refusal(rejection: PathRejection) -> Refusal {
 }
 
 /// Reads a key, and says what is wrong with one that is none.
-fn parse_key(text: &str) -> Result<Key, String> {
+pub(super) fn parse_key(text: &str) -> Result<Key, String> {
     if let Some(wrong) = text.chars().find(|c| !c.is_ascii_hexdigit()) {
         return Err(format!("a key has 64 hex digits, and {wrong:?} is no hex digit"));
     }

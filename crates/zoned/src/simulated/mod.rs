@@ -18,6 +18,8 @@ mod drive;
 mod faults;
 pub(crate) mod file_header;
 pub(crate) mod file_store;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub(crate) mod geometry;
 mod memory_store;
 mod power_loss;
