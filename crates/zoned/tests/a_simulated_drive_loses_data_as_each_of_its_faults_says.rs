@@ -1,5 +1,4 @@
 //! The faults that take data, each alone, and what they leave of it.
-#![expect(clippy::unwrap_used, reason = "a test stops where a step that prepares it fails")]
 
 #[path = "a_simulated_drive_support/mod.rs"]
 mod support;
