@@ -25,6 +25,8 @@ pub mod read_only;
 pub mod schedules;
 pub mod simulated;
 mod sync;
+#[cfg(feature = "tokio-uring")]
+pub mod tokio_uring;
 pub mod zone;
 
 pub use buffer::{Buffer, BufferPool, UNIT_BYTES};

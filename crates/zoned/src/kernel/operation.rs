@@ -47,14 +47,14 @@ pub(crate) struct Operation {
 
 /// What the kernel is given at once.
 #[derive(Debug, PartialEq, Eq)]
-struct Part {
-    /// Where it begins in the buffer.
-    within_bytes: usize,
-    length_bytes: u32,
+pub(crate) struct Part {
+    /// Where it begins in the memory.
+    pub(crate) within_bytes: usize,
+    pub(crate) length_bytes: u32,
     /// The registered piece of the pool in which it lies.
     piece: u16,
-    /// Where it begins on the drive.
-    offset_bytes: u64,
+    /// Where it begins in the file.
+    pub(crate) offset_bytes: u64,
 }
 
 /// What one answer of the kernel means for its operation.
@@ -143,7 +143,7 @@ impl Operation {
     }
 
     /// The first byte of the operation's memory: null where it has none.
-    fn memory(&mut self) -> *mut u8 {
+    pub(crate) fn memory(&mut self) -> *mut u8 {
         match (&mut self.buffer, &mut self.record) {
             (Some(buffer), _) => buffer.start().as_ptr(),
             (None, Some(record)) => record.as_mut_ptr(),
@@ -153,7 +153,7 @@ impl Operation {
 
     /// The next part: it lies within the buffer, since what is done is at most the length of the operation, and that
     /// at most the memory's; and within one piece of the pool.
-    fn next_part(&self) -> Part {
+    pub(crate) fn next_part(&self) -> Part {
         let begin = self.buffer.as_ref().map_or(0, Buffer::offset_in_pool_bytes) + self.done_bytes;
         let length = (self.length_bytes - self.done_bytes)
             .min(self.part_bytes_max)

@@ -71,3 +71,7 @@ pub(crate) trait Queue: Send {
     /// Submits what is queued and appends what has ended. Waits for at least one end, a wake or the timeout.
     fn wait(&mut self, timeout: Option<Duration>, ended: &mut Vec<Ended>) -> io::Result<()>;
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

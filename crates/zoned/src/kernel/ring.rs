@@ -240,7 +240,3 @@ impl Drop for Ring {
         let _ = self.uring.submitter().unregister_files();
     }
 }
-
-#[cfg(test)]
-#[path = "ring_tests.rs"]
-mod tests;
