@@ -8,6 +8,11 @@ use crate::simulated::disk::parameters::{DiskParameters, as_float, as_whole};
 use crate::simulated::disk::zone_queue::{Request, ZoneQueue};
 use crate::simulated::random::Random;
 
+/// The most jobs.
+const JOBS_MAX: usize = 1024;
+/// The most operations that a job keeps in flight.
+const DEPTH_MAX: usize = 1024;
+
 /// Where a job reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
@@ -113,9 +118,50 @@ struct Run<'a> {
 }
 
 impl Workload {
+    /// Says in one sentence what cannot be run of this workload.
+    ///
+    /// # Errors
+    ///
+    /// That sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let Region { start_bytes, zone_bytes, zone_count } = self.region;
+        if self.block_bytes == 0 || !self.block_bytes.is_multiple_of(4096) || self.block_bytes > zone_bytes {
+            return Err(format!(
+                "a block of {} bytes is no multiple of 4096 within a zone",
+                self.block_bytes
+            ));
+        }
+        if !(1..=JOBS_MAX).contains(&self.jobs) || !(1..=DEPTH_MAX).contains(&self.depth) {
+            return Err(format!("there are 1 to {JOBS_MAX} jobs of depth 1 to {DEPTH_MAX}"));
+        }
+        if zone_count < self.jobs as u64 || !start_bytes.is_multiple_of(zone_bytes) {
+            return Err(format!("{} jobs do not share {zone_count} zones", self.jobs));
+        }
+        if let Pattern::Turns { zones, stride } = self.pattern
+            && (zones == 0 || stride == 0 || zones.saturating_mul(stride) > zone_count)
+        {
+            return Err(format!("{zones} zones, {stride} apart, do not fit into {zone_count}"));
+        }
+        if self.write_percent > 100 {
+            return Err(format!("{} percent of writes are more than all", self.write_percent));
+        }
+        let endless = self.job_bytes_max == u64::MAX && !self.seconds_max.is_finite();
+        if endless || self.seconds_max.is_nan() || self.seconds_max <= 0.0 {
+            return Err("the workload has no end, or ends before it begins".to_owned());
+        }
+        Ok(())
+    }
+
     /// Runs the workload on a disk at rest.
+    ///
+    /// # Panics
+    ///
+    /// Where [`Workload::check`] fails.
     #[must_use]
     pub fn run(&self, parameters: &DiskParameters) -> Measured {
+        if let Err(sentence) = self.check() {
+            panic!("the workload cannot be run: {sentence}");
+        }
         let mut run = Run {
             workload: self,
             disk: Disk::new(parameters.clone()),
@@ -238,7 +284,6 @@ impl Run<'_> {
 
     /// The zone and the place within it of a job's next write.
     fn place_of_write(&mut self, job: usize) -> (u64, u64) {
-        let (first, part) = self.part(job);
         let zone = match self.workload.pattern {
             Pattern::Sequential | Pattern::Streams => return self.next_in_stream(job),
             Pattern::Random => self.random.up_to(self.workload.region.zone_count - 1),
@@ -247,7 +292,6 @@ impl Run<'_> {
                 (self.turn % zones) * stride % self.workload.region.zone_count
             }
         };
-        debug_assert!(first + part <= self.workload.region.zone_count.max(1));
         let pointer = self.pointers.entry(zone).or_insert(0);
         let full = *pointer + self.workload.block_bytes > self.workload.region.zone_bytes;
         let first_write = *pointer == 0;
