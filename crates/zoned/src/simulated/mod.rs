@@ -10,7 +10,7 @@
 //!
 //! What stands where: [`SimulatedDevice`] queues operations and implements [`crate::Device`]; [`SimulatedDrive`] is
 //! the drive itself, shared with whoever pulls its plug; behind it are the zones' state machine, the writes that no
-//! flush has covered, and a store.
+//! flush has covered, the source of faults, and a store.
 
 mod device;
 pub mod disk;

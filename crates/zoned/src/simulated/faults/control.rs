@@ -14,6 +14,9 @@ use crate::{Condition, DeviceError, ZoneKind};
 
 impl SimulatedDrive {
     /// Lets faults strike from now on, as `seed` and `rates` decide. What they have done so far stays done and counted.
+    ///
+    /// Rates, counts and damage are the running drive's. A drive in a file that is opened by another process has forgotten
+    /// them: what could not be read can be again, and what was changed stays changed.
     pub fn set_faults(&self, seed: u64, rates: FaultRates) {
         self.lock().fault_source().begin(seed, rates);
     }
