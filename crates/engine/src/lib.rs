@@ -23,6 +23,7 @@ mod listing;
 mod location;
 mod log;
 mod mount;
+pub(crate) mod pace;
 mod publish;
 mod reading;
 pub(crate) mod referee;
