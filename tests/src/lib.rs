@@ -9,3 +9,4 @@
 pub mod guest;
 pub mod ledger;
 pub mod load;
+pub mod zoned_guest;

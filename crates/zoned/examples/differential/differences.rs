@@ -111,8 +111,7 @@ pub(crate) const ALLOWED: [Difference; COUNT] = [
     },
     Difference {
         name: "a zone that is not open is finished at the limit",
-        reason: "ZNS 2.1.1.4.3: a controller may pass through an open state, and needs the resources of one; null_blk \
-                 does",
+        reason: "null_blk opens such a zone to finish it, and needs the room for that; the others do not",
         remedy: Remedy::Reset,
         is: |seen| {
             let Seen::Answers { operation, before: Some(zone), room, kernel, simulated } = seen else {
@@ -140,7 +139,7 @@ pub(crate) const ALLOWED: [Difference; COUNT] = [
                 && room.open_limit
                 && room.active_limit
                 && room.implicitly_open
-                && **kernel == Err(DeviceError::TooManyOpenZones { zone: zone.index })
+                && refused_for_limit(operation, zone, kernel)
                 && simulated.is_ok()
         },
     },
@@ -153,24 +152,32 @@ pub(crate) const ALLOWED: [Difference; COUNT] = [
             let Seen::Answers { operation, before: Some(zone), room, kernel, simulated } = seen else {
                 return false;
             };
-            let Operation::Write { length_bytes, .. } = operation else { return false };
-            *length_bytes > REQUEST_BYTES_MIN
-                && matches!(zone.condition, Condition::Empty | Condition::Closed)
+            matches!(zone.condition, Condition::Empty | Condition::Closed)
                 && (room.open_limit || room.active_limit)
                 && matches!(kernel, Err(DeviceError::MediumWrite { .. }))
+                && refused_for_limit(operation, zone, kernel)
                 && **simulated == Err(DeviceError::TooManyOpenZones { zone: zone.index })
         },
     },
     Difference {
-        name: "a read of a zone that has gone offline unseen",
-        reason: "the kernel answers such a read as it answers a failed sector, and nobody has looked at the zone yet",
+        name: "a zone has worn out unseen",
+        reason: "until somebody has looked at the zone, a read of it fails as that of a bad sector does, and an order is \
+                 refused for the condition that the zone was known to be in",
         remedy: Remedy::Nothing,
         is: |seen| {
-            let Seen::Answers { operation: Operation::Read { .. }, kernel, simulated, .. } = seen else {
+            let Seen::Answers { operation, before: Some(zone), kernel, simulated, .. } = seen else {
                 return false;
             };
-            matches!(kernel, Err(DeviceError::MediumRead { .. }))
-                && matches!(simulated, Err(DeviceError::ZoneCondition { condition: Condition::Offline, .. }))
+            let Err(DeviceError::ZoneCondition { condition, .. }) = simulated else { return false };
+            let worn = matches!(condition, Condition::ReadOnly | Condition::Offline);
+            let known = DeviceError::ZoneCondition { zone: zone.index, condition: zone.condition };
+            let reads = matches!(operation, Operation::Read { .. });
+            let answered_so = match kernel {
+                Err(DeviceError::MediumRead { .. }) => reads,
+                Err(error) => *error == known,
+                Ok(()) => false,
+            };
+            worn && zone.condition != *condition && answered_so
         },
     },
 ];
@@ -178,6 +185,14 @@ pub(crate) const ALLOWED: [Difference; COUNT] = [
 /// The row that allows what was seen, by its number.
 pub(crate) fn allowing(seen: &Seen<'_>) -> Option<usize> {
     ALLOWED.iter().position(|difference| (difference.is)(seen))
+}
+
+/// Whether a kernel's answer is what it says at a limit: that, or the plain error of a large write.
+fn refused_for_limit(operation: &Operation, zone: &Zone, answer: &Result<(), DeviceError>) -> bool {
+    let large =
+        matches!(operation, Operation::Write { length_bytes, .. } if *length_bytes > REQUEST_BYTES_MIN);
+    *answer == Err(DeviceError::TooManyOpenZones { zone: zone.index })
+        || (large && matches!(answer, Err(DeviceError::MediumWrite { .. })))
 }
 
 fn orders(operation: &Operation, wanted: ZoneOperation) -> bool {
