@@ -1,6 +1,7 @@
 //! Runs the checks that every device passes over a real drive, and destroys what it holds.
 //!
-//! `conformance --destroy-data /dev/nvme0n1`. It exits with 0 where the drive passed.
+//! `conformance --destroy-data /dev/nvme0n1`. It exits with 0 where the drive passed by every backend that was compiled
+//! in: by the ring, and with the feature `tokio-uring` by that too.
 
 #[path = "../tests/conformance/mod.rs"]
 mod conformance;
@@ -10,9 +11,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use imbrex_zoned::kernel::KernelDevice;
-use imbrex_zoned::{BufferPool, Device};
+use imbrex_zoned::{Backend, BufferPool, Device};
 
 const POOL_BYTES: usize = 32 << 20;
+const BACKENDS: &[Backend] = &[
+    Backend::Ring,
+    #[cfg(feature = "tokio-uring")]
+    Backend::TokioUring,
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +26,7 @@ fn main() -> ExitCode {
     if flag != "--destroy-data" {
         return usage();
     }
-    match check(Path::new(path)) {
+    match BACKENDS.iter().try_for_each(|&backend| check(backend, Path::new(path))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{path}: {error}");
@@ -34,10 +40,14 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-fn check(path: &Path) -> Result<(), String> {
+fn open(backend: Backend, path: &Path) -> Result<KernelDevice, String> {
     let pool = BufferPool::new(POOL_BYTES).map_err(|error| format!("no memory for buffers: {error}"))?;
-    let mut device = KernelDevice::open(path, pool).map_err(|error| error.to_string())?;
-    println!("{:?}", device.identity());
+    KernelDevice::open_by(backend, path, pool).map_err(|error| error.to_string())
+}
+
+fn check(backend: Backend, path: &Path) -> Result<(), String> {
+    let mut device = open(backend, path)?;
+    println!("{backend:?}: {:?}", device.identity());
     println!("{:?}", device.geometry());
     let tell = &mut |name: &str| {
         println!("  {name}");
@@ -45,8 +55,13 @@ fn check(path: &Path) -> Result<(), String> {
         let _ = std::io::stdout().flush();
     };
     let summary = conformance::run(&mut device, tell)?;
+    drop(device);
+    for waits in [false, true] {
+        tell("a device dropped with operations in flight gives its memory back");
+        conformance::drop_in_flight(Box::new(open(backend, path)?), waits)?;
+    }
     println!(
-        "{}: {} checks passed, {} skipped {:?}, {} operations",
+        "{}: {backend:?}: {} checks passed, {} skipped {:?}, {} operations",
         path.display(),
         summary.checks,
         summary.skipped.len(),

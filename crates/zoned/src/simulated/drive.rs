@@ -146,6 +146,15 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    /// What was in flight is forgotten: the drive keeps no buffer of a user that has gone.
+    fn drop(&mut self) {
+        // Dropped under no lock: who waits for memory is woken by its return.
+        let entries = std::mem::take(&mut self.queue.lock().entries);
+        drop(entries);
+    }
+}
+
 #[cfg(test)]
 #[path = "drive_tests.rs"]
 mod tests;

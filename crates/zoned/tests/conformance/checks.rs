@@ -10,7 +10,7 @@ use super::{Check, Harness, Outcome};
 type Checked = Result<Outcome, String>;
 
 /// All checks.
-pub(crate) const ALL: [Check; 19] = [
+pub(crate) const ALL: [Check; 22] = [
     ("the report describes every zone in order", report_is_whole),
     ("a write at the pointer moves it and comes back", write_moves_pointer),
     ("a write of many MiB comes back whole and in pieces", large_write),
@@ -29,6 +29,9 @@ pub(crate) const ALL: [Check; 19] = [
     ("a second write in flight in a zone is refused", one_write_in_flight),
     ("as many operations as promised are in flight, and no more", queue_bound),
     ("a flush succeeds with and without writes before it", flush),
+    ("flushes beside a write and beside each other all succeed", flushes_together),
+    ("many reads beside a write in flight return what was there before it", reads_beside_write),
+    ("writes to several zones in flight together all come back", zones_written_together),
     ("a wake ends a wait, is kept for the next, and a timeout ends one too", wakes),
 ];
 
@@ -374,6 +377,84 @@ fn flush(harness: &mut Harness<'_>) -> Checked {
     harness.write(start, buffer).map_err(text)?;
     harness.flush().map_err(text)?;
     harness.expect_pattern(start, 19, unit)?;
+    Ok(Outcome::Passed)
+}
+
+fn flushes_together(harness: &mut Harness<'_>) -> Checked {
+    let zone = harness.sequential(0)?;
+    let (start, unit) = (harness.start(zone), harness.unit());
+    let token = harness.token();
+    let buffer = harness.pattern(20, 4 * unit);
+    harness.device.submit_write(token, start, buffer).map_err(|(error, _)| text(error))?;
+    for _ in 0..4 {
+        let token = harness.token();
+        harness.device.submit_flush(token).map_err(text)?;
+    }
+    for completion in harness.complete(5)? {
+        expect("an operation", completion.result, Ok(()))?;
+    }
+    harness.expect_pattern(start, 20, 4 * unit)?;
+    Ok(Outcome::Passed)
+}
+
+fn reads_beside_write(harness: &mut Harness<'_>) -> Checked {
+    let zone = harness.sequential(0)?;
+    let (start, unit) = (harness.start(zone), harness.unit());
+    let before = harness.pattern(21, 8 * unit);
+    harness.write(start, before).map_err(text)?;
+    let bytes = ((zone.capacity_bytes / unit - 8) * unit).min(4 << 20);
+    let write = harness.token();
+    let buffer = harness.pattern(22, bytes);
+    harness.device.submit_write(write, start + 8 * unit, buffer).map_err(|(error, _)| text(error))?;
+    let reads = harness.device.in_flight_max().min(64) - 1;
+    let length = usize::try_from(unit).map_err(|error| error.to_string())?;
+    let mut places = std::collections::BTreeMap::new();
+    for n in 0..reads {
+        let (token, place) = (harness.token(), n % 8);
+        let buffer = harness.buffer(unit);
+        let offset = start + place as u64 * unit;
+        harness.device.submit_read(token, offset, buffer, length).map_err(|(error, _)| text(error))?;
+        places.insert(token.0, place);
+    }
+    let pattern = harness.pattern(21, 8 * unit);
+    for completion in harness.complete(reads + 1)? {
+        expect("an operation", completion.result, Ok(()))?;
+        let buffer = completion.buffer.ok_or("a transfer hands its buffer back")?;
+        if let Some(place) = places.remove(&completion.token.0) {
+            let wanted = &pattern[place * length..(place + 1) * length];
+            expect("what was read", buffer[..length] == *wanted, true)?;
+        }
+    }
+    expect("reads that never completed", places.len(), 0)?;
+    drop(pattern);
+    harness.expect_pattern(start + 8 * unit, 22, bytes)?;
+    Ok(Outcome::Passed)
+}
+
+fn zones_written_together(harness: &mut Harness<'_>) -> Checked {
+    let (open, active) = (harness.geometry.zone_open_max, harness.geometry.zone_active_max);
+    let limit = open.into_iter().chain(active).min().map_or(4, |limit| limit as usize).min(4);
+    let unit = harness.unit();
+    let mut starts = Vec::new();
+    for n in 0..limit {
+        starts.push(harness.start(harness.sequential(n)?));
+    }
+    for round in 0..4 {
+        for (seed, start) in (30..).zip(&starts) {
+            let token = harness.token();
+            let buffer = harness.pattern(seed + 10 * round, 4 * unit);
+            let submitted = harness.device.submit_write(token, start + round * 4 * unit, buffer);
+            submitted.map_err(|(error, _)| text(error))?;
+        }
+        for completion in harness.complete(limit)? {
+            expect("a write", completion.result, Ok(()))?;
+        }
+    }
+    for (seed, start) in (30..).zip(starts) {
+        for round in 0..4 {
+            harness.expect_pattern(start + round * 4 * unit, seed + 10 * round, 4 * unit)?;
+        }
+    }
     Ok(Outcome::Passed)
 }
 

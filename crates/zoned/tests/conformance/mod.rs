@@ -44,6 +44,38 @@ pub(crate) fn run(device: &mut dyn Device, tell: &mut dyn FnMut(&str)) -> Result
     Ok(summary)
 }
 
+/// Drops a device with operations in flight: none of its memory may be lost, and none reached by the drive afterwards.
+///
+/// The device is dropped once as it was opened, or once after it has waited (`waits`): its thread is then known.
+pub(crate) fn drop_in_flight(mut device: Box<dyn Device>, waits: bool) -> Result<(), String> {
+    let pool = device.pool().clone();
+    let mut harness = Harness::new(&mut *device)?;
+    if waits {
+        empty_all(&mut harness)?;
+    }
+    let (unit, zone) = (harness.unit(), harness.sequential(0)?);
+    let start = harness.start(zone);
+    let length = usize::try_from(unit).map_err(|error| error.to_string())?;
+    let (write, flush) = (harness.token(), harness.token());
+    let buffer = harness.pattern(1, 16 * unit);
+    harness.device.submit_write(write, start, buffer).map_err(|(error, _)| error.to_string())?;
+    for _ in 0..16 {
+        let (token, buffer) = (harness.token(), harness.buffer(unit));
+        let submitted = harness.device.submit_read(token, start, buffer, length);
+        submitted.map_err(|(error, _)| error.to_string())?;
+    }
+    harness.device.submit_flush(flush).map_err(|error| error.to_string())?;
+    drop(device);
+    // Memory that the drive still wrote to would change under its next owner.
+    let mut next = pool.try_allocate(pool.bytes_total()).ok_or("a device that was dropped kept memory")?;
+    next.fill(0x5a);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    match next.iter().position(|&byte| byte != 0x5a) {
+        Some(byte) => Err(format!("byte {byte} was written after the device had been dropped")),
+        None => Ok(()),
+    }
+}
+
 fn empty_all(harness: &mut Harness<'_>) -> Result<(), String> {
     for zone in harness.report()? {
         let empty = zone.write_pointer_bytes == Some(0) && zone.condition == imbrex_zoned::Condition::Empty;
