@@ -17,12 +17,12 @@ seek_model OPTIONS         runs a workload on the model
   --pattern sequential     each job its own part of the zones, one zone after another
             random         writes at the pointers of random zones, reads of random blocks (the default)
             streams        each job fills random zones of its own part, one after another
-            turns          one write to each zone in turn, again and again
+            turns          one write to each of --zones zones in turn, again and again
   --block BYTES            the size of an operation (256K)
   --jobs N, --depth N      jobs, and operations that each keeps in flight (1 and 1)
   --write-percent N        the share of writes (0); in a mix the reads are random
   --first-zone N           the first zone used (524, the first sequential one of the 15 TB drive)
-  --zones N                how many zones are used (all from the first)
+  --zones N                how many zones are used (all from the first; in turn, 128)
   --stride N               turns: the distance from one zone to the next (1)
   --beyond-pointer         the reads lie beyond the write pointers
   --resets                 a zone is reset before it is first written
@@ -166,8 +166,8 @@ fn parse(arguments: &[String]) -> Result<(DiskParameters, Workload), String> {
     let zones_all = parameters.device_bytes / zone_bytes;
     let first_zone = first_zone.unwrap_or(524);
     let zones_left = zones_all.saturating_sub(first_zone);
-    // The zones written in turn are counted by --zones, and lie stride zones apart.
-    let turns = zone_count.unwrap_or(zones_left / stride.max(1));
+    // Of zones written in turn, --zones says how many: they go on through the whole drive.
+    let turns = zone_count.unwrap_or(128);
     workload.pattern = match pattern.as_str() {
         "sequential" => Pattern::Sequential,
         "random" => Pattern::Random,
@@ -175,8 +175,7 @@ fn parse(arguments: &[String]) -> Result<(DiskParameters, Workload), String> {
         "turns" => Pattern::Turns { zones: turns, stride },
         _ => return Err(format!("{pattern} is no pattern")),
     };
-    let is_turns = pattern == "turns";
-    let zone_count = if is_turns { turns.saturating_mul(stride) } else { zone_count.unwrap_or(zones_left) };
+    let zone_count = zone_count.filter(|_| pattern != "turns").unwrap_or(zones_left);
     workload.region = Region { start_bytes: first_zone * zone_bytes, zone_bytes, zone_count };
     if zone_count > zones_left {
         return Err(format!("the drive has {zones_all} zones"));

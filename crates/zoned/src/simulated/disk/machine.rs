@@ -226,7 +226,7 @@ impl Disk {
                 break;
             }
             self.roomless.pop_front();
-            let busy_ns = self.busy_ns(self.parameters.write_command_us, length_bytes);
+            let busy_ns = self.busy_ns(self.parameters.command_us, length_bytes);
             self.cable.queue.push_back(Crossing::Write { command, offset_bytes, length_bytes, busy_ns });
         }
         if self.arm.work.is_none() {
@@ -256,7 +256,7 @@ impl Disk {
     }
 
     fn start(&mut self, command: u64, what: Command) {
-        let short_us = self.parameters.write_command_us;
+        let short_us = self.parameters.command_us;
         match what {
             Command::Write { offset_bytes, length_bytes } => {
                 self.roomless.push_back((command, offset_bytes, length_bytes));
@@ -268,7 +268,7 @@ impl Disk {
                     || self.cache.holds(offset_bytes, stored_bytes)
                     || self.was_read_ahead(&read);
                 if in_memory {
-                    self.answer_read(command, length_bytes);
+                    self.answer_read(command, length_bytes, stored_bytes);
                 } else {
                     self.reads.push(read);
                 }
@@ -293,8 +293,10 @@ impl Disk {
         as_whole(command_us * 1000.0 + as_float(length_bytes) / self.parameters.link_bytes_per_s * 1.0e9)
     }
 
-    fn answer_read(&mut self, command: u64, length_bytes: u64) {
-        let busy_ns = self.busy_ns(self.parameters.read_command_us, length_bytes);
+    /// Sends the bytes of a read to the host; those beyond the pointer are made up first.
+    fn answer_read(&mut self, command: u64, length_bytes: u64, stored_bytes: u64) {
+        let fill_s = as_float(length_bytes - stored_bytes) / self.parameters.fill_bytes_per_s;
+        let busy_ns = self.busy_ns(self.parameters.command_us + fill_s * 1.0e6, length_bytes);
         self.cable.queue.push_back(Crossing::Answer { command, busy_ns });
     }
 
@@ -352,7 +354,7 @@ impl Disk {
                     began_ns: self.now_ns,
                     stopped_ns: None,
                 });
-                self.answer_read(read.command, read.length_bytes);
+                self.answer_read(read.command, read.length_bytes, read.stored_bytes);
             }
             Work::Write(segment) => {
                 self.cache.written(&segment);
@@ -476,7 +478,7 @@ impl Disk {
         self.arm.at_ns = ahead.reached_ns(self.now_ns);
         while let Some(index) = self.reads.iter().position(|read| self.was_read_ahead(read)) {
             let read = self.reads.remove(index);
-            self.answer_read(read.command, read.length_bytes);
+            self.answer_read(read.command, read.length_bytes, read.stored_bytes);
         }
     }
 }

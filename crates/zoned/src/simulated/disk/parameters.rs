@@ -34,10 +34,11 @@ pub struct DiskParameters {
     pub read_ahead_bytes: u64,
     /// The rate of the cable in bytes per second.
     pub link_bytes_per_s: f64,
-    /// How long a read command occupies the cable and the electronics beside its bytes, in microseconds.
-    pub read_command_us: f64,
-    /// How long a write command or one without data does, in microseconds.
-    pub write_command_us: f64,
+    /// How long a command occupies the cable and the electronics beside its bytes, in microseconds.
+    pub command_us: f64,
+    /// How fast the drive makes the fill that reads beyond a write pointer get, in bytes per second, before it crosses
+    /// the cable.
+    pub fill_bytes_per_s: f64,
     /// How many commands the drive holds at once; the host keeps the others.
     pub queue_depth: usize,
     /// Whether a flush runs alone, as the ATA commands that cannot be queued do: what came before it ends first, and
@@ -81,10 +82,10 @@ impl DiskParameters {
             read_ahead_bytes: 2 << 20,
             // SATA at 6 Gb/s: 600 MB/s after 8b/10b, less the frames around each 8 KiB and their answers.
             link_bytes_per_s: 550.0e6,
-            // Fitted to the reads beyond the pointer.
-            read_command_us: 232.0,
             // The fastest write of the table's four streams: 512 KiB in 992 us.
-            write_command_us: 39.0,
+            command_us: 39.0,
+            // Fitted to the reads beyond the pointer.
+            fill_bytes_per_s: 1.37e9,
             // The limit of ATA's native command queueing.
             queue_depth: 32,
             // FLUSH CACHE EXT is not queued in ATA.

@@ -22,7 +22,8 @@ pub enum Pattern {
     Random,
     /// Each job its own equal part of the region, of which it fills zones chosen at random, one after another.
     Streams,
-    /// One write to each of so many zones in turn, again and again. The zones are `stride` zones apart.
+    /// One write to each of so many zones in turn, again and again. The zones are `stride` zones apart. When they are
+    /// full, the next so many follow.
     Turns {
         /// How many zones are written in turn.
         zones: u64,
@@ -134,8 +135,10 @@ impl Workload {
         if !(1..=JOBS_MAX).contains(&self.jobs) || !(1..=DEPTH_MAX).contains(&self.depth) {
             return Err(format!("there are 1 to {JOBS_MAX} jobs of depth 1 to {DEPTH_MAX}"));
         }
-        if zone_count < self.jobs as u64 || !start_bytes.is_multiple_of(zone_bytes) {
-            return Err(format!("{} jobs do not share {zone_count} zones", self.jobs));
+        let divided = matches!(self.pattern, Pattern::Sequential | Pattern::Streams);
+        let parts = if divided { self.jobs as u64 } else { 1 };
+        if zone_count < parts || !start_bytes.is_multiple_of(zone_bytes) {
+            return Err(format!("{zone_count} zones are too few, or begin within a zone"));
         }
         if let Pattern::Turns { zones, stride } = self.pattern
             && (zones == 0 || stride == 0 || zones.saturating_mul(stride) > zone_count)
@@ -288,8 +291,11 @@ impl Run<'_> {
             Pattern::Sequential | Pattern::Streams => return self.next_in_stream(job),
             Pattern::Random => self.random.up_to(self.workload.region.zone_count - 1),
             Pattern::Turns { zones, stride } => {
+                let rounds = self.workload.region.zone_bytes / self.workload.block_bytes;
+                let (round, zone) = (self.turn / zones, self.turn % zones);
+                let filled = round / rounds;
                 self.turn += 1;
-                (self.turn % zones) * stride % self.workload.region.zone_count
+                (filled * zones + zone) * stride % self.workload.region.zone_count
             }
         };
         let pointer = self.pointers.entry(zone).or_insert(0);

@@ -1,0 +1,155 @@
+//! What nobody has to publish, since it follows from how a disk works, holds for the model. All times are simulated.
+
+use imbrex_zoned::simulated::disk::{DiskParameters, Measured, Pattern, Region, Workload};
+
+const ZONE_BYTES: u64 = 256 << 20;
+const TURN_MS: f64 = 60_000.0 / 7200.0;
+
+fn disk() -> DiskParameters {
+    DiskParameters::published_15_tb()
+}
+
+/// Random reads of 4 KiB over the whole drive, one at a time, for 20 s.
+fn workload() -> Workload {
+    Workload {
+        pattern: Pattern::Random,
+        region: Region { start_bytes: 0, zone_bytes: ZONE_BYTES, zone_count: 55_880 },
+        block_bytes: 4096,
+        jobs: 1,
+        depth: 1,
+        write_percent: 0,
+        reads_beyond_pointer: false,
+        resets: false,
+        flush_every_bytes: None,
+        job_bytes_max: u64::MAX,
+        seconds_max: 20.0,
+        seed: 3,
+    }
+}
+
+/// Sequential operations of 1 MiB in 200 zones, for 5 s.
+fn sequential(first_zone: u64, write_percent: u64) -> Workload {
+    Workload {
+        pattern: Pattern::Sequential,
+        region: Region { start_bytes: first_zone * ZONE_BYTES, zone_bytes: ZONE_BYTES, zone_count: 200 },
+        block_bytes: 1 << 20,
+        depth: 4,
+        write_percent,
+        seconds_max: 5.0,
+        ..workload()
+    }
+}
+
+fn rate(workload: &Workload) -> f64 {
+    workload.run(&disk()).mebibytes_per_s()
+}
+
+#[test]
+fn a_random_read_takes_a_mean_seek_and_half_a_turn() {
+    let run = workload().run(&disk());
+    let mean_ms = 1000.0 / run.operations_per_s();
+    let expected_ms = disk().seek_mean_us / 1000.0 + TURN_MS / 2.0;
+    assert!((mean_ms / expected_ms - 1.0).abs() < 0.03, "{mean_ms} ms, not {expected_ms}");
+    assert_eq!(run.breakdown.accesses, run.operations, "one access of the medium for one read");
+}
+
+#[test]
+fn a_deeper_queue_is_faster_up_to_what_the_drive_holds() {
+    let at_depth = |depth| Workload { depth, ..workload() }.run(&disk()).operations_per_s();
+    let rates: Vec<f64> = [2, 4, 8, 16, 32].into_iter().map(at_depth).collect();
+    assert!(rates.is_sorted(), "{rates:?}");
+    assert!(rates[4] > 1.8 * rates[0], "{rates:?}");
+    assert!((at_depth(128) / rates[4] - 1.0).abs() < 0.02, "the drive does not see what the host holds back");
+}
+
+#[test]
+fn a_short_stroke_is_faster_than_a_full_one() {
+    let whole = workload().run(&disk()).operations_per_s();
+    let region = Region { zone_count: 500, ..workload().region };
+    let part = Workload { region, ..workload() }.run(&disk()).operations_per_s();
+    assert!(part > 1.4 * whole, "{part} against {whole}");
+}
+
+#[test]
+fn the_inner_zones_are_half_as_fast_as_the_outer_ones() {
+    for write_percent in [0, 100] {
+        let (outer, inner) = (rate(&sequential(0, write_percent)), rate(&sequential(55_600, write_percent)));
+        assert!((outer / inner - 2.0).abs() < 0.05, "{outer} and {inner} MiB/s");
+    }
+}
+
+#[test]
+fn one_small_sequential_read_at_a_time_is_as_fast_as_many() {
+    let deep = rate(&sequential(0, 0));
+    let one = rate(&Workload { block_bytes: 64 << 10, depth: 1, ..sequential(0, 0) });
+    assert!((one / deep - 1.0).abs() < 0.02, "the drive reads ahead: {one} against {deep} MiB/s");
+}
+
+#[test]
+fn without_the_cache_a_small_sequential_write_costs_a_turn() {
+    let parameters = DiskParameters { write_cache: false, ..disk() };
+    let run = Workload { block_bytes: 4096, depth: 1, ..sequential(0, 100) }.run(&parameters);
+    let milliseconds = 1000.0 / run.operations_per_s();
+    assert!((milliseconds / TURN_MS - 1.0).abs() < 0.02, "{milliseconds} ms");
+}
+
+#[test]
+fn the_more_zones_are_written_in_turn_the_slower() {
+    let in_turn = |zones| {
+        let pattern = Pattern::Turns { zones, stride: 1 };
+        let region = Region { zone_count: 20_000, ..workload().region };
+        rate(&Workload { pattern, region, block_bytes: 1 << 20, depth: 32, write_percent: 100, ..workload() })
+    };
+    let rates: Vec<f64> = [1, 4, 16, 64, 128].into_iter().map(in_turn).collect();
+    assert!(rates.is_sorted_by(|more, less| more > less), "{rates:?}");
+    assert!(rates[4] < 0.7 * rates[0], "{rates:?}");
+}
+
+#[test]
+fn a_flush_costs_what_the_cache_holds_and_a_missed_turn() {
+    let flushing = |flush_every_bytes, parameters: &DiskParameters| {
+        Workload { flush_every_bytes, ..sequential(0, 100) }.run(parameters).mebibytes_per_s()
+    };
+    let never = flushing(None, &disk());
+    let every = flushing(Some(16 << 20), &disk());
+    let expected = 16.0 / (16.0 / never + TURN_MS / 1000.0);
+    assert!((every / expected - 1.0).abs() < 0.05, "{every} MiB/s, expected about {expected}");
+    let among_others = DiskParameters { flush_alone: false, ..disk() };
+    assert!(flushing(Some(16 << 20), &among_others) > 0.98 * never, "others keep the arm busy meanwhile");
+}
+
+#[test]
+fn in_a_mix_neither_reads_nor_writes_starve() {
+    for write_percent in [10, 50, 90] {
+        let run: Measured =
+            Workload { write_percent, block_bytes: 256 << 10, depth: 16, ..workload() }.run(&disk());
+        assert!(run.latency_ms(100.0) < 4000.0, "{} ms at most", run.latency_ms(100.0));
+        assert!(run.operations_per_s() > 70.0, "{} operations/s", run.operations_per_s());
+    }
+}
+
+#[test]
+fn the_derived_drive_is_faster_by_its_density() {
+    let derived = DiskParameters::derived_20_tb();
+    let run = sequential(0, 0).run(&derived);
+    assert!((255.0..260.0).contains(&run.mebibytes_per_s()), "{} MiB/s", run.mebibytes_per_s());
+}
+
+#[test]
+fn a_workload_that_makes_no_sense_is_refused_in_a_sentence() {
+    let region = workload().region;
+    let wrong = [
+        Workload { block_bytes: 0, ..workload() },
+        Workload { block_bytes: 5000, ..workload() },
+        Workload { jobs: 0, ..workload() },
+        Workload { depth: 0, ..workload() },
+        Workload { write_percent: 101, ..workload() },
+        Workload { seconds_max: f64::INFINITY, ..workload() },
+        Workload { region: Region { zone_count: 0, ..region }, ..workload() },
+        Workload { pattern: Pattern::Turns { zones: 9, stride: 9000 }, ..workload() },
+    ];
+    for workload in wrong {
+        let sentence = workload.check().unwrap_err();
+        assert!(sentence.split(' ').count() > 4, "{sentence}");
+    }
+}
