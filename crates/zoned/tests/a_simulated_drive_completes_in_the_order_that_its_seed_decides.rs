@@ -116,45 +116,25 @@ fn in_a_crash_any_of_what_is_in_flight_may_have_been_carried_out_and_all_of_it_e
     let mut seen = BTreeSet::new();
     for seed in 0..400 {
         let mut rig = Rig::new();
-        rig.fill(START + 2 * ZONE, 1, 1).unwrap();
-        rig.flush().unwrap();
-        for zone in 0..2 {
-            let buffer = rig.filled(&[2; 8192]);
-            rig.device.submit_write(Token(zone), START + zone * ZONE, buffer).unwrap();
+        for zone in 4..6 {
+            rig.fill(zone * ZONE, 1, 1).unwrap();
         }
-        rig.device.submit_zone(Token(2), 5, ZoneOperation::Reset).unwrap();
+        rig.flush().unwrap();
+        let buffer = rig.filled(&[2; 8192]);
+        rig.device.submit_write(Token(3), START, buffer).unwrap();
+        for zone in 4..6 {
+            rig.device.submit_zone(Token(u64::from(zone)), zone, ZoneOperation::Reset).unwrap();
+        }
         // By the handle alone, as somebody does who does not hold the device.
         rig.drive().crash(seed).unwrap();
         let ends = rig.wait();
         assert_eq!(ends.len(), 3);
         assert!(ends.iter().all(|end| end.result == Err(DeviceError::Gone)));
-        assert_eq!(ends.iter().filter(|end| end.buffer.is_some()).count(), 2);
+        assert_eq!(ends.iter().filter(|end| end.buffer.is_some()).count(), 1);
         rig.reopen();
         let zones = rig.device.report_zones().unwrap();
         let pointers: Vec<u64> = (3..6).map(|zone| zones[zone].write_pointer_bytes.unwrap() / UNIT).collect();
         seen.insert(pointers);
     }
-    assert_eq!(
-        seen.len(),
-        3 * 3 * 2,
-        "each write not at all, in part or whole; the reset done or not: {seen:?}"
-    );
-}
-
-#[test]
-fn what_a_crash_carries_out_it_carries_out_once() {
-    for seed in 0..50 {
-        let mut rig = Rig::new();
-        rig.fill(0, 1, 1).unwrap();
-        rig.flush().unwrap();
-        let buffer = rig.filled(&[2; 4096]);
-        rig.device.submit_write(Token(0), 0, buffer).unwrap();
-        let drive = rig.drive();
-        drive.crash(seed).unwrap();
-        let mut again = Rig { device: drive.open(support::pool()) };
-        let found = again.read(0, UNIT).unwrap();
-        drive.crash(seed + 1).unwrap();
-        let mut again = Rig { device: drive.open(support::pool()) };
-        assert_eq!(again.read(0, UNIT).unwrap(), found);
-    }
+    assert_eq!(seen.len(), 3 * 2 * 2, "the write in any part, each reset done or not: {seen:?}");
 }

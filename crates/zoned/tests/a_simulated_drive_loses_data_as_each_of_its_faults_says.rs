@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use imbrex_zoned::simulated::{FaultKind, FaultRates};
-use imbrex_zoned::{DeviceError, ZoneOperation};
+use imbrex_zoned::{Device, DeviceError, Token, ZoneOperation};
 use support::{Rig, UNIT, ZONE};
 
 /// The start of the sequential zone in which most of this takes place.
@@ -174,6 +174,20 @@ fn a_misdirected_write_is_missing_at_its_place_and_lands_on_other_data() {
 }
 
 #[test]
+fn a_misdirected_write_over_what_could_not_be_read_can_be_read_and_is_still_damage() {
+    let mut rig = Rig::new();
+    let drive = rig.drive();
+    rig.fill(START, 2, 9).unwrap();
+    drive.make_unreadable(START, 2 * UNIT).unwrap();
+    drive.set_faults(1, always(FaultKind::MisdirectedWrite));
+    rig.fill(START + ZONE, 1, 9).unwrap();
+    drive.switch_faults(false);
+    let readable = (0..2).filter(|unit| rig.read(START + unit * UNIT, UNIT).is_ok()).count();
+    assert_eq!(readable, 1);
+    assert_eq!(drive.damaged_ranges(), [START..START + 2 * UNIT, START + ZONE..START + ZONE + UNIT]);
+}
+
+#[test]
 fn a_misdirected_write_needs_other_data_to_land_on() {
     let mut rig = Rig::new();
     let drive = rig.drive();
@@ -229,6 +243,32 @@ fn a_flush_that_fails_late_loses_the_end_of_a_zone_in_one_of_three_ways() {
     for places in [fallen, lost, filled] {
         assert_eq!(places, BTreeSet::from([2, 3, 4, 5]));
     }
+}
+
+#[test]
+fn after_a_flush_that_failed_late_a_crash_never_raises_the_pointer() {
+    let mut fallen = 0;
+    for seed in 0..200 {
+        let mut rig = Rig::new();
+        let drive = rig.drive();
+        rig.fill(START, 2, 1).unwrap();
+        drive.set_faults(seed, always(FaultKind::LateFlushError));
+        // So that a later write can complete before the flush does.
+        drive.set_scheduling(Some(seed));
+        rig.device.submit_flush(Token(0)).unwrap();
+        let buffer = rig.filled(&[2; 8192]);
+        rig.device.submit_write(Token(1), START + 2 * UNIT, buffer).unwrap();
+        let mut ended = 0;
+        while ended < 2 {
+            ended += rig.wait().len();
+        }
+        let before = rig.zone(3).write_pointer_bytes.unwrap();
+        fallen += u64::from(before < 2 * UNIT);
+        drive.crash(seed).unwrap();
+        rig.reopen();
+        assert!(rig.zone(3).write_pointer_bytes.unwrap() <= before);
+    }
+    assert!(fallen > 20, "{fallen}");
 }
 
 #[test]
