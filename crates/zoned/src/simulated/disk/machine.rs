@@ -12,45 +12,16 @@
 //! wait for room, a flush waits, or written data has waited too long: then the arm changes between the two, and stays
 //! with the writes for a turn at most while they follow one another.
 
+mod arm;
+
 use std::collections::VecDeque;
 
 use crate::simulated::disk::breakdown::Breakdown;
 use crate::simulated::disk::cache::{Cache, Segment};
+use crate::simulated::disk::command::Command;
+use crate::simulated::disk::machine::arm::{Arm, WaitingRead};
 use crate::simulated::disk::parameters::{DiskParameters, as_float, as_whole};
-use crate::simulated::disk::platter::{Approach, Platter};
-
-/// What the host asks of the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// A read, of which the first `stored_bytes` are on the medium: the rest is beyond a write pointer.
-    Read {
-        /// The first byte, from the start of the drive.
-        offset_bytes: u64,
-        /// The length in bytes.
-        length_bytes: u64,
-        /// How many of its bytes are on the medium or on their way there.
-        stored_bytes: u64,
-    },
-    /// A write.
-    Write {
-        /// The first byte, from the start of the drive.
-        offset_bytes: u64,
-        /// The length in bytes.
-        length_bytes: u64,
-    },
-    /// Puts everything on the medium that had completed before.
-    Flush,
-    /// An order to a zone. A reset drops what the cache holds of the zone: the range `dropped_bytes`.
-    ZoneOrder {
-        /// The zone's first byte and its end where it is reset; an empty range else.
-        dropped_bytes: (u64, u64),
-    },
-    /// A report of so many zones.
-    ReportZones {
-        /// The number of zones reported.
-        zone_count: u32,
-    },
-}
+use crate::simulated::disk::platter::Platter;
 
 /// A disk in virtual time. Times are nanoseconds.
 pub struct Disk {
@@ -92,45 +63,6 @@ enum Crossing {
     Flush { command: u64, busy_ns: u64 },
 }
 
-#[derive(Clone, Copy)]
-struct WaitingRead {
-    command: u64,
-    offset_bytes: u64,
-    length_bytes: u64,
-    /// How much of it the arm has to read.
-    stored_bytes: u64,
-    since_ns: u64,
-}
-
-/// The arm, its work, and what it has read ahead.
-struct Arm {
-    work: Option<(u64, Work)>,
-    /// Where it stands, as stream time, when its work ends or has ended.
-    at_ns: f64,
-    idle_since_ns: u64,
-    ahead: Option<ReadAhead>,
-    /// Whether the last work was a write, and when the writes that follow one another began.
-    wrote: bool,
-    writes_began_ns: u64,
-}
-
-#[derive(Clone, Copy)]
-enum Work {
-    Read(WaitingRead),
-    Write(Segment),
-}
-
-/// A stretch that the idle arm reads behind a read, as stream times; it began at `began_ns` by the clock.
-#[derive(Clone, Copy)]
-struct ReadAhead {
-    from_bytes: u64,
-    from_ns: f64,
-    to_ns: f64,
-    began_ns: u64,
-    /// How far it came, where the arm was called away.
-    stopped_ns: Option<f64>,
-}
-
 impl Disk {
     /// A disk at rest at time 0, its arm over the first byte.
     #[must_use]
@@ -146,14 +78,7 @@ impl Disk {
             reads: Vec::new(),
             flushes: VecDeque::new(),
             alone: false,
-            arm: Arm {
-                work: None,
-                at_ns: 0.0,
-                idle_since_ns: 0,
-                ahead: None,
-                wrote: false,
-                writes_began_ns: 0,
-            },
+            arm: Arm::default(),
             breakdown: Breakdown::default(),
             done: Vec::new(),
             parameters,
@@ -263,7 +188,17 @@ impl Disk {
             }
             Command::Read { offset_bytes, length_bytes, stored_bytes } => {
                 let since_ns = self.now_ns;
-                let read = WaitingRead { command, offset_bytes, length_bytes, stored_bytes, since_ns };
+                let start_ns = self.platter.stream_ns(offset_bytes);
+                let end_ns = self.platter.stream_ns(offset_bytes + stored_bytes);
+                let read = WaitingRead {
+                    command,
+                    offset_bytes,
+                    length_bytes,
+                    stored_bytes,
+                    start_ns,
+                    end_ns,
+                    since_ns,
+                };
                 let in_memory = stored_bytes == 0
                     || self.cache.holds(offset_bytes, stored_bytes)
                     || self.was_read_ahead(&read);
@@ -338,162 +273,6 @@ impl Disk {
             self.alone = false;
             self.end(command);
         }
-    }
-
-    fn has_worked(&mut self, work: Work) {
-        self.arm.idle_since_ns = self.now_ns;
-        match work {
-            Work::Read(read) => {
-                let from_bytes = read.end_bytes();
-                let to_bytes =
-                    (from_bytes + self.parameters.read_ahead_bytes).min(self.parameters.device_bytes);
-                self.arm.ahead = Some(ReadAhead {
-                    from_bytes,
-                    from_ns: self.arm.at_ns,
-                    to_ns: self.platter.stream_ns(to_bytes),
-                    began_ns: self.now_ns,
-                    stopped_ns: None,
-                });
-                self.answer_read(read.command, read.length_bytes, read.stored_bytes);
-            }
-            Work::Write(segment) => {
-                self.cache.written(&segment);
-                if let Some(command) = segment.waits {
-                    self.end(command);
-                }
-                self.end_flushes();
-            }
-        }
-    }
-
-    /// Gives the idle arm its next work, where there is any.
-    fn choose_work(&mut self) {
-        self.answer_from_read_ahead();
-        let writes = !self.cache.is_empty();
-        let is_write = match (self.reads.is_empty(), writes) {
-            (true, false) => return,
-            (true, true) => true,
-            (false, false) => false,
-            (false, true) => self.writes_are_due(),
-        };
-        if is_write {
-            self.start_write();
-        } else {
-            self.start_read();
-        }
-    }
-
-    /// Whether the arm takes a write though reads wait.
-    fn writes_are_due(&self) -> bool {
-        let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
-        let too_old = |since_ns: u64| self.now_ns - since_ns > wait_max_ns;
-        let pressed = !self.roomless.is_empty()
-            || !self.flushes.is_empty()
-            || self.cache.oldest_since_ns().is_some_and(too_old);
-        if !pressed {
-            return false;
-        }
-        if !self.arm.wrote {
-            return true;
-        }
-        let in_turn = as_float(self.now_ns - self.arm.writes_began_ns) < self.platter.turn_ns();
-        in_turn && self.nearest_write().is_some_and(|(_, approach)| approach.goes_straight_on())
-    }
-
-    fn nearest_write(&self) -> Option<((u64, u64), Approach)> {
-        let up_to = self.flushes.front().map(|(_, up_to)| *up_to);
-        self.cache.nearest(&self.platter, self.now_ns, self.arm.at_ns, up_to)
-    }
-
-    fn start_write(&mut self) {
-        let Some((key, approach)) = self.nearest_write() else { return };
-        let Some(segment) = self.cache.take(key, &self.platter) else { return };
-        if !self.arm.wrote || !approach.goes_straight_on() {
-            self.arm.writes_began_ns = self.now_ns;
-        }
-        let start_ns = self.platter.stream_ns(segment.offset_bytes);
-        let end_ns = self.platter.stream_ns(segment.offset_bytes + segment.length_bytes);
-        self.work(Work::Write(segment), approach, end_ns - start_ns, end_ns);
-    }
-
-    fn start_read(&mut self) {
-        let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
-        let too_old = |read: &WaitingRead| self.now_ns - read.since_ns > wait_max_ns;
-        let approaches = self.reads.iter().enumerate().map(|(index, read)| {
-            let start_ns = self.read_from_ns(read);
-            (index, start_ns, self.platter.approach(self.now_ns, self.arm.at_ns, start_ns, false))
-        });
-        let chosen = match self.reads.iter().position(too_old) {
-            Some(old) => approaches.into_iter().nth(old),
-            None => approaches.min_by(|(_, _, a), (_, _, b)| a.total_ns().total_cmp(&b.total_ns())),
-        };
-        let Some((index, start_ns, approach)) = chosen else { return };
-        let read = self.reads.remove(index);
-        let end_ns = self.platter.stream_ns(read.end_bytes());
-        self.work(Work::Read(read), approach, end_ns - start_ns, end_ns);
-    }
-
-    /// Sends the arm, which has no work, to an access that ends at stream time `end_ns`.
-    fn work(&mut self, work: Work, approach: Approach, transfer_ns: f64, end_ns: f64) {
-        self.stop_read_ahead();
-        self.arm.at_ns = end_ns;
-        self.arm.wrote = matches!(work, Work::Write(_));
-        self.breakdown.idle_ns += self.now_ns - self.arm.idle_since_ns;
-        self.breakdown.add(approach, transfer_ns);
-        let until_ns = self.now_ns + as_whole(approach.total_ns() + transfer_ns);
-        self.arm.work = Some((until_ns, work));
-    }
-
-    /// The stream time from which the arm has to read: behind what it has read ahead.
-    fn read_from_ns(&self, read: &WaitingRead) -> f64 {
-        let start_ns = self.platter.stream_ns(read.offset_bytes);
-        match self.arm.ahead {
-            Some(ahead) if read.offset_bytes >= ahead.from_bytes => {
-                let reached_ns = ahead.reached_ns(self.now_ns);
-                if start_ns <= reached_ns { reached_ns } else { start_ns }
-            }
-            _ => start_ns,
-        }
-    }
-
-    /// Whether the whole of a read lies in what was read ahead.
-    fn was_read_ahead(&self, read: &WaitingRead) -> bool {
-        self.arm.ahead.is_some_and(|ahead| {
-            read.offset_bytes >= ahead.from_bytes
-                && self.platter.stream_ns(read.end_bytes()) <= ahead.reached_ns(self.now_ns)
-        })
-    }
-
-    /// Keeps what was read ahead so far, and lets the arm go from where it is now.
-    fn stop_read_ahead(&mut self) {
-        let now_ns = self.now_ns;
-        if let Some(ahead) = self.arm.ahead.as_mut().filter(|ahead| ahead.stopped_ns.is_none()) {
-            ahead.stopped_ns = Some(ahead.reached_ns(now_ns));
-        }
-    }
-
-    /// Answers the reads that lie in what the idle arm has read ahead, and notes where it is.
-    fn answer_from_read_ahead(&mut self) {
-        let Some(ahead) = self.arm.ahead.filter(|ahead| ahead.stopped_ns.is_none()) else { return };
-        self.arm.at_ns = ahead.reached_ns(self.now_ns);
-        while let Some(index) = self.reads.iter().position(|read| self.was_read_ahead(read)) {
-            let read = self.reads.remove(index);
-            self.answer_read(read.command, read.length_bytes, read.stored_bytes);
-        }
-    }
-}
-
-impl WaitingRead {
-    fn end_bytes(&self) -> u64 {
-        self.offset_bytes + self.stored_bytes
-    }
-}
-
-impl ReadAhead {
-    /// How far it has come at time `now_ns`, as stream time.
-    fn reached_ns(&self, now_ns: u64) -> f64 {
-        let went_ns = as_float(now_ns.saturating_sub(self.began_ns));
-        self.stopped_ns.unwrap_or_else(|| (self.from_ns + went_ns).min(self.to_ns))
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod breakdown;
 mod cache;
+mod command;
 mod machine;
 mod parameters;
 mod platter;
@@ -17,7 +18,8 @@ mod workload;
 mod zone_queue;
 
 pub use breakdown::Breakdown;
-pub use machine::{Command, Disk};
+pub use command::Command;
+pub use machine::Disk;
 pub use parameters::DiskParameters;
 pub use published::{PUBLISHED, Published};
 pub use workload::{Measured, Pattern, Region, Workload};

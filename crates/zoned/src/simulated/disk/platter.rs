@@ -126,7 +126,9 @@ impl Platter {
     /// How the head gets at time `now_ns` from stream time `from_ns` to `to_ns`.
     pub(crate) fn approach(&self, now_ns: u64, from_ns: f64, to_ns: f64, is_write: bool) -> Approach {
         let seek_ns = self.seek_ns(to_ns - from_ns, is_write);
-        let wait_ns = (to_ns - as_float(now_ns) - seek_ns).rem_euclid(self.turn_ns);
+        let ahead_ns = to_ns - as_float(now_ns) - seek_ns;
+        // As `rem_euclid`, but for rounding, and several times as fast.
+        let wait_ns = (ahead_ns - (ahead_ns / self.turn_ns).floor() * self.turn_ns).max(0.0);
         let wait_ns = if self.turn_ns - wait_ns < ROUNDING_NS { 0.0 } else { wait_ns };
         Approach { seek_ns, wait_ns }
     }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::simulated::disk::breakdown::Breakdown;
-use crate::simulated::disk::machine::{Command, Disk};
+use crate::simulated::disk::command::Command;
+use crate::simulated::disk::machine::Disk;
 use crate::simulated::disk::parameters::{DiskParameters, as_float, as_whole};
 use crate::simulated::disk::zone_queue::{Request, ZoneQueue};
 use crate::simulated::random::Random;
