@@ -25,7 +25,7 @@ pub(crate) struct Opened {
 pub(crate) fn open_drive(options: &Options, pool: BufferPool) -> Result<Opened, Failure> {
     match (&options.drive.device, &options.drive.simulated) {
         (Some(path), _) => {
-            let device = KernelDevice::open(path, pool).map_err(Failure::Open)?;
+            let device = KernelDevice::open_by(options.backend(), path, pool).map_err(Failure::Open)?;
             Ok(Opened { device: Box::new(device), format_if_empty: false })
         }
         (None, Some(path)) => {
@@ -57,9 +57,9 @@ fn open_simulated(path: &Path, options: &Options, pool: BufferPool) -> Result<Dr
         let zone_size = options.zone_size.unwrap_or(ZONE_SIZE_BYTES);
         let geometry =
             SimulatedGeometry::fitted(size, zone_size).map_err(|sentence| Failure::Geometry { sentence })?;
-        return DriveFileDevice::create(path, geometry, pool).map_err(Failure::Open);
+        return DriveFileDevice::create_by(options.backend(), path, geometry, pool).map_err(Failure::Open);
     }
-    let device = DriveFileDevice::open(path, pool).map_err(Failure::Open)?;
+    let device = DriveFileDevice::open_by(options.backend(), path, pool).map_err(Failure::Open)?;
     let geometry = device.geometry();
     let other = |what, asked_bytes, found_bytes| {
         Err(Failure::OtherSize { path: path.to_owned(), what, asked_bytes, found_bytes })

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
+use imbrex_zoned::Backend;
 
 use crate::size::{parse_size_bytes, size_text};
 
@@ -62,6 +63,40 @@ pub struct Options {
     /// The size of its zones: 64MiB where absent
     #[arg(long, value_name = "SIZE", conflicts_with = "device", value_parser = parse_size_bytes)]
     pub zone_size: Option<u64>,
+
+    /// By what means the drive is reached; `tokio-uring` is there for comparison
+    #[cfg(feature = "tokio-uring")]
+    #[arg(long, value_enum, default_value = "ring")]
+    pub backend: BackendName,
+}
+
+/// A [`Backend`] as the command line names it.
+#[cfg(feature = "tokio-uring")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BackendName {
+    /// The crate io-uring.
+    Ring,
+    /// The crate tokio-uring.
+    TokioUring,
+}
+
+impl Options {
+    /// By what means the drive is reached.
+    #[cfg(feature = "tokio-uring")]
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        match self.backend {
+            BackendName::Ring => Backend::Ring,
+            BackendName::TokioUring => Backend::TokioUring,
+        }
+    }
+
+    /// By what means the drive is reached.
+    #[cfg(not(feature = "tokio-uring"))]
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        Backend::default()
+    }
 }
 
 /// The drive: one of the two.
@@ -105,6 +140,17 @@ mod tests {
         let options = parse(line).unwrap();
         assert_eq!((options.memory, options.blocks_max), (128 << 20, Some(9)));
         parse("--simulated drive.img --socket /run/s").unwrap();
+    }
+
+    #[test]
+    fn another_backend_is_named_only_where_it_was_compiled_in() {
+        let line = "--simulated a --socket /run/s";
+        assert_eq!(parse(line).unwrap().backend(), Backend::Ring);
+        let other = parse(&format!("{line} --backend tokio-uring"));
+        #[cfg(feature = "tokio-uring")]
+        assert_eq!(other.unwrap().backend(), Backend::TokioUring);
+        #[cfg(not(feature = "tokio-uring"))]
+        assert!(other.is_err());
     }
 
     #[test]

@@ -86,11 +86,25 @@ impl DriveFileDevice {
     ///
     /// # Errors
     ///
+    /// As [`DriveFileDevice::create_by`].
+    pub fn create(path: &Path, geometry: SimulatedGeometry, pool: BufferPool) -> Result<Self, OpenError> {
+        Self::create_by(Backend::default(), path, geometry, pool)
+    }
+
+    /// Makes a drive in a sparse file of its own, all zones empty, and opens it by the means of `backend`.
+    ///
+    /// # Errors
+    ///
     /// Where the geometry cannot be used, something has that name already, or the file cannot be written; and as
     /// [`DriveFileDevice::open_by`].
-    pub fn create(path: &Path, geometry: SimulatedGeometry, pool: BufferPool) -> Result<Self, OpenError> {
+    pub fn create_by(
+        backend: Backend,
+        path: &Path,
+        geometry: SimulatedGeometry,
+        pool: BufferPool,
+    ) -> Result<Self, OpenError> {
         drop(SimulatedDevice::create(path, geometry, pool.clone())?);
-        Self::open(path, pool)
+        Self::open_by(backend, path, pool)
     }
 
     /// Opens the drive in the file `path` by the usual [`Backend`].
