@@ -252,14 +252,16 @@ fn after_a_flush_that_failed_late_a_crash_never_raises_the_pointer() {
         let mut rig = Rig::new();
         let drive = rig.drive();
         rig.fill(START, 2, 1).unwrap();
-        drive.set_faults(seed, always(FaultKind::LateFlushError));
-        // So that a later write can complete before the flush does.
+        drive.set_faults(seed, FaultRates::none());
+        drive.fail_next_flush();
+        // So that a later write can complete before two flushes do, of which one fails.
         drive.set_scheduling(Some(seed));
         rig.device.submit_flush(Token(0)).unwrap();
+        rig.device.submit_flush(Token(2)).unwrap();
         let buffer = rig.filled(&[2; 8192]);
         rig.device.submit_write(Token(1), START + 2 * UNIT, buffer).unwrap();
         let mut ended = 0;
-        while ended < 2 {
+        while ended < 3 {
             ended += rig.wait().len();
         }
         let before = rig.zone(3).write_pointer_bytes.unwrap();
