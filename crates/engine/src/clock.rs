@@ -8,7 +8,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells time.
-pub(crate) trait Clock: Send + Sync {
+pub trait Clock: Send + Sync {
     /// Microseconds since some fixed instant; never falls.
     fn now_us(&self) -> u64;
 
@@ -17,7 +17,8 @@ pub(crate) trait Clock: Send + Sync {
 }
 
 /// The machine's clocks.
-pub(crate) struct SystemClock {
+#[derive(Debug)]
+pub struct SystemClock {
     started: Instant,
 }
 

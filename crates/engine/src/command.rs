@@ -6,8 +6,8 @@ use imbrex_format::Key;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::request::{
-    Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
-    Status, ZoneStatus,
+    Block, BlockHead, Class, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
+    ScrubStatus, Status, ZoneStatus,
 };
 
 /// Where an answer goes. Whoever asked may have gone; the request's place among those that the engine takes is held
@@ -42,20 +42,22 @@ impl<T> Reply<T> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListRequest {
     pub(crate) cursor: Cursor,
-    /// Only the cursor's own zone.
-    pub(crate) one_zone: bool,
+    /// Only this zone.
+    pub(crate) zone: Option<u32>,
     pub(crate) limit: usize,
 }
 
 /// One request.
 pub(crate) enum Command {
     Put(PutRequest, Reply<PutOutcome>),
-    Get(Key, RangeRequest, Reply<Block>),
-    Head(Key, Reply<BlockHead>),
-    Delete(Key, Reply<()>),
+    Get(Key, RangeRequest, Class, Reply<Block>),
+    Head(Key, Class, Reply<BlockHead>),
+    Delete(Key, Class, Reply<()>),
     List(ListRequest, Reply<Page>),
     Zones(Reply<Vec<ZoneStatus>>),
     Damage(Reply<Vec<Damage>>),
+    /// How far the scrub is; where `true`, a pass over everything begins first.
+    Scrub(bool, Reply<ScrubStatus>),
     Format(FormatOrder, Reply<Arc<Status>>),
     Stop(Reply<()>),
 }
@@ -65,9 +67,10 @@ impl Command {
     pub(crate) fn refuse(self, error: EngineError) {
         match self {
             Self::Put(_, reply) => reply.send(Err(error)),
-            Self::Get(_, _, reply) => reply.send(Err(error)),
-            Self::Head(_, reply) => reply.send(Err(error)),
-            Self::Delete(_, reply) => reply.send(Err(error)),
+            Self::Get(_, _, _, reply) => reply.send(Err(error)),
+            Self::Head(_, _, reply) => reply.send(Err(error)),
+            Self::Delete(_, _, reply) => reply.send(Err(error)),
+            Self::Scrub(_, reply) => reply.send(Err(error)),
             Self::List(_, reply) => reply.send(Err(error)),
             Self::Zones(reply) => reply.send(Err(error)),
             Self::Damage(reply) => reply.send(Err(error)),

@@ -3,8 +3,9 @@
 use imbrex_format::{Key, UNIT_BYTES};
 use imbrex_zoned::{Buffer, Device, DeviceError, Token};
 
-use crate::group::{InFlight, Member, Write};
+use crate::group::{Group, InFlight, Member, Write};
 use crate::location::Location;
+use crate::pending::{Kill, PutOrigin};
 use crate::request::{EngineError, PutOutcome, State};
 use crate::reserve::Purpose;
 use crate::store::{Store, TOKEN_BARRIER, TOKEN_FLUSH, TOKEN_WRITE};
@@ -12,7 +13,7 @@ use crate::store::{Store, TOKEN_BARRIER, TOKEN_FLUSH, TOKEN_WRITE};
 impl Store {
     pub(crate) fn submit_write(&mut self, device: &mut dyn Device) {
         let Some(group) = self.writing.as_mut() else { return };
-        if group.in_flight.is_some() {
+        if group.in_flight.is_some() || group.failed {
             return;
         }
         let Some(write) = group.writes.pop_front() else { return };
@@ -23,26 +24,27 @@ impl Store {
                 let purpose = Purpose::Zeros;
                 (zone, unit, Some(purpose), self.reserve.take(purpose, unit_count as usize))
             }
-            Write::Barrier => {
+            Write::Barrier { .. } => {
                 group.in_flight = Some(InFlight::Barrier);
                 return match device.submit_flush(Token(TOKEN_BARRIER)) {
                     Ok(()) => self.log_in_flight += 1,
-                    Err(error) => self.write_failed(&error),
+                    Err(error) => self.stop_writing(&error),
                 };
             }
         };
         let Some(buffer) = buffer else {
-            return self
-                .write_failed(&DeviceError::Unknown { what: "a buffer that did not come back".into() });
+            let what = "a buffer that did not come back".into();
+            return self.stop_writing(&DeviceError::Unknown { what });
         };
         let unit_count = u32::try_from(buffer.len() / UNIT_BYTES).unwrap_or(u32::MAX);
-        group.in_flight = Some(InFlight::Write { purpose, zone, end_unit: unit + unit_count });
+        group.in_flight = Some(InFlight::Write { purpose, zone, unit, end_unit: unit + unit_count });
         let offset_bytes = device.geometry().zone_start_bytes(zone) + u64::from(unit) * UNIT_BYTES as u64;
         self.stats.device_writes += 1;
         self.stats.device_written_bytes += buffer.len() as u64;
+        self.written_since_checkpoint_bytes += buffer.len() as u64;
         match device.submit_write(Token(TOKEN_WRITE), offset_bytes, buffer) {
             Ok(()) => self.log_in_flight += 1,
-            Err((error, _)) => self.write_failed(&error),
+            Err((error, _)) => self.stop_writing(&error),
         }
     }
 
@@ -53,37 +55,42 @@ impl Store {
         result: Result<(), DeviceError>,
         buffer: Option<Buffer>,
     ) {
-        let Some(in_flight) = self.writing.as_mut().and_then(|group| group.in_flight.take()) else { return };
-        if let (InFlight::Write { purpose: Some(purpose), .. }, Some(buffer)) = (&in_flight, buffer) {
-            self.reserve.give_back(*purpose, buffer);
+        let Some(group) = self.writing.as_mut() else { return };
+        let Some(in_flight) = group.in_flight.take() else { return };
+        match (&in_flight, buffer) {
+            (InFlight::Write { purpose: Some(purpose), .. }, Some(buffer)) => {
+                self.reserve.give_back(*purpose, buffer);
+            }
+            (InFlight::Write { unit, .. }, Some(buffer)) => group.written.push((*unit, buffer)),
+            _ => {}
         }
-        if let Err(error) = result {
-            let errors = match in_flight {
-                InFlight::Barrier => &mut self.stats.flush_errors,
-                InFlight::Write { .. } => &mut self.stats.write_errors,
-            };
-            *errors += 1;
-            return self.write_failed(&error);
+        match (in_flight, result) {
+            (InFlight::Barrier, Ok(())) => self.stats.flushes += 1,
+            (InFlight::Write { zone, end_unit, .. }, Ok(())) => self.zones.written(zone, end_unit),
+            (InFlight::Barrier, Err(error)) => {
+                self.stats.flush_errors += 1;
+                return self.flush_failed(device, &error);
+            }
+            (InFlight::Write { zone, .. }, Err(error)) => {
+                self.stats.write_errors += 1;
+                return self.write_failed(device, zone, &error);
+            }
         }
-        match in_flight {
-            InFlight::Barrier => self.stats.flushes += 1,
-            InFlight::Write { zone, end_unit, .. } => self.zones.written(zone, end_unit),
-        }
+        self.give_up_failed_group(device);
         self.submit_write(device);
         self.begin_flush(device);
     }
 
     /// Flushes the group that has been written, once the one before it is through.
     pub(crate) fn begin_flush(&mut self, device: &mut dyn Device) {
-        let written =
-            self.writing.as_ref().is_some_and(|group| group.writes.is_empty() && group.in_flight.is_none());
-        if !written || self.flushing.is_some() || self.fault.is_some() {
+        let written = |group: &Group| group.writes.is_empty() && group.in_flight.is_none() && !group.failed;
+        if !self.writing.as_ref().is_some_and(written) || self.flushing.is_some() || self.fault.is_some() {
             return;
         }
         self.flushing = self.writing.take();
         match device.submit_flush(Token(TOKEN_FLUSH)) {
             Ok(()) => self.log_in_flight += 1,
-            Err(error) => return self.write_failed(&error),
+            Err(error) => return self.stop_writing(&error),
         }
         self.pump_writes(device);
     }
@@ -94,47 +101,80 @@ impl Store {
         if let Err(error) = result {
             self.stats.flush_errors += 1;
             self.flushing = Some(group);
-            return self.write_failed(&error);
+            return self.flush_failed(device, &error);
         }
         self.stats.flushes += 1;
         self.stats.groups += 1;
-        self.zones.get_mut(group.zone).good_units = group.end_unit;
+        self.failures_in_a_row = 0;
+        let zone = self.zones.get_mut(group.zone);
+        self.good_units += u64::from(group.end_unit - zone.good_units);
+        zone.good_units = group.end_unit;
+        // Memory that is reclaim's goes back to it, the rest to the pool.
+        group.written.into_iter().for_each(|(_, buffer)| self.reclaim.arena.give_back(buffer));
         for member in group.members {
-            self.committed(member);
+            self.committed(member, group.incarnation);
         }
+        group.sealed_zone.into_iter().for_each(|sealed| self.zone_sealed(sealed));
         self.pump_writes(device);
     }
 
-    fn committed(&mut self, member: Member) {
+    fn committed(&mut self, member: Member, incarnation: u64) {
         match member {
-            Member::Put { key, location, payload_bytes, replaced, reply } => {
+            Member::Put { key, location, payload_bytes, kills, origin, .. } => {
                 self.zones.get_mut(location.zone).live_units += location.unit_count;
                 self.live_units += u64::from(location.unit_count);
-                if let Some(replaced) = replaced {
-                    self.kill(&key, replaced);
+                self.referee.committed(location.zone, incarnation);
+                kills.iter().for_each(|kill| self.kill(&key, kill));
+                match origin {
+                    PutOrigin::Client { .. } => {
+                        self.stats.puts += 1;
+                        self.stats.payload_written_bytes += u64::from(payload_bytes);
+                        self.pace.client_wrote(u64::from(location.unit_count));
+                    }
+                    PutOrigin::Moved => {
+                        self.stats.moved_blocks += 1;
+                        self.stats.moved_bytes += u64::from(location.unit_count) * UNIT_BYTES as u64;
+                    }
                 }
-                self.stats.puts += 1;
-                self.stats.payload_written_bytes += u64::from(payload_bytes);
                 self.release(&key);
-                reply.send(Ok(PutOutcome::Stored));
+                self.end_put(origin, Ok(PutOutcome::Stored));
             }
-            Member::Delete { key, location, reply } => {
-                self.kill(&key, location);
-                self.stats.deletes += 1;
-                self.release(&key);
-                reply.send(Ok(()));
-            }
+            Member::Delete(delete) => match delete.reply {
+                Some(reply) => {
+                    self.kill(&delete.key, &delete.kill);
+                    self.stats.deletes += 1;
+                    self.release(&delete.key);
+                    reply.send(Ok(()));
+                }
+                None => self.carried(1),
+            },
         }
     }
 
     /// Takes a record out of the index: its tombstone is durable.
-    fn kill(&mut self, key: &Key, location: Location) {
-        if self.index.remove(self.index.hash(key), location) {
-            self.zones.get_mut(location.zone).live_units -= location.unit_count;
+    fn kill(&mut self, key: &Key, kill: &Kill) {
+        let location = kill.location;
+        if self.zones.get(location.zone).incarnation == kill.incarnation
+            && self.index.remove(self.index.hash(key), location)
+        {
+            let zone = self.zones.get_mut(location.zone);
+            zone.live_units -= location.unit_count;
+            // Something more can be reclaimed of it than when reclaim last left it.
+            zone.is_stuck = false;
             self.live_units -= u64::from(location.unit_count);
-            self.dead_units += u64::from(location.unit_count);
+            self.referee.killed(location.zone, kill.incarnation);
+            self.zone_lost_a_record(location.zone);
         }
         self.damage.forget(location);
+        self.places_changed += 1;
+    }
+
+    /// Answers whoever wanted a block written.
+    pub(crate) fn end_put(&mut self, origin: PutOrigin, answer: Result<PutOutcome, EngineError>) {
+        match origin {
+            PutOrigin::Client { reply, .. } => reply.send(answer),
+            PutOrigin::Moved => self.move_ended(answer.is_ok()),
+        }
     }
 
     /// Answers everyone who waits for a write that will not come.
@@ -144,16 +184,30 @@ impl Store {
         let groups = [self.flushing.take(), self.writing.take()];
         for member in groups.into_iter().flatten().flat_map(|group| group.members) {
             match member {
-                Member::Put { key, location, reply, .. } => {
-                    self.index.remove(self.index.hash(&key), location);
-                    reply.send(Err(error.clone()));
+                Member::Put { key, location, origin, .. } => self.abandon_put(&key, location, origin, &error),
+                Member::Delete(delete) => {
+                    delete.reply.into_iter().for_each(|reply| reply.send(Err(error.clone())));
                 }
-                Member::Delete { reply, .. } => reply.send(Err(error.clone())),
             }
         }
-        self.pending_puts.drain(..).for_each(|put| put.reply.send(Err(error.clone())));
-        self.pending_deletes.drain(..).for_each(|delete| delete.reply.send(Err(error.clone())));
+        for put in self.pending.extract_puts(|_| true) {
+            self.end_put(put.origin, Err(error.clone()));
+        }
+        for delete in self.pending.extract_deletes(|_| true) {
+            delete.reply.into_iter().for_each(|reply| reply.send(Err(error.clone())));
+        }
         self.busy.clear();
         self.key_released = true;
+    }
+
+    pub(crate) fn abandon_put(
+        &mut self,
+        key: &Key,
+        location: Location,
+        origin: PutOrigin,
+        error: &EngineError,
+    ) {
+        self.index.remove(self.index.hash(key), location);
+        self.end_put(origin, Err(error.clone()));
     }
 }

@@ -13,8 +13,8 @@ use imbrex_zoned::{Completion, Device, DeviceError};
 use crate::clock::Clock;
 use crate::command::{Command, Reply};
 use crate::formatting;
-use crate::index::Index;
 use crate::mount::{MountOutcome, mount};
+use crate::options::Options;
 use crate::publish::Published;
 use crate::request::{EngineError, FormatOrder, State, Stats, Status};
 use crate::store::Store;
@@ -30,7 +30,7 @@ pub(crate) struct Engine {
     device: Box<dyn Device>,
     clock: Arc<dyn Clock>,
     published: Arc<Published>,
-    requests_max: usize,
+    options: Options,
     state: State,
     store: Option<Store>,
     mount_us: u64,
@@ -49,14 +49,14 @@ impl Engine {
         device: Box<dyn Device>,
         clock: Arc<dyn Clock>,
         published: Arc<Published>,
-        requests_max: usize,
+        options: &Options,
     ) -> Self {
         let completions = Vec::with_capacity(device.in_flight_max());
         Self {
             device,
             clock,
             published,
-            requests_max,
+            options: options.clone(),
             state: State::Mounting,
             store: None,
             mount_us: 0,
@@ -74,13 +74,17 @@ impl Engine {
         self.store = None;
         self.state = match mount(&mut *self.device) {
             Ok(MountOutcome::Mounted(mounted)) => {
+                tracing::info!(
+                    checkpoint = mounted.checkpoint.map(|checkpoint| checkpoint.number),
+                    "the index was read"
+                );
                 if mounted.lost_records > 0 {
                     tracing::error!(
                         records = mounted.lost_records,
                         "committed records could not be read at mount"
                     );
                 }
-                match Store::new(*mounted, &*self.device, self.requests_max) {
+                match Store::new(*mounted, &*self.device, &self.options, begun_us) {
                     Some(store) => {
                         self.store = Some(store);
                         State::Serving
@@ -118,6 +122,7 @@ impl Engine {
         if let Some(store) = self.store.as_mut() {
             store.now_us = self.clock.now_us();
             store.unix_s = self.clock.unix_s();
+            store.is_stopping = self.draining && store.is_idle();
         }
         let taken =
             (0..COMMANDS_PER_TURN_MAX).map_while(|_| next()).map(|command| self.accept(command)).count();
@@ -142,7 +147,7 @@ impl Engine {
 
     /// Whether the end was ordered and nothing is under way any more.
     pub(crate) fn is_finished(&self) -> bool {
-        self.draining && self.is_idle()
+        self.draining && self.is_idle() && self.store.as_ref().is_none_or(Store::is_settled)
     }
 
     /// Whether nothing is under way.
@@ -167,8 +172,12 @@ impl Engine {
         if self.is_finished() {
             return Some(Duration::ZERO);
         }
-        let soon = Duration::from_micros(PUBLISH_INTERVAL_US);
-        if self.dirty { Some(timeout.map_or(soon, |timeout| timeout.min(soon))) } else { timeout }
+        let now_us = self.clock.now_us();
+        let due_us = self.store.as_ref().and_then(Store::next_due_us);
+        let due = due_us.map(|due_us| Duration::from_micros(due_us.saturating_sub(now_us)));
+        let soon = self.dirty.then_some(Duration::from_micros(PUBLISH_INTERVAL_US));
+        let settling = self.draining.then_some(Duration::from_millis(1));
+        [timeout, due, soon, settling].into_iter().flatten().min()
     }
 
     fn accept(&mut self, command: Command) {
@@ -262,13 +271,11 @@ impl Engine {
             blocks_max: store.index.len_max(),
             live_bytes: bytes(store.live_units),
             free_bytes: store.free_bytes(),
-            dead_bytes: bytes(store.dead_units),
+            dead_bytes: store.dead_bytes(),
             damaged_blocks: store.damage.count() + store.lost_records,
             zones_by_condition: store.zones.count_by_condition(),
             mount_us: self.mount_us,
-            memory_bytes: pool_bytes
-                + Index::memory_bytes(store.index.len_max())
-                + store.zones.memory_bytes(),
+            memory_bytes: pool_bytes + store.tables_bytes(),
         }
     }
 }

@@ -2,35 +2,17 @@
 
 use std::collections::VecDeque;
 
-use imbrex_format::Key;
+use imbrex_format::{Key, TableEntry};
 use imbrex_zoned::Buffer;
 
-use crate::command::Reply;
 use crate::location::Location;
-use crate::request::PutOutcome;
+use crate::log::Stream;
+use crate::pending::{Kill, PendingDelete, PendingPut, PutOrigin};
 use crate::reserve::Purpose;
-
-/// A put whose key is free, or whose stored copy is damaged.
-pub(crate) struct PendingPut {
-    pub(crate) key: Key,
-    pub(crate) buffer: Buffer,
-    pub(crate) payload_bytes: u32,
-    /// The damaged record that it replaces.
-    pub(crate) replaced: Option<Location>,
-    pub(crate) reply: Reply<PutOutcome>,
-}
-
-/// A deletion whose record has been found.
-pub(crate) struct PendingDelete {
-    pub(crate) key: Key,
-    pub(crate) location: Location,
-    pub(crate) birth: u64,
-    pub(crate) reply: Reply<()>,
-}
 
 /// One write of a group.
 pub(crate) enum Write {
-    /// Records, in buffers of the pool that goes free afterwards.
+    /// Records, in buffers that are kept until they are durable.
     Records { zone: u32, unit: u32, buffer: Buffer },
     /// A buffer of the reserve.
     Reserved { zone: u32, unit: u32, purpose: Purpose, buffer: Buffer },
@@ -39,7 +21,19 @@ pub(crate) enum Write {
     /// A flush between two writes. What a drive keeps of a sequential zone over a power cut is a beginning of what was
     /// written; of a conventional zone it may keep any part. So there, what a commit or a footer vouches for is made
     /// durable before it.
-    Barrier,
+    Barrier { zone: u32 },
+}
+
+impl Write {
+    /// The zone that it goes to.
+    pub(crate) fn zone(&self) -> u32 {
+        match self {
+            Self::Records { zone, .. }
+            | Self::Reserved { zone, .. }
+            | Self::Zeros { zone, .. }
+            | Self::Barrier { zone } => *zone,
+        }
+    }
 }
 
 /// Somebody who waits for a group.
@@ -48,26 +42,33 @@ pub(crate) enum Member {
         key: Key,
         location: Location,
         payload_bytes: u32,
-        replaced: Option<Location>,
-        reply: Reply<PutOutcome>,
+        birth: u64,
+        kills: Vec<Kill>,
+        origin: PutOrigin,
     },
-    Delete {
-        key: Key,
-        location: Location,
-        reply: Reply<()>,
-    },
+    Delete(PendingDelete),
 }
 
 /// Records that become durable together.
 pub(crate) struct Group {
+    pub(crate) stream: Stream,
     pub(crate) zone: u32,
+    pub(crate) incarnation: u64,
     /// How far the zone is good once the group is durable.
     pub(crate) end_unit: u32,
     pub(crate) writes: VecDeque<Write>,
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) members: Vec<Member>,
+    /// What its commit lists.
+    pub(crate) entries: Vec<TableEntry>,
     pub(crate) first_sequence: u64,
     pub(crate) record_count: u32,
+    /// Buffers of records that are written and not yet durable, by their first unit.
+    pub(crate) written: Vec<(u32, Buffer)>,
+    /// The zone before this one, where the group seals it.
+    pub(crate) sealed_zone: Option<u32>,
+    /// Whether it is given up as soon as the device has let go of it.
+    pub(crate) failed: bool,
 }
 
 /// What the device is doing for the group.
@@ -77,6 +78,7 @@ pub(crate) enum InFlight {
         /// Whose buffer it is, where it is one of the reserve.
         purpose: Option<Purpose>,
         zone: u32,
+        unit: u32,
         /// How far the zone is written once it is done.
         end_unit: u32,
     },
@@ -93,5 +95,72 @@ impl Group {
             _ => buffer,
         };
         self.writes.push_back(Write::Records { zone: location.zone, unit: location.unit_offset, buffer });
+    }
+
+    /// The zones that it has written to, or is writing to.
+    pub(crate) fn zones(&self) -> impl Iterator<Item = u32> {
+        self.sealed_zone.into_iter().chain([self.zone])
+    }
+
+    /// Takes the group apart: its members as they were before it was formed, with what they had become to be killed, and
+    /// the writes that hold buffers of the reserve.
+    pub(crate) fn dissolve(self) -> (Vec<Dissolved>, Vec<Write>) {
+        let Self { stream, incarnation, writes, members, mut written, .. } = self;
+        let mut reserved = Vec::new();
+        for write in writes {
+            match write {
+                Write::Records { unit, buffer, .. } => written.push((unit, buffer)),
+                write => reserved.push(write),
+            }
+        }
+        let mut records = Records { runs: written };
+        let dissolved = members.into_iter().map(|member| match member {
+            Member::Put { key, location, payload_bytes, birth, mut kills, origin } => {
+                let Some(buffer) = records.take(location) else {
+                    return Dissolved::Lost { key, location, origin };
+                };
+                kills.push(Kill { location, incarnation, birth });
+                let put = PendingPut { key, buffer, payload_bytes, birth: Some(birth), kills, stream, origin };
+                Dissolved::Put(location, put)
+            }
+            Member::Delete(delete) => Dissolved::Delete(delete),
+        });
+        let dissolved = dissolved.collect();
+        (dissolved, reserved)
+    }
+}
+
+/// A member of a group that was given up.
+pub(crate) enum Dissolved {
+    /// A put, and the place that it had.
+    Put(Location, PendingPut),
+    Delete(PendingDelete),
+    /// A put whose buffer the device has kept.
+    Lost { key: Key, location: Location, origin: PutOrigin },
+}
+
+/// Runs of records, each in one buffer, by their first unit.
+struct Records {
+    runs: Vec<(u32, Buffer)>,
+}
+
+impl Records {
+    /// Cuts one record out of the run in which it lies.
+    fn take(&mut self, location: Location) -> Option<Buffer> {
+        let (first, count) = (location.unit_offset, location.unit_count);
+        let units = |buffer: &Buffer| u32::try_from(buffer.len() / imbrex_format::UNIT_BYTES).unwrap_or(u32::MAX);
+        let holds = |run: &(u32, Buffer)| run.0 <= first && first + count <= run.0 + units(&run.1);
+        let place = self.runs.iter().position(holds)?;
+        let (begin, mut buffer) = self.runs.swap_remove(place);
+        let bytes = |units: u32| units as usize * imbrex_format::UNIT_BYTES;
+        if begin < first {
+            let rest = buffer.split_off(bytes(first - begin));
+            self.runs.push((begin, buffer));
+            buffer = rest;
+        }
+        if buffer.len() > bytes(count) {
+            self.runs.push((first + count, buffer.split_off(bytes(count))));
+        }
+        Some(buffer)
     }
 }

@@ -13,10 +13,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::clock::{Clock, SystemClock};
 use crate::command::{Command, ListRequest, Reply};
 use crate::engine::Engine;
+use crate::options::Options;
 use crate::publish::Published;
 use crate::request::{
-    Block, BlockHead, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
-    State, Stats, Status, ZoneStatus,
+    Block, BlockHead, Class, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
+    ScrubStatus, State, Stats, Status, ZoneStatus,
 };
 use crate::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use crate::sync::thread;
@@ -26,19 +27,6 @@ pub const LIST_LIMIT_MAX: usize = 10_000;
 
 /// How many orders to stop can wait at once.
 const STOPS_MAX: usize = 8;
-
-/// The bounds of an engine.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The largest number of requests in the engine at once; more are refused as overloaded.
-    pub requests_max: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { requests_max: 1024 }
-    }
-}
 
 /// Reaches an engine from any thread. Cloning is cheap. When the last handle is dropped the engine stops as after
 /// [`Handle::stop`].
@@ -78,7 +66,7 @@ impl Handle {
             permits: Arc::new(Semaphore::new(options.requests_max)),
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let engine = Engine::new(device, clock, Arc::clone(&published), options.requests_max);
+        let engine = Engine::new(device, clock, Arc::clone(&published), options);
         thread::Builder::new().name("engine".into()).spawn(move || run(engine, &queue, &published))?;
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -129,8 +117,8 @@ impl Handle {
     ///
     /// [`EngineError::NotFound`], [`EngineError::Corrupt`], [`EngineError::Medium`],
     /// [`EngineError::RangeNotSatisfiable`], [`EngineError::Overloaded`], [`EngineError::Unavailable`].
-    pub async fn get(&self, key: Key, range: RangeRequest) -> Result<Block, EngineError> {
-        self.ask(|reply| Command::Get(key, range, reply)).await
+    pub async fn get(&self, key: Key, range: RangeRequest, class: Class) -> Result<Block, EngineError> {
+        self.ask(|reply| Command::Get(key, range, class, reply)).await
     }
 
     /// Reads the header of a block.
@@ -138,8 +126,8 @@ impl Handle {
     /// # Errors
     ///
     /// As [`Handle::get`].
-    pub async fn head(&self, key: Key) -> Result<BlockHead, EngineError> {
-        self.ask(|reply| Command::Head(key, reply)).await
+    pub async fn head(&self, key: Key, class: Class) -> Result<BlockHead, EngineError> {
+        self.ask(|reply| Command::Head(key, class, reply)).await
     }
 
     /// Deletes a block. When this returns, the deletion is durable.
@@ -147,8 +135,8 @@ impl Handle {
     /// # Errors
     ///
     /// [`EngineError::NotFound`], and as [`Handle::put`].
-    pub async fn delete(&self, key: Key) -> Result<(), EngineError> {
-        self.ask(|reply| Command::Delete(key, reply)).await
+    pub async fn delete(&self, key: Key, class: Class) -> Result<(), EngineError> {
+        self.ask(|reply| Command::Delete(key, class, reply)).await
     }
 
     /// Lists blocks from `cursor` on, at most `limit` of them (1 to [`LIST_LIMIT_MAX`]). A page may be shorter than
@@ -160,7 +148,7 @@ impl Handle {
     /// [`EngineError::Unavailable`].
     pub async fn list(&self, cursor: Cursor, limit: usize) -> Result<Page, EngineError> {
         let limit = limit.clamp(1, LIST_LIMIT_MAX);
-        self.ask(|reply| Command::List(ListRequest { cursor, one_zone: false, limit }, reply)).await
+        self.ask(|reply| Command::List(ListRequest { cursor, zone: None, limit }, reply)).await
     }
 
     /// Lists the blocks of one zone from its unit `unit_offset` on.
@@ -170,8 +158,8 @@ impl Handle {
     /// As [`Handle::list`]; [`EngineError::Invalid`] where there is no such zone.
     pub async fn list_zone(&self, zone: u32, unit_offset: u32, limit: usize) -> Result<Page, EngineError> {
         let limit = limit.clamp(1, LIST_LIMIT_MAX);
-        let cursor = Cursor { zone, unit_offset };
-        self.ask(|reply| Command::List(ListRequest { cursor, one_zone: true, limit }, reply)).await
+        let request = ListRequest { cursor: Cursor { unit_offset, ..Cursor::default() }, zone: Some(zone), limit };
+        self.ask(|reply| Command::List(request, reply)).await
     }
 
     /// All zones.
@@ -190,6 +178,24 @@ impl Handle {
     /// [`EngineError::Overloaded`], [`EngineError::Unavailable`].
     pub async fn damage(&self) -> Result<Vec<Damage>, EngineError> {
         self.ask(Command::Damage).await
+    }
+
+    /// How far the scrub is.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Overloaded`], [`EngineError::Unavailable`].
+    pub async fn scrub(&self) -> Result<ScrubStatus, EngineError> {
+        self.ask(|reply| Command::Scrub(false, reply)).await
+    }
+
+    /// Orders that every record is read and checked once, beginning now.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Overloaded`], [`EngineError::Unavailable`].
+    pub async fn start_scrub(&self) -> Result<ScrubStatus, EngineError> {
+        self.ask(|reply| Command::Scrub(true, reply)).await
     }
 
     /// Formats the drive and mounts it.

@@ -301,6 +301,25 @@ impl Index {
         self.len = len;
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.buckets.fill([0; CELL_BYTES]);
+        self.len = 0;
+    }
+
+    /// Forgets every record for which `keep` is false.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Location) -> bool) {
+        for bucket in 0..self.buckets.len() {
+            for slot in 0..BUCKET_SLOTS {
+                let entry = self.entry(bucket, slot);
+                if !entry.is_empty() && !keep(self.location_of(entry)) {
+                    self.set_entry(bucket, slot, IndexEntry::EMPTY);
+                    self.len -= 1;
+                }
+            }
+        }
+    }
+
     /// Begins to note, or notes no more, which cells change. Either way none is noted at first.
     pub(crate) fn track_changes(&mut self, is_tracked: bool) {
         self.changes.track(is_tracked);

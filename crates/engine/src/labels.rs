@@ -1,6 +1,6 @@
 //! Labels: where they stand, which one counts, and what a drive without one is.
 
-use imbrex_format::{Label, LabelError, UNIT_BYTES};
+use imbrex_format::{Label, LabelError, UNIT_BYTES, ZoneHeader};
 use imbrex_zoned::{Condition, Device, DeviceError, Geometry, Zone, ZoneKind};
 
 use crate::blocking::Blocking;
@@ -32,11 +32,38 @@ pub(crate) fn find_label(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<FoundL
             Err(error) => refusal = Some(error.to_string()),
         }
     }
+    if newest.is_none()
+        && let Some(label) = recover_label(io, zones)?
+    {
+        tracing::error!("both labels are lost: the drive is mounted by the copy in a zone's header");
+        newest = Some(label);
+    }
     match (newest, refusal) {
         (Some(label), _) => Ok(check_label(io.device(), label)),
         (None, Some(reason)) => Ok(FoundLabel::Refused(State::Incompatible { reason })),
         (None, None) => unlabelled(io, zones).map(FoundLabel::Refused),
     }
+}
+
+/// How many written zones are asked for a copy of the label.
+const RECOVERY_ZONES: usize = 64;
+
+/// The copy of the label that zone headers carry, from the first written zones: of several the newest counts. A drive on
+/// which a label of another version stands is none of ours.
+fn recover_label(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<Option<Label>, DeviceError> {
+    let written = zones.iter().filter(|zone| {
+        !matches!(zone.condition, Condition::Empty | Condition::Offline | Condition::NotWritePointer)
+    });
+    let mut newest: Option<Label> = None;
+    for zone in written.take(RECOVERY_ZONES) {
+        let label = match io.read(zone.index, 0, 1) {
+            Ok(bytes) => ZoneHeader::recover_label(bytes, zone.index),
+            Err(DeviceError::Gone) => return Err(DeviceError::Gone),
+            Err(_) => None,
+        };
+        newest = label.into_iter().chain(newest).max_by_key(|label| label.generation);
+    }
+    Ok(newest)
 }
 
 /// The generation for the label of a drive that is being formatted: higher than that of any label that stands, for one

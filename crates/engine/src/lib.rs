@@ -1,48 +1,62 @@
 //! The storage engine of one drive.
 //!
 //! Read in this order: [`request`] (what can be asked), [`handle`] (how), then `engine` (the loop), `store` (the state
-//! of a mounted drive), `reading`, `writing`, `committing`, `sealing`, `listing` (what it does with it), and `labels`, `mount`, `scan`, `formatting`
-//! (before it serves).
+//! of a mounted drive), `reading`, `writing`, `committing`, `sealing`, `fencing`, `listing` (what it does with it), `reclaim`,
+//! `trash`, `scrub`, `checkpointing` (what it does of itself), `schedule`, `pace`, `victim`, `referee` (by which rules), and
+//! `labels`, `mount`, `restoring`, `replay`, `scan`, `formatting` (before it serves).
 //!
 //! One thread owns all of an engine's state. It allocates its index, zone table, queues and the log's reserve at
 //! mount; every queue has a bound.
 #![forbid(unsafe_code)]
 
+mod arena;
 mod blocking;
-mod clock;
+mod checkpointing;
+pub mod clock;
 mod command;
 mod committing;
 mod damage;
 mod engine;
+mod fencing;
 mod formatting;
 mod group;
 pub mod handle;
 mod index;
+mod inventory;
 mod labels;
 mod listing;
 mod location;
 mod log;
 mod mount;
-pub(crate) mod pace;
+mod options;
+mod pace;
+mod pacing;
+mod pending;
 mod publish;
 mod reading;
-pub(crate) mod referee;
+mod reclaim;
+mod referee;
+mod replay;
 pub mod request;
 mod reserve;
+mod restoring;
 mod scan;
-pub(crate) mod schedule;
+mod schedule;
+mod scrub;
 mod sealing;
 mod signature;
 #[cfg(test)]
 mod simulation;
 mod store;
 mod sync;
-pub(crate) mod victim;
+mod trash;
+mod victim;
 mod writing;
 mod zone_table;
 
-pub use handle::{Handle, LIST_LIMIT_MAX, Options};
+pub use handle::{Handle, LIST_LIMIT_MAX};
+pub use options::Options;
 pub use request::{
-    Block, BlockEntry, BlockHead, Class, Cursor, Damage, DamageKind, EngineError, FormatOrder, Page,
-    PutOutcome, PutRequest, RangeRequest, Replace, State, Stats, Status, ZoneRole, ZoneStatus,
+    Block, BlockEntry, BlockHead, Class, Cursor, Damage, DamageKind, EngineError, FormatOrder, Lifetime, Page,
+    PutOutcome, PutRequest, RangeRequest, Replace, ScrubStatus, State, Stats, Status, ZoneRole, ZoneStatus,
 };

@@ -1,17 +1,20 @@
-//! Listing blocks in the drive's own order: zone by zone, and within a zone as they were written.
+//! Listing blocks in the drive's own order: zone by zone as they were closed, and within a zone as they were written.
+//!
+//! A block that is there from the first page to the last is listed; one that reclaim moves meanwhile may be listed twice.
 //!
 //! The index holds no keys, so a listing reads the tables of the zones: the open zone's from memory, a sealed zone's
 //! from its footer in one read, and where there is no good footer, a stretch of the zone in which the headers of its
 //! records are looked for. The index then says which of them still live.
 
-use imbrex_format::{Footer, Key, RecordKind, TableEntry, Trailer, UNIT_BYTES, ZoneScope, footer_units};
+use imbrex_format::{Key, RecordKind, TableEntry, UNIT_BYTES, ZoneScope, footer_units};
 use imbrex_zoned::{Buffer, Device, DeviceError};
 
 use crate::command::{ListRequest, Reply};
-use crate::index::Candidates;
+use crate::inventory::table_of;
 use crate::location::Location;
 use crate::reading::{Read, ReadPurpose};
 use crate::request::{BlockEntry, Cursor, EngineError, Page, ZoneRole};
+use crate::schedule::Work;
 use crate::store::Store;
 
 /// How many reads one page may cost; after them it ends early, with a cursor.
@@ -33,6 +36,9 @@ enum Step {
 /// A listing under way.
 pub(crate) struct Listing {
     cursor: Cursor,
+    /// The zone at the cursor.
+    zone: u32,
+    /// Whether only that zone is listed.
     one_zone: bool,
     limit: usize,
     page: Page,
@@ -41,21 +47,33 @@ pub(crate) struct Listing {
     pub(crate) reply: Reply<Page>,
 }
 
+/// Where a listing goes on.
+enum Next {
+    Closed(u32),
+    Open(u32),
+    End,
+}
+
 impl Store {
     /// Begins a listing.
     pub(crate) fn list(&mut self, device: &mut dyn Device, request: ListRequest, reply: Reply<Page>) {
-        if request.one_zone && self.zones.find(request.cursor.zone).is_none() {
+        let ListRequest { cursor, zone, limit } = request;
+        if zone.is_some_and(|zone| self.zones.find(zone).is_none()) {
             return reply.send(Err(EngineError::Invalid { reason: "the drive has no such zone".into() }));
         }
-        let ListRequest { cursor, one_zone, limit } = request;
         let page = Page { entries: Vec::with_capacity(limit.min(1000)), next: None };
-        let listing = Listing { cursor, one_zone, limit, page, reads: 0, step: Step::Footer, reply };
+        let (one_zone, zone) = (zone.is_some(), zone.unwrap_or(0));
+        let step = Step::Footer;
+        let mut listing = Listing { cursor, zone, one_zone, limit, page, reads: 0, step, reply };
+        if !one_zone {
+            self.find_zone(&mut listing);
+        }
         self.continue_listing(device, Box::new(listing));
     }
 
     /// Goes on from zone to zone until the page is full, or a read is needed.
     fn continue_listing(&mut self, device: &mut dyn Device, mut listing: Box<Listing>) {
-        while let Some(zone) = self.zones.find(listing.cursor.zone) {
+        while let Some(zone) = self.zones.find(listing.zone) {
             if listing.page.entries.len() >= listing.limit || listing.reads >= READS_MAX {
                 listing.page.next = Some(listing.cursor);
                 break;
@@ -63,9 +81,10 @@ impl Store {
             let exhausted = listing.cursor.unit_offset >= zone.good_units;
             let (role, entries, live) = (zone.role, zone.table_entries, zone.live_units > 0);
             if exhausted || !live || !zone.is_readable_log() {
-                if listing.leave_zone() {
+                if listing.one_zone {
                     break;
                 }
+                self.leave_zone(&mut listing);
             } else if role == ZoneRole::Open {
                 self.list_open_zone(&mut listing);
             } else {
@@ -78,8 +97,60 @@ impl Store {
         listing.reply.send(Ok(listing.page));
     }
 
+    /// Goes to the zone that the cursor means. Zones are listed in the order in which they were closed, and open ones
+    /// last: what reclaim moves meanwhile goes to a zone that is closed later, and so is never missed.
+    fn find_zone(&self, listing: &mut Listing) {
+        let closed = |from: u64| {
+            let zones = self.zones.iter().filter(|(_, entry)| {
+                entry.is_readable_log() && entry.role != ZoneRole::Open && entry.closed_sequence >= from
+            });
+            zones.min_by_key(|(zone, entry)| (entry.closed_sequence, *zone)).map(|(zone, _)| zone)
+        };
+        let sequence = listing.cursor.sequence;
+        let next = match listing.cursor.open {
+            None => closed(sequence).map_or_else(|| self.open_from(0), Next::Closed),
+            // If zones were closed since the open ones were begun with, one of those may be among them.
+            Some(open) => closed(sequence.saturating_add(1)).map_or_else(|| self.open_from(open), Next::Closed),
+        };
+        match next {
+            Next::Closed(zone) => {
+                let closed_sequence = self.zones.get(zone).closed_sequence;
+                if listing.cursor.open.is_some() || closed_sequence != sequence {
+                    listing.cursor = Cursor { sequence: closed_sequence, unit_offset: 0, open: None };
+                }
+                listing.zone = zone;
+            }
+            Next::Open(zone) => {
+                let place = self.open.iter().find(|(_, open)| open.zone == zone).map(|(stream, _)| stream as u8);
+                if listing.cursor.open != place {
+                    let last = self.zones.iter().map(|(_, entry)| entry.closed_sequence);
+                    let last = last.filter(|closed| *closed < u64::MAX).max().unwrap_or(0);
+                    listing.cursor = Cursor { sequence: last, unit_offset: 0, open: place };
+                }
+                listing.zone = zone;
+            }
+            Next::End => listing.zone = u32::MAX,
+        }
+    }
+
+    /// The open zone of the first stream from the given one on.
+    fn open_from(&self, first: u8) -> Next {
+        let found = self.open.iter().find(|(stream, _)| *stream as u8 >= first);
+        found.map_or(Next::End, |(_, open)| Next::Open(open.zone))
+    }
+
+    fn leave_zone(&self, listing: &mut Listing) {
+        listing.step = Step::Footer;
+        let Cursor { sequence, open, .. } = listing.cursor;
+        listing.cursor = match open {
+            Some(open) => Cursor { sequence, unit_offset: 0, open: Some(open + 1) },
+            None => Cursor { sequence: sequence.saturating_add(1), unit_offset: 0, open: None },
+        };
+        self.find_zone(listing);
+    }
+
     fn read_for_listing(&mut self, device: &mut dyn Device, mut listing: Box<Listing>, entries: u32) {
-        let Cursor { zone, unit_offset } = listing.cursor;
+        let (zone, unit_offset) = (listing.zone, listing.cursor.unit_offset);
         listing.reads += 1;
         let location = match listing.step {
             Step::Footer => {
@@ -92,14 +163,12 @@ impl Store {
             }
             Step::Unit => Location { zone, unit_offset, unit_count: 1 },
         };
-        let purpose = ReadPurpose::List(listing);
-        let read =
-            Read { key: Key([0; 32]), purpose, location, candidates: Candidates::default(), damaged: None };
+        let read = Read::of_stretch(location, ReadPurpose::List(listing), Work::Background);
         self.enqueue_read(device, read);
     }
 
     fn list_open_zone(&self, listing: &mut Listing) {
-        let Some(open) = self.open.as_ref().filter(|open| open.zone == listing.cursor.zone) else {
+        let Some(open) = self.open.of_zone(listing.zone) else {
             listing.cursor.unit_offset = u32::MAX;
             return;
         };
@@ -111,7 +180,7 @@ impl Store {
         for entry in table {
             if let TableEntry::Block { key, unit_offset, unit_count, payload_bytes, .. } = entry {
                 let location = Location {
-                    zone: listing.cursor.zone,
+                    zone: listing.zone,
                     unit_offset: *unit_offset,
                     unit_count: *unit_count,
                 };
@@ -150,7 +219,7 @@ impl Store {
     ) {
         let ReadPurpose::List(mut listing) = read.purpose else { return };
         match listing.step {
-            Step::Footer => match result.ok().and_then(|buffer| self.table_of(read.location.zone, &buffer)) {
+            Step::Footer => match result.ok().and_then(|buffer| table_of(&self.label, read.location.zone, &buffer)) {
                 Some(table) => self.list_table(&mut listing, &table),
                 None => listing.step = Step::Stretch,
             },
@@ -164,12 +233,6 @@ impl Store {
             },
         }
         self.continue_listing(device, listing);
-    }
-
-    fn table_of(&self, zone: u32, footer: &[u8]) -> Option<Vec<TableEntry>> {
-        let last_unit = footer.len().checked_sub(UNIT_BYTES)?;
-        let trailer = Trailer::decode(&footer[last_unit..], &self.label, zone).ok()?;
-        Footer::decode_table(footer, &trailer, &self.label).ok()
     }
 
     /// Lists what lives in a stretch of a zone. Only a record that the index knows is stepped over by the length that it
@@ -194,14 +257,5 @@ impl Store {
                 return;
             }
         }
-    }
-}
-
-impl Listing {
-    /// Goes on to the next zone; true where there is none to go to.
-    fn leave_zone(&mut self) -> bool {
-        self.step = Step::Footer;
-        self.cursor = Cursor { zone: self.cursor.zone + 1, unit_offset: 0 };
-        self.one_zone
     }
 }

@@ -1,20 +1,23 @@
 //! Mounting: from a drive of which nothing is known to one that serves.
 //!
-//! The label says whose the drive is. Then every zone is asked what it holds, and the zones' logs are replayed into
-//! the index in the order in which they were written: puts add records, tombstones remove exactly the record that
-//! they name. Nothing is written to the drive, save that zones which will take no more records are finished, so that
-//! they do not count against the drive's limit of open zones.
+//! The label says whose the drive is. A checkpoint says what stood on it at one moment, and the report of zones which
+//! zones have been written since: only those are read. Without a checkpoint every zone is asked what it holds. Then the
+//! zones' logs are replayed ([`crate::replay`]). Nothing is written to the drive, save that zones which will take no more
+//! records are finished, so that they do not count against the drive's limit of open zones.
 
-use imbrex_format::{Footer, Key, Label, TableEntry, Trailer, UNIT_BYTES, ZoneHeader, ZoneScope};
+use imbrex_format::{
+    Label, TableEntry, Trailer, UNIT_BYTES, ZoneCell, ZoneCellRole, ZoneContent, ZoneHeader, ZoneScope,
+};
 use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
 use crate::index::Index;
 use crate::labels::{FoundLabel, find_label};
-use crate::location::{Location, PLACE_BITS, UNIT_COUNT_MAX};
-use crate::log::{OpenZone, SEQUENCE_JUMP, Tail};
+use crate::location::{Location, PLACE_BITS};
+use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, Stream, streams_max};
+use crate::replay::{Replay, ZoneLog};
 use crate::request::{State, ZoneRole};
-use crate::scan::{ScanBounds, scan_zone};
+use crate::restoring::{Base, find_checkpoint};
 use crate::zone_table::ZoneTable;
 
 /// A drive that has been read.
@@ -22,13 +25,24 @@ pub(crate) struct Mounted {
     pub(crate) label: Label,
     pub(crate) index: Index,
     pub(crate) zones: ZoneTable,
-    /// The zone to which the log goes on, if one was left open.
-    pub(crate) open: Option<OpenZone>,
+    /// The zones to which the log goes on, where some were left open.
+    pub(crate) open: OpenZones,
     pub(crate) next_sequence: u64,
     pub(crate) next_group: u64,
-    pub(crate) dead_units: u64,
-    /// Records that were committed and whose headers are damaged: their keys are not known.
+    /// Records that were committed and of which nothing is known: their keys are not.
     pub(crate) lost_records: u64,
+    /// Blocks that are known to be damaged.
+    pub(crate) damaged: Vec<(imbrex_format::Key, Location)>,
+    /// The checkpoint by which it was mounted.
+    pub(crate) checkpoint: Option<MountedCheckpoint>,
+    pub(crate) next_checkpoint: u64,
+}
+
+/// By which checkpoint a drive was mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MountedCheckpoint {
+    pub(crate) slot: u32,
+    pub(crate) number: u64,
 }
 
 /// What a drive turned out to be.
@@ -48,19 +62,18 @@ pub(crate) fn mount(device: &mut dyn Device) -> Result<MountOutcome, DeviceError
         return Ok(MountOutcome::Refused(State::Incompatible { reason }));
     }
     let zones = device.report_zones()?;
+    let streams_max = streams_max(device.geometry());
     let mut io = Blocking::new(device)?;
-    match find_label(&mut io, &zones)? {
-        FoundLabel::Label(label) => {
-            let mut mount = match Mount::new(&mut io, *label, &zones) {
-                Ok(mount) => mount,
-                Err(state) => return Ok(MountOutcome::Refused(state)),
-            };
-            mount.zones(&zones)?;
-            mount.replay()?;
-            Ok(MountOutcome::Mounted(Box::new(mount.finish())))
-        }
-        FoundLabel::Refused(state) => Ok(MountOutcome::Refused(state)),
-    }
+    let label = match find_label(&mut io, &zones)? {
+        FoundLabel::Label(label) => *label,
+        FoundLabel::Refused(state) => return Ok(MountOutcome::Refused(state)),
+    };
+    let mut mount = match Mount::new(&mut io, label, &zones) {
+        Ok(mount) => mount,
+        Err(state) => return Ok(MountOutcome::Refused(state)),
+    };
+    let logs = mount.zones(&zones)?;
+    Ok(MountOutcome::Mounted(Box::new(mount.finish(logs, streams_max)?)))
 }
 
 fn check_geometry(device: &dyn Device) -> Result<(), String> {
@@ -80,24 +93,16 @@ fn check_geometry(device: &dyn Device) -> Result<(), String> {
     Ok(())
 }
 
-/// What a zone's header and footer say.
-struct ZoneLog {
-    zone: u32,
-    first_sequence: u64,
-    trailer: Option<Trailer>,
-}
-
 struct Mount<'a, 'b> {
     io: &'a mut Blocking<'b>,
     label: Label,
     index: Index,
     zones: ZoneTable,
-    logs: Vec<ZoneLog>,
-    open: Option<OpenZone>,
-    last_sequence: u64,
-    last_group: u64,
-    dead_units: u64,
     lost_records: u64,
+    next_checkpoint: u64,
+    base: Option<Base>,
+    /// The first conventional zone that was free at the checkpoint and has no new life.
+    conventional_end: Option<u32>,
 }
 
 impl<'a, 'b> Mount<'a, 'b> {
@@ -111,53 +116,173 @@ impl<'a, 'b> Mount<'a, 'b> {
                     Index::memory_bytes(label.blocks_max)
                 ),
             })?;
-        Ok(Self {
-            io,
-            index,
-            zones: ZoneTable::new(zones),
-            logs: Vec::new(),
-            open: None,
-            last_sequence: 0,
-            last_group: 0,
-            dead_units: 0,
-            lost_records: 0,
-            label,
-        })
+        let zones = ZoneTable::new(zones);
+        Ok(Self { io, index, zones, lost_records: 0, next_checkpoint: 1, base: None, conventional_end: None, label })
     }
 
-    /// Asks every zone what it holds.
-    fn zones(&mut self, zones: &[Zone]) -> Result<(), DeviceError> {
+    /// Finds what each zone holds; gives the logs that are to be replayed, oldest first.
+    fn zones(&mut self, zones: &[Zone]) -> Result<Vec<ZoneLog>, DeviceError> {
+        let found = find_checkpoint(self.io, &self.label, &self.zones, &mut self.index)?;
+        self.next_checkpoint = found.next_number;
+        self.base = found.base;
+        let mut logs = Vec::new();
         for zone in zones {
             if self.label.label_zones.contains(&zone.index) {
                 self.zones.get_mut(zone.index).role = ZoneRole::Label;
+            } else if self.label.is_checkpoint_zone(zone.index) {
+                self.zones.get_mut(zone.index).role = ZoneRole::Checkpoint;
+            } else if let Some(base) = self.base.take() {
+                let cell = base.zones[zone.index as usize];
+                let log = self.zone_since(zone, &cell, &base)?;
+                logs.extend(log);
+                self.base = Some(base);
             } else if zone.condition != Condition::Offline && zone.condition != Condition::Empty {
-                self.zone(zone)?;
+                logs.extend(self.zone(zone)?);
             }
         }
-        self.logs.sort_by_key(|log| log.first_sequence);
-        Ok(())
+        self.drop_ended_lives();
+        logs.sort_by_key(|log| log.first_sequence);
+        Ok(logs)
     }
 
-    fn zone(&mut self, zone: &Zone) -> Result<(), DeviceError> {
+    /// What a zone has become since the checkpoint (FORMAT.md, "Checkpoint", rules 3 and 4).
+    fn zone_since(&mut self, zone: &Zone, cell: &ZoneCell, base: &Base) -> Result<Option<ZoneLog>, DeviceError> {
+        let is_empty = zone.condition == Condition::Empty;
+        let freed_by = self.next_checkpoint + 1;
+        let entry = self.zones.get_mut(zone.index);
+        match cell.role {
+            ZoneCellRole::Free if is_empty => {
+                entry.incarnation = cell.incarnation;
+                entry.freed_by = cell.closed_sequence;
+                let is_free = cell.closed_sequence <= base.end.number;
+                entry.role = if is_free { ZoneRole::Free } else { ZoneRole::Reset };
+                Ok(None)
+            }
+            ZoneCellRole::Free if zone.condition == Condition::Offline => Ok(None),
+            ZoneCellRole::Free if zone.kind == ZoneKind::Conventional => {
+                entry.incarnation = cell.incarnation;
+                entry.freed_by = cell.closed_sequence;
+                if cell.closed_sequence > base.end.number {
+                    entry.role = ZoneRole::Reset;
+                    return Ok(None);
+                }
+                self.conventional_since(zone, cell.incarnation)
+            }
+            ZoneCellRole::Free => self.zone(zone),
+            ZoneCellRole::Open if is_empty => {
+                // Its header was on its way when the checkpoint was taken, and did not arrive.
+                entry.role = ZoneRole::Free;
+                Ok(None)
+            }
+            ZoneCellRole::Open => {
+                entry.take_cell(cell, ZoneRole::Fenced);
+                self.open_since(zone, cell, base).map(Some)
+            }
+            ZoneCellRole::Sealed | ZoneCellRole::Fenced | ZoneCellRole::Trash if is_empty => {
+                entry.incarnation = cell.incarnation;
+                entry.freed_by = freed_by;
+                entry.role = ZoneRole::Reset;
+                Ok(None)
+            }
+            ZoneCellRole::Sealed | ZoneCellRole::Trash => {
+                entry.take_cell(cell, ZoneRole::Sealed);
+                entry.written_units = entry.capacity_units;
+                Ok(None)
+            }
+            ZoneCellRole::Fenced => {
+                entry.take_cell(cell, ZoneRole::Fenced);
+                entry.written_units = cell.written_units;
+                Ok(None)
+            }
+            ZoneCellRole::Lost | ZoneCellRole::Label | ZoneCellRole::Checkpoint => {
+                entry.role = ZoneRole::Lost;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A conventional zone that was free. They are opened in their order, so that once one has no new life, none behind
+    /// it has.
+    fn conventional_since(&mut self, zone: &Zone, last_incarnation: u64) -> Result<Option<ZoneLog>, DeviceError> {
+        if self.conventional_end.is_some_and(|end| zone.index > end) {
+            return Ok(None);
+        }
+        let log = self.zone(zone)?.filter(|_| self.zones.get(zone.index).incarnation > last_incarnation);
+        if log.is_none() {
+            self.conventional_end = Some(zone.index);
+            let entry = self.zones.get_mut(zone.index);
+            entry.role = ZoneRole::Free;
+            entry.incarnation = last_incarnation;
+        }
+        Ok(log)
+    }
+
+    /// A zone that was open: what was written behind what the checkpoint knows.
+    fn open_since(&mut self, zone: &Zone, cell: &ZoneCell, base: &Base) -> Result<ZoneLog, DeviceError> {
+        let trailer = self.read_trailer(zone)?.filter(|trailer| trailer.incarnation == cell.incarnation);
+        let listed: Vec<TableEntry> = base
+            .tables
+            .iter()
+            .filter(|(listed, _)| *listed == zone.index)
+            .flat_map(|(_, entries)| entries.iter().copied())
+            .collect();
+        if trailer.is_some() {
+            self.zones.get_mut(zone.index).role = ZoneRole::Sealed;
+        }
+        Ok(ZoneLog {
+            zone: zone.index,
+            first_sequence: cell.incarnation,
+            stream: Stream::from_header(u16::from(cell.stream)),
+            trailer,
+            begin: cell.good_units.max(1),
+            floor_sequence: if cell.good_units > 1 { base.end.next_sequence } else { cell.incarnation },
+            listed,
+        })
+    }
+
+    /// Entries of the index in lives that have ended since the checkpoint: what they named was killed or moved.
+    fn drop_ended_lives(&mut self) {
+        if self.base.is_some() {
+            let zones = &self.zones;
+            self.index.retain(|location| !matches!(zones.get(location.zone).role, ZoneRole::Reset | ZoneRole::Free));
+        }
+    }
+
+    /// What a zone holds, of which nothing is known.
+    fn zone(&mut self, zone: &Zone) -> Result<Option<ZoneLog>, DeviceError> {
         let header = self.read_header(zone.index)?;
         let trailer = self.read_trailer(zone)?;
-        let (incarnation, first_sequence) = match (&header, &trailer) {
-            (HeaderUnit::Header(header), _) => (header.incarnation, header.first_sequence),
-            (_, Some(trailer)) => (trailer.incarnation, trailer.first_sequence),
-            (HeaderUnit::Blank, None) if zone.kind == ZoneKind::Conventional => return Ok(()),
+        let (incarnation, stream) = match (&header, &trailer) {
+            (HeaderUnit::Header(header), _) if header.content == ZoneContent::Records => {
+                (header.incarnation, header.stream)
+            }
+            (_, Some(trailer)) => (trailer.incarnation, 0),
+            (HeaderUnit::Blank, None) if zone.kind == ZoneKind::Conventional => return Ok(None),
             _ => match self.incarnation_of_first_record(zone.index)? {
                 // An engine opens a zone with the log's next sequence as its incarnation.
-                Some(incarnation) => (incarnation, incarnation),
-                None => return self.lose_zone(zone.index),
+                Some(incarnation) => (incarnation, 0),
+                None => {
+                    self.lose_zone(zone.index)?;
+                    return Ok(None);
+                }
             },
         };
         let trailer = trailer.filter(|trailer| trailer.incarnation == incarnation);
+        let stream = Stream::from_header(stream);
         let entry = self.zones.get_mut(zone.index);
         entry.incarnation = incarnation;
-        entry.first_sequence = first_sequence;
+        entry.first_sequence = incarnation;
+        entry.stream = stream;
         entry.role = if trailer.is_some() { ZoneRole::Sealed } else { ZoneRole::Fenced };
-        self.logs.push(ZoneLog { zone: zone.index, first_sequence, trailer });
-        Ok(())
+        Ok(Some(ZoneLog {
+            zone: zone.index,
+            first_sequence: incarnation,
+            stream,
+            trailer,
+            begin: 1,
+            floor_sequence: incarnation,
+            listed: Vec::new(),
+        }))
     }
 
     /// The life of a zone whose header and footer are both damaged, as its first record tells it.
@@ -183,7 +308,7 @@ impl<'a, 'b> Mount<'a, 'b> {
             tracing::error!(zone, "a zone is written, and nothing in it can be read: what it held is lost");
             self.lost_records += 1;
         }
-        self.finish_zone(zone)
+        finish_zone(self.io, &mut self.zones, zone)
     }
 
     fn read_header(&mut self, zone: u32) -> Result<HeaderUnit, DeviceError> {
@@ -213,155 +338,55 @@ impl<'a, 'b> Mount<'a, 'b> {
         }
     }
 
-    /// Replays the logs of all zones, oldest first.
-    fn replay(&mut self) -> Result<(), DeviceError> {
-        let logs = std::mem::take(&mut self.logs);
-        let newest = logs.last().map(|log| log.zone);
-        for log in logs {
-            self.last_sequence = self.last_sequence.max(log.first_sequence);
-            let table = match &log.trailer {
-                Some(trailer) => self.read_table(log.zone, trailer)?,
-                None => None,
-            };
-            match table {
-                Some(entries) => self.sealed(&log, &entries),
-                None => self.scanned(&log, newest == Some(log.zone))?,
-            }
+    fn finish(self, logs: Vec<ZoneLog>, streams_max: usize) -> Result<Mounted, DeviceError> {
+        let Self { io, label, index, zones, lost_records, next_checkpoint, base, .. } = self;
+        let capacity_units = zones.iter().map(|(_, zone)| zone.capacity_units).max().unwrap_or(0);
+        let entries_max = ENTRIES_MAX.min(capacity_units as usize);
+        let open = OpenZones::new(streams_max, entries_max);
+        let mut replay = Replay::new(io, &label, index, zones, open, lost_records);
+        if let Some(base) = &base {
+            replay.last_sequence = base.end.next_sequence;
+            replay.last_group = base.end.next_group.saturating_sub(1);
         }
-        Ok(())
+        replay.run(logs)?;
+        let Replay { index, mut zones, open, last_sequence, last_group, lost_records, damaged, .. } = replay;
+        zones.count_free();
+        Ok(Mounted {
+            index,
+            zones,
+            open,
+            next_sequence: last_sequence.max(1) + SEQUENCE_JUMP,
+            next_group: last_group + 1,
+            lost_records,
+            damaged,
+            checkpoint: base.map(|base| MountedCheckpoint { slot: base.slot, number: base.end.number }),
+            next_checkpoint,
+            label,
+        })
     }
+}
 
-    fn read_table(&mut self, zone: u32, trailer: &Trailer) -> Result<Option<Vec<TableEntry>>, DeviceError> {
-        let capacity_units = self.zones.get(zone).capacity_units;
-        let Some(unit_count) = capacity_units.checked_sub(trailer.table_first_unit) else { return Ok(None) };
-        if unit_count > self.io.window_units() {
-            return Ok(None);
-        }
-        match self.io.read(zone, trailer.table_first_unit, unit_count) {
-            Ok(bytes) => Ok(Footer::decode_table(bytes, trailer, &self.label).ok()),
-            Err(DeviceError::Gone) => Err(DeviceError::Gone),
-            Err(_) => Ok(None),
-        }
+/// Finishes a zone that takes no more records, so that it is not active. A drive that refuses loses nothing by it.
+pub(crate) fn finish_zone(
+    io: &mut Blocking<'_>,
+    zones: &mut ZoneTable,
+    zone: u32,
+) -> Result<(), DeviceError> {
+    let entry = zones.get_mut(zone);
+    let active =
+        matches!(entry.condition, Condition::ImplicitOpen | Condition::ExplicitOpen | Condition::Closed);
+    if !active {
+        return Ok(());
     }
-
-    fn sealed(&mut self, log: &ZoneLog, entries: &[TableEntry]) {
-        let entry = self.zones.get_mut(log.zone);
-        entry.table_entries = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        entry.good_units = entry.capacity_units;
-        entry.written_units = entry.capacity_units;
-        if let Some(trailer) = &log.trailer {
-            self.last_sequence = self.last_sequence.max(trailer.last_sequence);
-            self.last_group = self.last_group.max(trailer.last_group);
+    match io.zone(zone, ZoneOperation::Finish) {
+        Ok(()) => {
+            entry.condition = Condition::Full;
+            Ok(())
         }
-        entries.iter().for_each(|entry| self.apply(log.zone, entry));
-    }
-
-    /// A zone without a good footer: the one to which the log was being written, or one whose footer is damaged.
-    fn scanned(&mut self, log: &ZoneLog, is_newest: bool) -> Result<(), DeviceError> {
-        let entry = self.zones.get(log.zone);
-        let has_pointer = entry.kind == ZoneKind::SequentialWriteRequired
-            && !matches!(entry.condition, Condition::ReadOnly | Condition::Full);
-        let end = if has_pointer { entry.written_units } else { entry.capacity_units };
-        let scope = ZoneScope::new(&self.label, log.zone, entry.incarnation);
-        let bounds = ScanBounds { begin: 1, end, first_sequence: log.first_sequence };
-        let scanned = scan_zone(self.io, &scope, bounds)?;
-        self.last_sequence = self.last_sequence.max(scanned.highest_sequence);
-        self.last_group = self.last_group.max(scanned.last_group);
-        self.lost_records += u64::from(scanned.lost_records);
-        scanned.entries.iter().for_each(|entry| self.apply(log.zone, entry));
-
-        let entry = self.zones.get_mut(log.zone);
-        entry.good_units = scanned.good_units;
-        if entry.kind == ZoneKind::Conventional {
-            entry.written_units = scanned.good_units;
-        }
-        let tail = Tail { good_units: entry.good_units, written_units: entry.written_units };
-        let writable =
-            !matches!(entry.condition, Condition::ReadOnly | Condition::Full) && log.trailer.is_none();
-        if is_newest && writable && tail.has_room(scanned.entries.len(), entry.capacity_units) {
-            entry.role = ZoneRole::Open;
-            self.open = Some(OpenZone::resumed(log.zone, tail, scanned.entries));
-            return Ok(());
-        }
-        entry.role = ZoneRole::Fenced;
-        self.finish_zone(log.zone)
-    }
-
-    /// Finishes a zone that takes no more records, so that it is not active. A drive that refuses loses nothing by it.
-    fn finish_zone(&mut self, zone: u32) -> Result<(), DeviceError> {
-        let entry = self.zones.get_mut(zone);
-        let active =
-            matches!(entry.condition, Condition::ImplicitOpen | Condition::ExplicitOpen | Condition::Closed);
-        if !active {
-            return Ok(());
-        }
-        match self.io.zone(zone, ZoneOperation::Finish) {
-            Ok(()) => {
-                entry.condition = Condition::Full;
-                Ok(())
-            }
-            Err(DeviceError::Gone) => Err(DeviceError::Gone),
-            Err(error) => {
-                tracing::warn!(zone, %error, "a zone that takes no more records was not finished");
-                Ok(())
-            }
-        }
-    }
-
-    fn apply(&mut self, zone: u32, entry: &TableEntry) {
-        match entry {
-            TableEntry::Block { key, unit_offset, unit_count, .. } => {
-                self.apply_block(key, Location { zone, unit_offset: *unit_offset, unit_count: *unit_count });
-            }
-            TableEntry::Tombstone { key, target_zone, target_unit_offset, target_incarnation, .. } => {
-                self.apply_tombstone(key, *target_zone, *target_unit_offset, *target_incarnation);
-            }
-        }
-    }
-
-    fn apply_block(&mut self, key: &Key, location: Location) {
-        if location.unit_count == 0 || location.unit_count > UNIT_COUNT_MAX {
-            self.lost_records += 1;
-            return;
-        }
-        if self.index.insert(self.index.hash(key), location).is_err() {
-            // The index took these blocks before the restart; only a table that was moved about differently can be
-            // short of one place. The record stays on the drive and is counted.
-            tracing::error!(%key, zone = location.zone, "the index has no place for a block that the drive holds");
-            self.lost_records += 1;
-            return;
-        }
-        self.zones.get_mut(location.zone).live_units += location.unit_count;
-    }
-
-    fn apply_tombstone(&mut self, key: &Key, zone: u32, unit_offset: u32, incarnation: u64) {
-        if self.zones.find(zone).is_none_or(|entry| entry.incarnation != incarnation) {
-            return;
-        }
-        let hash = self.index.hash(key);
-        let mut candidates = self.index.candidates(hash);
-        while let Some(location) = candidates.pop() {
-            if location.zone == zone
-                && location.unit_offset == unit_offset
-                && self.index.remove(hash, location)
-            {
-                self.zones.get_mut(zone).live_units -= location.unit_count;
-                self.dead_units += u64::from(location.unit_count);
-            }
-        }
-    }
-
-    fn finish(mut self) -> Mounted {
-        self.zones.count_free();
-        Mounted {
-            label: self.label,
-            index: self.index,
-            zones: self.zones,
-            open: self.open,
-            next_sequence: self.last_sequence.max(1) + SEQUENCE_JUMP,
-            next_group: self.last_group + 1,
-            dead_units: self.dead_units,
-            lost_records: self.lost_records,
+        Err(DeviceError::Gone) => Err(DeviceError::Gone),
+        Err(error) => {
+            tracing::warn!(zone, %error, "a zone that takes no more records was not finished");
+            Ok(())
         }
     }
 }

@@ -4,20 +4,35 @@
 //! decides: nearly always the first candidate is the block, and one read of the device is all.
 //!
 //! What fails its checks is never given out: the answer is an error, and the record is listed as damaged.
+//!
+//! A record can be moved while it is looked for. So where a search ends with nothing, or with damage, and places have
+//! changed since it began, it begins again: a block is absent only if it was absent at one instant.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use imbrex_format::{CHUNK_BYTES, Key, RecordHeader, UNIT_BYTES, ZoneScope, payload_offset};
 use imbrex_zoned::{Buffer, Device, DeviceError, Token};
 
 use crate::command::Reply;
-use crate::group::{PendingDelete, PendingPut};
 use crate::index::Candidates;
 use crate::listing::Listing;
 use crate::location::Location;
+use crate::log::Stream;
+use crate::pending::{Kill, PendingDelete, PendingPut};
 use crate::request::{Block, BlockHead, DamageKind, EngineError, PutOutcome, RangeRequest};
+use crate::schedule::{Limits, SEEK_UNITS, Schedule, Work};
 use crate::store::{Store, TOKEN_READ};
+
+/// How often a search begins again because places have changed.
+const SEARCHES_MAX: u8 = 16;
+
+/// Who reads zones for the engine itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ZoneReader {
+    Reclaim,
+    Inspection,
+    Scrub,
+}
 
 /// Why a record is looked for.
 pub(crate) enum ReadPurpose {
@@ -29,24 +44,59 @@ pub(crate) enum ReadPurpose {
     Probe(Reply<()>),
     /// A step of a listing; it has no key.
     List(Box<Listing>),
+    /// A stretch of a zone; it has no key. The buffer is given where the reader has its own memory.
+    Zone(ZoneReader, Option<Buffer>),
 }
 
 /// A search for one key's record.
 pub(crate) struct Read {
     pub(crate) key: Key,
     pub(crate) purpose: ReadPurpose,
+    pub(crate) work: Work,
+    pub(crate) deadline_us: u64,
     /// What is being read.
     pub(crate) location: Location,
     pub(crate) candidates: Candidates,
     /// A candidate that could not be read or checked: very likely the key's own.
     pub(crate) damaged: Option<(Location, EngineError)>,
+    searches: u8,
+    /// The store's count of changed places when the search began.
+    places_seen: u64,
+    /// What it was queued at.
+    cost_units: u32,
+}
+
+const NOWHERE: Location = Location { zone: 0, unit_offset: 0, unit_count: 0 };
+
+impl Read {
+    /// A search for the record of `key`.
+    pub(crate) fn of_key(key: Key, purpose: ReadPurpose, work: Work, deadline_us: u64) -> Self {
+        let candidates = Candidates::default();
+        Self {
+            key,
+            purpose,
+            work,
+            deadline_us,
+            location: NOWHERE,
+            candidates,
+            damaged: None,
+            searches: 0,
+            places_seen: 0,
+            cost_units: 0,
+        }
+    }
+
+    /// A read of one stretch of a zone.
+    pub(crate) fn of_stretch(location: Location, purpose: ReadPurpose, work: Work) -> Self {
+        Self { location, ..Self::of_key(Key([0; 32]), purpose, work, u64::MAX) }
+    }
 }
 
 /// The reads in flight, and those that wait for a place among them.
 pub(crate) struct Reads {
     slots: Vec<Option<Read>>,
     free: Vec<usize>,
-    waiting: VecDeque<Read>,
+    pub(crate) waiting: Schedule<Read>,
 }
 
 impl Reads {
@@ -55,23 +105,39 @@ impl Reads {
         Self {
             slots: (0..in_flight_max).map(|_| None).collect(),
             free: (0..in_flight_max).collect(),
-            waiting: VecDeque::with_capacity(waiting_max),
+            waiting: Schedule::new(&Limits::new(in_flight_max, waiting_max)),
         }
     }
 
-    /// Whether nothing is being read and nothing waits.
+    /// Whether nothing that a client awaits is being read or waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.free.len() == self.slots.len() && self.waiting.is_empty()
+        let own = |read: &Read| matches!(read.purpose, ReadPurpose::Zone(..));
+        let clients = [Work::Foreground, Work::Repair, Work::Background];
+        self.slots.iter().flatten().all(own) && clients.iter().all(|work| self.waiting.waiting(*work) == 0)
+    }
+
+    /// Whether the device is reading nothing.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.free.len() == self.slots.len()
+    }
+
+    /// The memory of the slots and queues, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let slots = self.slots.capacity() * size_of::<Option<Read>>() + self.free.capacity() * size_of::<usize>();
+        slots as u64 + self.waiting.memory_bytes()
     }
 }
 
 impl Store {
     /// Begins the search for a key's record.
-    pub(crate) fn read(&mut self, device: &mut dyn Device, key: Key, purpose: ReadPurpose) {
-        let mut candidates = self.index.candidates(self.index.hash(&key));
+    pub(crate) fn read(&mut self, device: &mut dyn Device, mut read: Read) {
+        let mut candidates = self.index.candidates(self.index.hash(&read.key));
         candidates.retain(|location| self.zones.is_acknowledged(location));
-        let location = Location { zone: 0, unit_offset: 0, unit_count: 0 };
-        self.next_candidate(device, Read { key, purpose, location, candidates, damaged: None });
+        read.candidates = candidates;
+        read.damaged = None;
+        read.searches += 1;
+        read.places_seen = self.places_changed;
+        self.next_candidate(device, read);
     }
 
     fn next_candidate(&mut self, device: &mut dyn Device, mut read: Read) {
@@ -80,22 +146,37 @@ impl Store {
                 read.location = location;
                 self.enqueue_read(device, read);
             }
+            None if read.places_seen != self.places_changed && read.searches < SEARCHES_MAX => {
+                self.read(device, read);
+            }
             None => self.not_found(read),
         }
     }
 
-    /// Reads `read.location`, now or when there is room.
-    pub(crate) fn enqueue_read(&mut self, device: &mut dyn Device, read: Read) {
-        self.reads.waiting.push_back(read);
+    /// Reads `read.location`, now or when it is its turn.
+    pub(crate) fn enqueue_read(&mut self, device: &mut dyn Device, mut read: Read) {
+        read.cost_units = read.wanted_units().saturating_add(SEEK_UNITS);
+        let (work, cost, deadline_us) = (read.work, read.cost_units, read.deadline_us);
+        if let Err(read) = self.reads.waiting.push(work, cost, deadline_us, read) {
+            self.stats.refused_overloaded += 1;
+            return self
+                .refuse_read(read, EngineError::Overloaded { what: "its queue for the disk is full" });
+        }
         self.pump_reads(device);
     }
 
     /// Submits the reads that wait, as far as there is room for them.
     pub(crate) fn pump_reads(&mut self, device: &mut dyn Device) {
+        while let Some(read) = self.reads.waiting.take_expired(self.now_us) {
+            self.stats.refused_overloaded += 1;
+            let what = "the disk did not come to it in time";
+            self.refuse_read(read, EngineError::Overloaded { what });
+        }
         while !self.reads.free.is_empty() {
-            let Some(read) = self.reads.waiting.pop_front() else { return };
+            let Some((work, read)) = self.reads.waiting.pop(self.now_us) else { return };
             if read.is_abandoned() {
                 self.stats.cancelled += 1;
+                self.reads.waiting.finished(work, read.cost_units);
                 // Nobody hears the answer; the key is free again.
                 self.refuse_read(read, EngineError::NotFound);
                 continue;
@@ -104,25 +185,52 @@ impl Store {
         }
     }
 
-    fn submit_read(&mut self, device: &mut dyn Device, read: Read) {
-        let Some(slot) = self.reads.free.pop() else { return self.reads.waiting.push_front(read) };
+    fn submit_read(&mut self, device: &mut dyn Device, mut read: Read) {
         let length_bytes = read.wanted_units() as usize * UNIT_BYTES;
-        let Some(buffer) = device.pool().try_allocate(length_bytes) else {
-            self.reads.free.push(slot);
-            self.stats.refused_overloaded += 1;
-            return self.refuse_read(read, EngineError::Overloaded { what: "no memory is free for a read" });
+        let own = match &mut read.purpose {
+            ReadPurpose::Zone(_, buffer) => buffer.take(),
+            _ => None,
         };
-        let offset_bytes = device.geometry().zone_start_bytes(read.location.zone)
+        let Some(buffer) = own.or_else(|| device.pool().try_allocate(length_bytes)) else {
+            self.reads.waiting.finished(read.work, read.cost_units);
+            self.stats.refused_overloaded += 1;
+            let what = "no memory is free for a read";
+            return self.refuse_read(read, EngineError::Overloaded { what });
+        };
+        let Some(slot) = self.reads.free.pop() else {
+            self.reads.waiting.finished(read.work, read.cost_units);
+            let what = "as many reads are in flight as the engine takes";
+            return self.refuse_read(read, EngineError::Overloaded { what });
+        };
+        let zone = read.location.zone;
+        let offset_bytes = device.geometry().zone_start_bytes(zone)
             + u64::from(read.location.unit_offset) * UNIT_BYTES as u64;
         match device.submit_read(Token(TOKEN_READ | slot as u64), offset_bytes, buffer, length_bytes) {
             Ok(()) => {
-                self.stats.device_reads += 1;
-                self.stats.device_read_bytes += length_bytes as u64;
+                self.count_read(&read, length_bytes as u64);
+                self.zones.get_mut(zone).readers += 1;
                 self.reads.slots[slot] = Some(read);
             }
-            Err((error, _)) => {
+            Err((error, buffer)) => {
                 self.reads.free.push(slot);
+                self.reads.waiting.finished(read.work, read.cost_units);
+                if let ReadPurpose::Zone(_, own) = &mut read.purpose {
+                    *own = Some(buffer);
+                }
                 self.refuse_read(read, EngineError::Medium { detail: error.to_string() });
+            }
+        }
+    }
+
+    fn count_read(&mut self, read: &Read, length_bytes: u64) {
+        match read.purpose {
+            ReadPurpose::Zone(ZoneReader::Reclaim | ZoneReader::Inspection, _) => {
+                self.stats.reclaim_read_bytes += length_bytes;
+            }
+            ReadPurpose::Zone(ZoneReader::Scrub, _) => self.stats.scrubbed_bytes += length_bytes,
+            _ => {
+                self.stats.device_reads += 1;
+                self.stats.device_read_bytes += length_bytes;
             }
         }
     }
@@ -138,7 +246,17 @@ impl Store {
         let slot = usize::try_from(token & u64::from(u32::MAX)).unwrap_or(usize::MAX);
         let Some(read) = self.reads.slots.get_mut(slot).and_then(Option::take) else { return };
         self.reads.free.push(slot);
+        self.reads.waiting.finished(read.work, read.cost_units);
+        let readers = &mut self.zones.get_mut(read.location.zone).readers;
+        *readers = readers.saturating_sub(1);
         match (result, buffer) {
+            (result, buffer) if matches!(read.purpose, ReadPurpose::Zone(..)) => {
+                let ReadPurpose::Zone(reader, _) = read.purpose else { return };
+                if result == Err(DeviceError::Gone) {
+                    self.stop_writing(&DeviceError::Gone);
+                }
+                self.zone_read_done(device, reader, read.location, result, buffer);
+            }
             (Ok(()), Some(buffer)) if matches!(read.purpose, ReadPurpose::List(_)) => {
                 self.listed(device, read, Ok(buffer));
             }
@@ -155,18 +273,24 @@ impl Store {
     fn read_failed(&mut self, device: &mut dyn Device, mut read: Read, error: &DeviceError) {
         self.stats.read_errors += 1;
         if *error == DeviceError::Gone {
-            self.write_failed(error);
+            self.stop_writing(error);
             let state = self.fault.clone().unwrap_or(crate::request::State::Mounting);
             return self.refuse_read(read, EngineError::Unavailable { state });
+        }
+        if let DeviceError::ZoneCondition { zone, condition } = error {
+            self.zone_changed(*zone, *condition);
         }
         if matches!(read.purpose, ReadPurpose::List(_)) {
             return self.listed(device, read, Err(error.clone()));
         }
-        if !matches!(error, DeviceError::MediumRead { .. }) {
+        if !matches!(error, DeviceError::MediumRead { .. } | DeviceError::ZoneCondition { .. }) {
             // An error that is not the medium's says nothing about the record: it is not given up for it.
             return self.refuse_read(read, EngineError::Medium { detail: error.to_string() });
         }
-        self.damage.note(read.key, read.location, DamageKind::Medium, self.now_us);
+        if !self.still_stands(&read) {
+            return self.next_candidate(device, read);
+        }
+        self.record_damaged(read.key, read.location, DamageKind::Medium);
         read.damaged = Some((read.location, EngineError::Medium { detail: error.to_string() }));
         self.next_candidate(device, read);
     }
@@ -174,13 +298,29 @@ impl Store {
     /// What a checksum failure means: the record is listed, and the search goes on, for the damaged candidate may
     /// have been another key's.
     fn read_corrupt(&mut self, device: &mut dyn Device, mut read: Read, what: &dyn std::fmt::Display) {
+        if !self.still_stands(&read) {
+            return self.next_candidate(device, read);
+        }
         self.stats.checksum_failures += 1;
-        self.damage.note(read.key, read.location, DamageKind::Checksum, self.now_us);
+        self.record_damaged(read.key, read.location, DamageKind::Checksum);
         let Location { zone, unit_offset, .. } = read.location;
         let detail = format!("zone {zone}, unit {unit_offset}: {what}");
         tracing::warn!(key = %read.key, detail, "a block is damaged");
         read.damaged = Some((read.location, EngineError::Corrupt { detail }));
         self.next_candidate(device, read);
+    }
+
+    /// Whether what was read is still where a record of the key may be: it may have been moved, and its zone reset, since
+    /// the search began.
+    fn still_stands(&self, read: &Read) -> bool {
+        self.index.contains(self.index.hash(&read.key), read.location)
+            && self.zones.is_acknowledged(read.location)
+    }
+
+    /// Lists a record as damaged; what else stands in its zone is to be moved away.
+    pub(crate) fn record_damaged(&mut self, key: Key, location: Location, kind: DamageKind) {
+        self.damage.note(key, location, kind, self.now_us);
+        self.zone_is_suspect(location.zone);
     }
 
     fn read_ok(&mut self, device: &mut dyn Device, read: Read, buffer: Buffer) {
@@ -222,10 +362,8 @@ impl Store {
                 reply.send(Ok(BlockHead { payload_bytes: header.payload_bytes, birth: header.birth }));
             }
             ReadPurpose::Compare(put) => self.compared(put, header, &buffer),
-            ReadPurpose::Probe(reply) => {
-                self.pending_deletes.push_back(PendingDelete { key, location, birth: header.birth, reply });
-            }
-            ReadPurpose::List(_) => {}
+            ReadPurpose::Probe(reply) => self.push_delete(key, location, header.birth, reply),
+            ReadPurpose::List(_) | ReadPurpose::Zone(..) => {}
         }
     }
 
@@ -249,13 +387,19 @@ impl Store {
             let payload = offset..offset + put.payload_bytes as usize;
             stored[payload.clone()] == put.buffer[payload]
         };
-        self.release(&put.key);
         if same {
             self.stats.puts_already_stored += 1;
-            put.reply.send(Ok(PutOutcome::AlreadyStored));
-        } else {
-            put.reply.send(Err(EngineError::Conflict));
         }
+        let answer = if same { Ok(PutOutcome::AlreadyStored) } else { Err(EngineError::Conflict) };
+        self.release(&put.key);
+        self.end_put(put.origin, answer);
+    }
+
+    /// A deletion whose record has been found goes to the next group.
+    fn push_delete(&mut self, key: Key, location: Location, birth: u64, reply: Reply<()>) {
+        let kill = Kill { location, incarnation: self.zones.get(location.zone).incarnation, birth };
+        let stream = self.open.serving(Stream::Hot);
+        self.pending.push_delete(stream, PendingDelete { key, kill, reply: Some(reply) });
     }
 
     /// No candidate is the key's own, or the one that likely was is damaged.
@@ -264,39 +408,44 @@ impl Store {
         match (purpose, damaged) {
             // A block that cannot be given back is replaced by the copy that has just come.
             (ReadPurpose::Compare(mut put), damaged) => {
-                put.replaced = damaged.map(|(location, _)| location);
-                self.pending_puts.push_back(put);
+                put.kills.extend(damaged.map(|(location, _)| Kill {
+                    location,
+                    incarnation: self.zones.get(location.zone).incarnation,
+                    birth: 0,
+                }));
+                self.pending.push_put(put);
             }
-            (ReadPurpose::Probe(reply), Some((location, _))) => {
-                self.pending_deletes.push_back(PendingDelete { key, location, birth: 0, reply });
-            }
+            (ReadPurpose::Probe(reply), Some((location, _))) => self.push_delete(key, location, 0, reply),
             (purpose, damaged) => {
                 if damaged.is_none() {
                     self.stats.gets_absent += 1;
                 }
                 let error = damaged.map_or(EngineError::NotFound, |(_, error)| error);
-                let location = Location { zone: 0, unit_offset: 0, unit_count: 0 };
-                self.refuse_read(
-                    Read { key, purpose, location, candidates: Candidates::default(), damaged: None },
-                    error,
-                );
+                self.refuse_purpose(&key, purpose, error);
             }
         }
     }
 
     fn refuse_read(&mut self, read: Read, error: EngineError) {
         match read.purpose {
+            ReadPurpose::Zone(reader, buffer) => {
+                self.zone_read_refused(reader, buffer);
+            }
+            purpose => self.refuse_purpose(&read.key, purpose, error),
+        }
+    }
+
+    fn refuse_purpose(&mut self, key: &Key, purpose: ReadPurpose, error: EngineError) {
+        match purpose {
             ReadPurpose::Get(_, reply) => reply.send(Err(error)),
             ReadPurpose::Head(reply) => reply.send(Err(error)),
-            ReadPurpose::Compare(put) => {
-                self.release(&put.key);
-                put.reply.send(Err(error));
-            }
+            ReadPurpose::Compare(put) => self.refuse_put(put, error),
             ReadPurpose::Probe(reply) => {
-                self.release(&read.key);
+                self.release(key);
                 reply.send(Err(error));
             }
             ReadPurpose::List(listing) => listing.reply.send(Err(error)),
+            ReadPurpose::Zone(..) => {}
         }
     }
 }
@@ -306,9 +455,10 @@ impl Read {
         match &self.purpose {
             ReadPurpose::Get(_, reply) => reply.is_abandoned(),
             ReadPurpose::Head(reply) => reply.is_abandoned(),
-            ReadPurpose::Compare(put) => put.reply.is_abandoned(),
+            ReadPurpose::Compare(put) => put.origin.is_abandoned(),
             ReadPurpose::Probe(reply) => reply.is_abandoned(),
             ReadPurpose::List(listing) => listing.reply.is_abandoned(),
+            ReadPurpose::Zone(..) => false,
         }
     }
 
@@ -325,7 +475,10 @@ impl Read {
                 u32::try_from(end.div_ceil(UNIT_BYTES)).map_or(record_units, |units| units.min(record_units))
             }
             ReadPurpose::Head(_) | ReadPurpose::Probe(_) => 1,
-            ReadPurpose::Get(..) | ReadPurpose::Compare(_) | ReadPurpose::List(_) => record_units,
+            ReadPurpose::Get(..)
+            | ReadPurpose::Compare(_)
+            | ReadPurpose::List(_)
+            | ReadPurpose::Zone(..) => record_units,
         }
     }
 }

@@ -18,6 +18,19 @@ pub enum Class {
     Background,
 }
 
+/// How long a block is expected to live: blocks that will die together are kept together, so that less has to be moved
+/// when their room is reclaimed. A wrong hint costs room and writes, never data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Lifetime {
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    /// It will be deleted soon: within hours.
+    Short,
+    /// It will stay for years.
+    Long,
+}
+
 /// A block to be stored, its payload already in place.
 #[derive(Debug)]
 pub struct PutRequest {
@@ -29,6 +42,8 @@ pub struct PutRequest {
     pub payload_bytes: u32,
     /// The class of the request.
     pub class: Class,
+    /// How long the block is expected to live.
+    pub lifetime: Lifetime,
 }
 
 /// What became of a put that succeeded. Either way the block is durable.
@@ -105,10 +120,13 @@ pub struct BlockEntry {
 /// A place in the drive's own order of blocks. To those outside it is opaque.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// The zone in which to go on.
-    pub zone: u32,
+    /// The zone in which to go on, by its place in the order in which zones were closed; among open zones, the place of
+    /// the last one that was closed when they were begun with.
+    pub sequence: u64,
     /// The first unit of that zone that has not been listed.
     pub unit_offset: u32,
+    /// Which of the open zones is to go on, once the closed ones have been listed.
+    pub open: Option<u8>,
 }
 
 /// A part of a listing.
@@ -270,6 +288,12 @@ pub enum ZoneRole {
     Sealed,
     /// It was written and cannot be trusted for more: its records are read, nothing is added.
     Fenced,
+    /// Nothing lives in it any more: it rests before it is reset.
+    Trash,
+    /// It was reset, and is free as soon as the checkpoints say so.
+    Reset,
+    /// It holds a part of a checkpoint of the index, or is kept for one.
+    Checkpoint,
     /// It cannot be used at all.
     Lost,
 }
@@ -284,9 +308,42 @@ impl ZoneRole {
             Self::Open => "open",
             Self::Sealed => "sealed",
             Self::Fenced => "fenced",
+            Self::Trash => "trash",
+            Self::Reset => "reset",
+            Self::Checkpoint => "checkpoint",
             Self::Lost => "lost",
         }
     }
+}
+
+/// How far the scrub is: what it has read and checked, and what it has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrubStatus {
+    /// Within how many seconds every record is read once.
+    pub period_s: u64,
+    /// Since when an ordered pass runs, in seconds since 1970; 0 where none was ordered since the mount.
+    pub pass_since_unix_s: u64,
+    /// The zone that is being read.
+    pub zone: Option<u32>,
+    /// Zones in which something lives.
+    pub zones: u32,
+    /// Those of them that were read whole within the period, and since the pass that was ordered.
+    pub covered_zones: u32,
+    /// Those that are due now.
+    pub overdue_zones: u32,
+    /// Bytes of records that live.
+    pub live_bytes: u64,
+    /// Those of them in covered zones.
+    pub covered_bytes: u64,
+    /// When the zone that has waited longest was last read whole, in seconds since 1970; 0: one never was, or none is
+    /// there.
+    pub oldest_unix_s: u64,
+    /// Records read and checked since the mount.
+    pub records: u64,
+    /// Bytes read since the mount.
+    pub bytes: u64,
+    /// Damaged records found since the mount.
+    pub errors: u64,
 }
 
 /// A record that cannot be given back.
@@ -358,6 +415,36 @@ pub struct Stats {
     pub flush_errors: u64,
     /// Zones sealed.
     pub zones_sealed: u64,
+    /// Zones to which nothing more is written because a write or a flush has failed.
+    pub zones_fenced: u64,
+    /// Blocks that were written elsewhere after a write or a flush had failed.
+    pub rewritten_blocks: u64,
+    /// Zones that reclaim has emptied, wholly dead ones included.
+    pub zones_reclaimed: u64,
+    /// Zones that were reset.
+    pub zones_reset: u64,
+    /// Resets that the referee has refused: each is a defect of this program, and the zone was kept.
+    pub resets_refused: u64,
+    /// Blocks that reclaim has moved.
+    pub moved_blocks: u64,
+    /// Bytes of records that it has moved.
+    pub moved_bytes: u64,
+    /// Bytes that reclaim has read.
+    pub reclaim_read_bytes: u64,
+    /// Tombstones that it has carried on.
+    pub carried_tombstones: u64,
+    /// Checkpoints of the index that were completed.
+    pub checkpoints: u64,
+    /// Checkpoints that were given up.
+    pub checkpoints_failed: u64,
+    /// Bytes written for checkpoints.
+    pub checkpoint_bytes: u64,
+    /// Records that the scrub has read and checked.
+    pub scrubbed_records: u64,
+    /// Bytes that it has read.
+    pub scrubbed_bytes: u64,
+    /// Damaged records that it has found.
+    pub scrub_errors: u64,
 }
 
 /// Why a request was not granted.

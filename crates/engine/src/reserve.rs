@@ -3,7 +3,7 @@
 //! One group is written at a time, so one buffer of each kind is enough. A buffer goes out whole or cut to a length;
 //! what is cut off stays here and is joined again when the rest comes back.
 
-use imbrex_format::{UNIT_BYTES, footer_units};
+use imbrex_format::{COMMIT_ENTRIES_MAX, UNIT_BYTES, commit_units, footer_units};
 use imbrex_zoned::{Buffer, BufferPool};
 
 use crate::log::{ENTRIES_MAX, TOMBSTONE_UNITS, ZERO_UNITS};
@@ -40,7 +40,8 @@ impl Reserve {
     pub(crate) fn new(pool: &BufferPool, capacity_units: u32) -> Option<Self> {
         let entries_max = ENTRIES_MAX.min(capacity_units as usize * 64);
         let footer = footer_units(entries_max).min(capacity_units) as usize;
-        let units = [1, 1, TOMBSTONE_UNITS, 1, 1, ZERO_UNITS as usize, footer];
+        let commit = commit_units(COMMIT_ENTRIES_MAX) as usize;
+        let units = [1, 1, TOMBSTONE_UNITS, commit, 1, ZERO_UNITS as usize, footer];
         let mut slots: [Slot; PURPOSES] = Default::default();
         for (slot, units) in slots.iter_mut().zip(units) {
             let mut buffer = pool.try_allocate(units * UNIT_BYTES)?;

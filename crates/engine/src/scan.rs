@@ -5,20 +5,24 @@
 //! cannot be imitated by a payload (its checksum is salted with a secret). What is found there decides:
 //!
 //! * a void record that begins where the last commit ended: the group was torn, and nothing of it counts;
-//! * a commit, or records that a commit follows: one header in between is damaged, and costs one record;
+//! * a commit, or records that a commit follows: a header in between is damaged, and costs its record;
 //! * nothing: the log ends at the last commit.
 //!
 //! A record counts only once a commit has followed it whose group it belongs to, and sequences rise strictly: an older
-//! record that an earlier mount left behind is never taken for a part of the log.
+//! record that an earlier mount left behind is never taken for a part of the log. A commit lists its group, so that a
+//! record whose header is damaged is known by its key all the same.
 //!
 //! A record that a crash tore may claim more units than were ever written of it, and later groups then stand within
 //! what it claims. Every mount makes the sequence jump. So where the sequence jumps, or the log seems to end, the scan
 //! looks into the record before.
 
-use imbrex_format::{Commit, RecordHeader, RecordKind, TableEntry, UNIT_BYTES, VoidRange, ZoneScope};
+use imbrex_format::{
+    Commit, CommitZone, Key, RecordHeader, RecordKind, TableEntry, UNIT_BYTES, VoidRange, ZoneScope,
+};
 use imbrex_zoned::DeviceError;
 
 use crate::blocking::Blocking;
+use crate::location::Location;
 use crate::log::SEQUENCE_JUMP;
 
 /// What a scan found.
@@ -35,8 +39,10 @@ pub(crate) struct ScannedZone {
     pub(crate) highest_sequence: u64,
     /// The group number of the last commit.
     pub(crate) last_group: u64,
-    /// How many records were lost to damaged headers; their keys are not known.
-    pub(crate) lost_records: u32,
+    /// Blocks whose headers are damaged; a commit names them.
+    pub(crate) damaged: Vec<(Key, Location)>,
+    /// What the last commit says of other open zones.
+    pub(crate) open: Vec<CommitZone>,
 }
 
 /// How far a scan goes and where it begins.
@@ -61,8 +67,6 @@ struct Scan<'a, 'b> {
     found: ScannedZone,
     /// What the records since the last commit hold, each entry with its record's sequence.
     pending: Vec<(u64, TableEntry)>,
-    /// The sequences of the records since the last commit, void and padding included.
-    pending_sequences: Vec<u64>,
     /// The record before, as long as nothing has shown that all of the units that it claims are its own.
     unproven: Option<RecordHeader>,
     small_records: bool,
@@ -89,12 +93,18 @@ pub(crate) fn scan_zone(
         bounds,
         found,
         pending: Vec::new(),
-        pending_sequences: Vec::new(),
         unproven: None,
         small_records: false,
     };
     scan.run()?;
     Ok(scan.found)
+}
+
+impl ScannedZone {
+    /// A zone of which nothing more than its first `good_units` is known.
+    pub(crate) fn nothing_behind(good_units: u32) -> Self {
+        Self { good_units, ..Self::default() }
+    }
 }
 
 impl Scan<'_, '_> {
@@ -165,13 +175,13 @@ impl Scan<'_, '_> {
 
     fn record(&mut self, header: &RecordHeader) -> Result<(), DeviceError> {
         self.found.last_sequence = header.sequence;
-        self.pending_sequences.push(header.sequence);
         match header.kind {
             RecordKind::Block => self.block(header),
             RecordKind::Tombstones => self.tombstones(header)?,
             RecordKind::Commit => self.commit(header)?,
             RecordKind::Void => self.void(header)?,
-            RecordKind::Padding => {}
+            // Padding holds nothing, and a checkpoint's records do not stand in the log.
+            _ => {}
         }
         Ok(())
     }
@@ -208,10 +218,8 @@ impl Scan<'_, '_> {
         let unit_offset = header.unit_offset;
         let entries =
             self.small_payload(header)?.and_then(|payload| imbrex_format::decode_tombstones(payload).ok());
-        let Some(tombstones) = entries else {
-            self.found.lost_records += 1;
-            return Ok(());
-        };
+        // Where they are damaged, their commit lists them.
+        let Some(tombstones) = entries else { return Ok(()) };
         self.pending.extend(tombstones.iter().map(|tombstone| {
             let entry = TableEntry::Tombstone {
                 key: tombstone.key,
@@ -232,15 +240,26 @@ impl Scan<'_, '_> {
         // A damaged commit before this one leaves its group here too: this commit was flushed after it. What a torn group
         // left behind is older than both, and is only as old as a mount that ended it.
         let first_sequence = commit.first_sequence.saturating_sub(SEQUENCE_JUMP / 2);
-        let of_the_group = |sequence: u64| sequence >= commit.first_sequence && sequence < header.sequence;
-        let present = self.pending_sequences.iter().filter(|sequence| of_the_group(**sequence)).count();
-        let present = u32::try_from(present).unwrap_or(u32::MAX);
-        self.found.lost_records += commit.record_count.saturating_sub(present);
-        let counted = self.pending.drain(..).filter(|(sequence, _)| *sequence >= first_sequence);
-        self.found.entries.extend(counted.map(|(_, entry)| entry));
+        let seen = |unit: u32| {
+            let at = |(_, entry): &(u64, TableEntry)| matches!(entry, TableEntry::Block { unit_offset, .. } if *unit_offset == unit);
+            self.pending.iter().any(at)
+        };
+        for entry in &commit.entries {
+            if let TableEntry::Block { key, unit_offset, unit_count, .. } = entry
+                && !seen(*unit_offset)
+            {
+                let (zone, unit_offset, unit_count) = (self.scope.zone, *unit_offset, *unit_count);
+                self.found.damaged.push((*key, Location { zone, unit_offset, unit_count }));
+            }
+        }
+        let before = self.pending.drain(..).filter(|(sequence, _)| {
+            *sequence >= first_sequence && *sequence < commit.first_sequence
+        });
+        self.found.entries.extend(before.map(|(_, entry)| entry));
+        self.found.entries.extend(commit.entries);
+        self.found.open = commit.open;
         self.found.good_units = header.unit_offset + header.unit_count;
         self.found.last_group = commit.group;
-        self.pending_sequences.clear();
         Ok(())
     }
 
@@ -249,7 +268,6 @@ impl Scan<'_, '_> {
         // The void record is the first of the group that followed the crash.
         if range.is_some_and(|range| range.first_unit == self.found.good_units) {
             self.pending.clear();
-            self.pending_sequences.retain(|sequence| *sequence == header.sequence);
         }
         Ok(())
     }

@@ -1,89 +1,133 @@
-//! Changing zones: where the open zone has no room left, the next group first seals it, with padding and a footer, and
-//! opens another.
+//! Changing zones: where the open zone of a stream has no room left, the next group first seals it, with padding and a
+//! footer, and opens another.
 //!
-//! The last free zone is kept for deletions, so that a full drive can still be emptied.
+//! The last free zones are kept: one for reclaim, so that it can always finish, and one for deletions, so that a full
+//! drive can still be emptied.
 
 use std::collections::VecDeque;
 
 use imbrex_format::{
-    Footer, RecordKind, TableEntry, ZoneHeader, ZoneScope, footer_units, record_units, seal_record,
+    Footer, RecordKind, TableEntry, ZoneContent, ZoneHeader, ZoneScope, footer_units, seal_record,
 };
 use imbrex_zoned::ZoneKind;
 
 use crate::group::Write;
-use crate::log::{OpenZone, ZERO_UNITS};
+use crate::log::{OpenZone, Stream, ZERO_UNITS};
+use crate::pending::{PendingPut, PutOrigin};
 use crate::request::{EngineError, ZoneRole};
 use crate::reserve::Purpose;
 use crate::store::Store;
 use crate::writing::record;
 
-/// How many free zones only a deletion may take.
-const ZONES_FOR_DELETIONS: u32 = 1;
+/// How many free zones are kept for reclaim alone.
+pub(crate) const ZONES_FOR_RECLAIM: u32 = 1;
+/// How many more are kept for deletions and for what a failed write has left to be written.
+pub(crate) const ZONES_FOR_DELETIONS: u32 = 1;
 
 impl Store {
-    /// Sees to it that the open zone has room for what is pending first, and refuses what the drive has no room for.
-    pub(crate) fn make_room(&mut self, writes: &mut VecDeque<Write>) {
-        while let Some(put) = self.pending_puts.front() {
-            let needed = record_units(put.payload_bytes as usize) + 1;
-            let can_open = writes.is_empty() && self.zones.free_count() > ZONES_FOR_DELETIONS;
-            if self.has_room(needed, 2) {
-                return;
+    /// Sees to it that the stream's open zone has room for what is pending first. Refuses what the drive has no room for,
+    /// and lets wait what it will have room for. Tells whether a group can be formed.
+    pub(crate) fn make_room(&mut self, stream: Stream, writes: &mut VecDeque<Write>) -> bool {
+        while let Some(put) = self.pending.first_put(stream).filter(|put| self.may_write(put)) {
+            // Besides the record, one of tombstones for what it replaces.
+            let (needed, entries) = (put.units() + 1, put.entries());
+            let kept = kept_from(put);
+            if self.has_room(stream, needed, entries)
+                || self.open_if_free(stream, kept, needed, entries, writes)
+            {
+                return true;
             }
-            if can_open && self.open_zone(needed, writes) {
-                continue;
+            if !put_may_be_refused(self.pending.first_put(stream)) || self.space_will_come() {
+                break;
             }
-            if let Some(put) = self.pending_puts.pop_front() {
-                self.release(&put.key);
-                put.reply.send(Err(EngineError::Full));
+            if let Some(put) = self.pending.take_put(stream) {
+                self.refuse_put(put, EngineError::Full);
             }
         }
-        if self.pending_deletes.is_empty()
-            || self.has_room(1, 1)
-            || (writes.is_empty() && self.open_zone(1, writes))
-        {
-            return;
-        }
-        while let Some(delete) = self.pending_deletes.pop_front() {
-            self.release(&delete.key);
-            delete.reply.send(Err(EngineError::Full));
-        }
+        self.make_room_for_deletes(stream, writes)
     }
 
-    pub(crate) fn has_room(&self, unit_count: u32, entries: usize) -> bool {
-        self.open.as_ref().is_some_and(|open| {
+    fn make_room_for_deletes(&mut self, stream: Stream, writes: &mut VecDeque<Write>) -> bool {
+        if !self.pending.has_delete(stream) {
+            return false;
+        }
+        let kept = if stream == Stream::Cold { 0 } else { ZONES_FOR_RECLAIM };
+        if self.has_room(stream, 1, 1) || self.open_if_free(stream, kept, 1, 1, writes) {
+            return true;
+        }
+        if !self.space_will_come() {
+            for delete in self.pending.extract_deletes(|delete| delete.reply.is_some()) {
+                self.release(&delete.key);
+                delete.reply.into_iter().for_each(|reply| reply.send(Err(EngineError::Full)));
+            }
+        }
+        false
+    }
+
+    pub(crate) fn has_room(&self, stream: Stream, unit_count: u32, entries: usize) -> bool {
+        self.open.get(stream).is_some_and(|open| {
             open.room_units(entries, self.zones.get(open.zone).capacity_units) >= unit_count
         })
     }
 
-    /// Seals the open zone and opens a free one with room for `unit_count` units of records; tells whether there was one.
-    fn open_zone(&mut self, unit_count: u32, writes: &mut VecDeque<Write>) -> bool {
-        let Some(zone) = self.zones.find_free(OpenZone::capacity_units_for(unit_count)) else { return false };
-        let mut entries = Vec::new();
-        if let Some(old) = self.open.take() {
-            entries = self.seal(old, writes);
+    /// Opens a zone if more than `kept` are free.
+    fn open_if_free(
+        &mut self,
+        stream: Stream,
+        kept: u32,
+        needed: u32,
+        entries: usize,
+        writes: &mut VecDeque<Write>,
+    ) -> bool {
+        writes.is_empty()
+            && self.zones.free_count() > kept
+            && self.open_zone(stream, needed, entries, writes)
+    }
+
+    /// Seals the stream's open zone and opens a free one with room for `unit_count` units of records; tells whether there
+    /// was one.
+    fn open_zone(
+        &mut self,
+        stream: Stream,
+        unit_count: u32,
+        entries: usize,
+        writes: &mut VecDeque<Write>,
+    ) -> bool {
+        let needed = OpenZone::capacity_units_for(unit_count, entries);
+        let Some(zone) = self.zones.find_free(needed) else { return false };
+        if let Some(old) = self.open.take(stream) {
+            let table = self.seal(old, writes);
+            self.open.give_back(table);
         }
+        let table = self.open.table();
         let first_sequence = self.take_sequence();
         let Some(mut buffer) = self.reserve.take(Purpose::ZoneHeader, 1) else { return false };
-        self.zones.take(zone, first_sequence);
+        self.zones.take(zone, stream, first_sequence);
+        self.referee.opened(zone, first_sequence);
         let header = ZoneHeader {
             zone,
-            stream: 0,
+            content: ZoneContent::Records,
+            stream: stream as u16,
             incarnation: first_sequence,
             first_sequence,
             opened_at_unix_s: self.unix_s,
         };
         header.encode(&self.label, &mut buffer);
         writes.push_back(Write::Reserved { zone, unit: 0, purpose: Purpose::ZoneHeader, buffer });
-        self.open = Some(OpenZone::fresh(zone, entries));
+        self.open.put(stream, OpenZone::fresh(zone, table));
         true
     }
 
-    /// Fills the zone up to its footer and writes the footer; gives back the table, emptied, for the next zone.
+    /// Fills the zone up to its footer and writes the footer; gives back the table.
     fn seal(&mut self, old: OpenZone, writes: &mut VecDeque<Write>) -> Vec<TableEntry> {
         let zone = old.zone;
+        let unix_s = self.unix_s;
         let entry = self.zones.get_mut(zone);
         entry.role = ZoneRole::Sealed;
         entry.table_entries = u32::try_from(old.entries.len()).unwrap_or(u32::MAX);
+        entry.closed_at_unix_s = unix_s;
+        entry.closed_sequence = self.next_sequence;
+        self.referee.closed(zone, entry.incarnation);
         let (capacity, first_sequence) = (entry.capacity_units, entry.first_sequence);
         let scope = ZoneScope::new(&self.label, zone, entry.incarnation);
         let footer_first = capacity - footer_units(old.entries.len());
@@ -119,14 +163,26 @@ impl Store {
             writes.push_back(Write::Reserved { zone, unit: footer_first, purpose: Purpose::Footer, buffer });
         }
         self.stats.zones_sealed += 1;
-        let mut entries = old.entries;
-        entries.clear();
-        entries
+        old.entries
     }
 
     pub(crate) fn barrier(&self, zone: u32, writes: &mut VecDeque<Write>) {
         if self.zones.get(zone).kind == ZoneKind::Conventional {
-            writes.push_back(Write::Barrier);
+            writes.push_back(Write::Barrier { zone });
         }
     }
+}
+
+/// How many free zones a put must leave.
+fn kept_from(put: &PendingPut) -> u32 {
+    match put.origin {
+        PutOrigin::Moved => 0,
+        // What a failed write has left behind must be written, or the drive can write nothing more.
+        PutOrigin::Client { .. } if !put.may_be_dropped() => 0,
+        PutOrigin::Client { .. } => ZONES_FOR_RECLAIM + ZONES_FOR_DELETIONS,
+    }
+}
+
+fn put_may_be_refused(put: Option<&PendingPut>) -> bool {
+    put.is_some_and(PendingPut::may_be_dropped)
 }

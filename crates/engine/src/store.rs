@@ -1,107 +1,216 @@
 //! A mounted drive: everything that its engine knows, and the beginning of every request.
 //!
 //! One thread owns a store. Its parts: [`crate::reading`] finds and checks records, [`crate::writing`] forms groups,
-//! [`crate::sealing`] changes zones, [`crate::committing`] makes groups durable, [`crate::listing`] walks the zones.
+//! [`crate::sealing`] changes zones, [`crate::committing`] makes groups durable, [`crate::fencing`] says what a failed
+//! write means, [`crate::listing`] walks the zones; [`crate::reclaim`] moves what lives, [`crate::trash`] resets what is
+//! dead, [`crate::scrub`] reads everything again, [`crate::checkpointing`] keeps the index where a mount finds it.
 //!
 //! Invariants:
 //!
 //! * A record is visible once the flush that followed its commit has completed, and not before: visible are records
 //!   below their zone's `good_units`.
-//! * A key in `busy` has one put or delete under way; others for it wait in `deferred` until a group is done.
-//! * Once a write or a flush has failed, nothing more is written.
+//! * A key in `busy` has one put, deletion or move under way; others for it wait in `deferred` until that is done.
+//! * A zone to which a write has failed is never written to again before it was reset.
 
 use std::collections::{HashSet, VecDeque};
 
-use imbrex_format::{Key, Label, UNIT_BYTES, record_units};
-use imbrex_zoned::{Completion, Device, DeviceError, Token};
+use imbrex_format::{Commit, COMMIT_ENTRIES_MAX, Key, Label, UNIT_BYTES, record_units};
+use imbrex_zoned::{Buffer, Completion, Device, DeviceError, Token};
 
+use crate::arena::Arena;
+use crate::checkpointing::Checkpointing;
 use crate::command::Command;
 use crate::damage::DamageList;
-use crate::group::{Group, PendingDelete, PendingPut};
+use crate::group::Group;
 use crate::index::Index;
-use crate::log::OpenZone;
+use crate::log::{ENTRIES_MAX, OpenZones, Stream};
 use crate::mount::Mounted;
-use crate::reading::{ReadPurpose, Reads};
-use crate::request::{EngineError, State, Stats};
+use crate::options::Options;
+use crate::pace::Pace;
+use crate::pacing::pace_of;
+use crate::pending::{Pending, PendingPut, PutOrigin};
+use crate::reading::{Read, ReadPurpose, Reads, ZoneReader};
+use crate::reclaim::Reclaim;
+use crate::referee::Referee;
+use crate::request::{Class, EngineError, State, Stats};
 use crate::reserve::Reserve;
+use crate::schedule::Work;
+use crate::scrub::Scrub;
+use crate::trash::Trash;
 use crate::zone_table::ZoneTable;
 
-/// The kind of an operation in flight, in the high bits of its token; the low bits are its slot.
+/// The kind of an operation in flight, in the high bits of its token; the low bits are its slot or its zone.
 pub(crate) const TOKEN_READ: u64 = 0;
 pub(crate) const TOKEN_WRITE: u64 = 1 << 32;
 pub(crate) const TOKEN_FLUSH: u64 = 2 << 32;
 pub(crate) const TOKEN_BARRIER: u64 = 3 << 32;
+pub(crate) const TOKEN_FINISH: u64 = 4 << 32;
+pub(crate) const TOKEN_RESET: u64 = 5 << 32;
+pub(crate) const TOKEN_CHECKPOINT: u64 = 6 << 32;
+
+/// How many operations in flight are not reads: a write, a flush, and one each of a finish, a reset and a checkpoint.
+const OWN_OPERATIONS: usize = 6;
 
 /// See the module.
 pub(crate) struct Store {
     pub(crate) label: Label,
     pub(crate) index: Index,
     pub(crate) zones: ZoneTable,
-    pub(crate) open: Option<OpenZone>,
+    pub(crate) open: OpenZones,
+    /// The stream that had its turn last.
+    pub(crate) stream_turn: usize,
     pub(crate) next_sequence: u64,
     pub(crate) next_group: u64,
     pub(crate) live_units: u64,
-    pub(crate) dead_units: u64,
+    /// Units of all zones of the log that are acknowledged, what lives and what does not.
+    pub(crate) good_units: u64,
     pub(crate) reserve: Reserve,
+    /// The payload of the commit that is being made.
+    pub(crate) commit_payload: Vec<u8>,
     pub(crate) reads: Reads,
-    pub(crate) pending_puts: VecDeque<PendingPut>,
-    pub(crate) pending_deletes: VecDeque<PendingDelete>,
+    pub(crate) pending: Pending,
     pub(crate) writing: Option<Group>,
     pub(crate) flushing: Option<Group>,
-    /// Writes and flushes that the device has not finished, those of abandoned groups included.
+    /// Writes, flushes and orders that the device has not finished, those of abandoned groups included.
     pub(crate) log_in_flight: u32,
+    /// Groups that have failed since one last became durable.
+    pub(crate) failures_in_a_row: u32,
     pub(crate) busy: HashSet<Key>,
     pub(crate) deferred: VecDeque<Command>,
     /// Whether a key has left `busy` since the deferred requests were last begun again.
     pub(crate) key_released: bool,
+    /// How often a record has ceased to stand where it stood.
+    pub(crate) places_changed: u64,
     pub(crate) damage: DamageList,
     /// Committed records that mounting could not read; their keys are not known.
     pub(crate) lost_records: u64,
+    pub(crate) reclaim: Reclaim,
+    pub(crate) trash: Trash,
+    pub(crate) trash_rest_us: u64,
+    pub(crate) referee: Referee,
+    pub(crate) pace: Pace,
+    /// When the level was last counted.
+    pub(crate) level_counted_us: u64,
+    /// Whether something can be reclaimed, or is on its way to be free.
+    pub(crate) has_reclaimable: bool,
+    pub(crate) scrub: Scrub,
+    pub(crate) checkpointing: Checkpointing,
+    pub(crate) written_since_checkpoint_bytes: u64,
     pub(crate) stats: Stats,
     /// What ended writing, once something has.
     pub(crate) fault: Option<State>,
+    /// Whether the engine is to end: nothing is begun that nobody asked for.
+    pub(crate) is_stopping: bool,
+    pub(crate) deadline_us: u64,
     /// The engine's clock, read once a turn.
     pub(crate) now_us: u64,
     pub(crate) unix_s: u64,
 }
 
+/// The bytes that the largest commit's payload has.
+const COMMIT_BYTES_MAX: usize = Commit::payload_bytes(COMMIT_ENTRIES_MAX);
+
 impl Store {
-    /// Takes over a drive that has been mounted. `None` where the pool has no room for the log's reserve.
-    pub(crate) fn new(mounted: Mounted, device: &dyn Device, requests_max: usize) -> Option<Self> {
+    /// Takes over a drive that has been mounted. `None` where the pool has no room for the memory that the engine keeps
+    /// to itself.
+    pub(crate) fn new(mounted: Mounted, device: &dyn Device, options: &Options, now_us: u64) -> Option<Self> {
         let capacity_units = mounted.zones.iter().map(|(_, zone)| zone.capacity_units).max().unwrap_or(0);
+        let zone_count = mounted.zones.iter().count();
+        // A record has one unit at least.
+        let entries_max = ENTRIES_MAX.min(capacity_units as usize);
         let live_units = mounted.zones.iter().map(|(_, zone)| u64::from(zone.live_units)).sum();
-        // Two operations in flight are the log's: a write and a flush.
-        let reads_max = device.in_flight_max().saturating_sub(2).max(1);
-        Some(Self {
-            reserve: Reserve::new(device.pool(), capacity_units)?,
-            reads: Reads::new(reads_max, requests_max),
+        let good_units = mounted.zones.iter().map(|(_, zone)| u64::from(zone.good_units)).sum();
+        let depth = if device.geometry().rotational { options.rotational_depth_max } else { usize::MAX };
+        let reads_max = device.in_flight_max().saturating_sub(OWN_OPERATIONS).min(depth).max(1);
+        let pool = device.pool();
+        let largest_units = record_units(mounted.label.payload_bytes_max as usize) as usize;
+        let trash_rest_us = Options::us(options.trash_rest);
+        let zones_u32 = u32::try_from(zone_count).unwrap_or(u32::MAX);
+        let mut store = Self {
+            reserve: Reserve::new(pool, capacity_units)?,
+            commit_payload: Vec::with_capacity(COMMIT_BYTES_MAX),
+            reads: Reads::new(reads_max, options.requests_max),
+            reclaim: Reclaim::new(Arena::new(pool, largest_units)?, entries_max),
+            trash: Trash::new(zone_count, entries_max, pool.try_allocate(UNIT_BYTES)?),
+            scrub: Scrub::new(pool, options, entries_max)?,
+            checkpointing: Checkpointing::new(pool, &mounted, options)?,
+            pace: pace_of(&mounted.zones),
             label: mounted.label,
             index: mounted.index,
             zones: mounted.zones,
             open: mounted.open,
+            stream_turn: 0,
             next_sequence: mounted.next_sequence,
             next_group: mounted.next_group,
             live_units,
-            dead_units: mounted.dead_units,
-            pending_puts: VecDeque::with_capacity(requests_max),
-            pending_deletes: VecDeque::with_capacity(requests_max),
+            good_units,
+            pending: Pending::new(options.requests_max),
             writing: None,
             flushing: None,
             log_in_flight: 0,
-            busy: HashSet::with_capacity(requests_max),
-            deferred: VecDeque::with_capacity(requests_max),
+            failures_in_a_row: 0,
+            busy: HashSet::with_capacity(options.requests_max * 2),
+            deferred: VecDeque::with_capacity(options.requests_max),
             key_released: false,
+            places_changed: 0,
             damage: DamageList::default(),
             lost_records: mounted.lost_records,
+            trash_rest_us,
+            referee: Referee::new(zones_u32, trash_rest_us),
+            level_counted_us: 0,
+            has_reclaimable: true,
+            written_since_checkpoint_bytes: 0,
             stats: Stats::default(),
             fault: None,
-            now_us: 0,
+            is_stopping: false,
+            deadline_us: Options::us(options.deadline),
+            now_us,
             unix_s: 0,
-        })
+        };
+        store.tell_referee();
+        store.damage_found(&mounted.damaged);
+        store.bury_the_dead();
+        Some(store)
+    }
+
+    /// Tells the referee what the mount has found: it counts the records itself, from the index.
+    fn tell_referee(&mut self) {
+        let Self { referee, zones, index, open, .. } = self;
+        for (zone, entry) in zones.iter() {
+            match entry.role {
+                crate::request::ZoneRole::Label | crate::request::ZoneRole::Checkpoint => referee.reserve(zone),
+                _ if entry.is_readable_log() => referee.opened(zone, entry.incarnation),
+                _ => {}
+            }
+        }
+        index.sweep(0..index.cell_count(), |location| {
+            referee.committed(location.zone, zones.get(location.zone).incarnation);
+        });
+        for (zone, entry) in zones.iter() {
+            if entry.is_readable_log() && open.of_zone(zone).is_none() {
+                referee.closed(zone, entry.incarnation);
+            }
+        }
+    }
+
+    /// Lists what the mount found damaged.
+    fn damage_found(&mut self, damaged: &[(Key, crate::location::Location)]) {
+        for (key, location) in damaged {
+            if self.index.contains(self.index.hash(key), *location) {
+                self.record_damaged(*key, *location, crate::request::DamageKind::Checksum);
+            }
+        }
+    }
+
+    /// Zones in which the mount found nothing alive go to the trash.
+    fn bury_the_dead(&mut self) {
+        let dead: Vec<u32> = self.zones.iter().map(|(zone, _)| zone).collect();
+        dead.into_iter().for_each(|zone| self.zone_lost_a_record(zone));
     }
 
     /// Begins a request.
     pub(crate) fn accept(&mut self, device: &mut dyn Device, command: Command) {
+        let deadline_us = self.now_us.saturating_add(self.deadline_us);
         match command {
             Command::Put(request, reply) => {
                 if let Some(refusal) = self.put_refusal(request.payload_bytes, request.buffer.len()) {
@@ -110,32 +219,53 @@ impl Store {
                 if self.busy.contains(&request.key) {
                     return self.deferred.push_back(Command::Put(request, reply));
                 }
-                let (key, payload_bytes) = (request.key, request.payload_bytes);
+                let (key, payload_bytes, class) = (request.key, request.payload_bytes, request.class);
                 self.busy.insert(key);
-                let put = PendingPut { key, buffer: request.buffer, payload_bytes, replaced: None, reply };
-                self.read(device, key, ReadPurpose::Compare(put));
+                let put = PendingPut {
+                    key,
+                    buffer: request.buffer,
+                    payload_bytes,
+                    birth: None,
+                    kills: Vec::new(),
+                    stream: self.open.serving(Stream::of(request.lifetime)),
+                    origin: PutOrigin::Client { reply, class, deadline_us },
+                };
+                self.search(device, key, ReadPurpose::Compare(put), class);
             }
-            Command::Delete(key, reply) => {
+            Command::Delete(key, class, reply) => {
                 if let Some(refusal) = self.write_refusal() {
                     return reply.send(Err(refusal));
                 }
                 if self.busy.contains(&key) {
-                    return self.deferred.push_back(Command::Delete(key, reply));
+                    return self.deferred.push_back(Command::Delete(key, class, reply));
                 }
                 self.busy.insert(key);
-                self.read(device, key, ReadPurpose::Probe(reply));
+                self.search(device, key, ReadPurpose::Probe(reply), class);
             }
-            Command::Get(key, range, reply) => self.read(device, key, ReadPurpose::Get(range, reply)),
-            Command::Head(key, reply) => self.read(device, key, ReadPurpose::Head(reply)),
+            Command::Get(key, range, class, reply) => {
+                self.search(device, key, ReadPurpose::Get(range, reply), class);
+            }
+            Command::Head(key, class, reply) => self.search(device, key, ReadPurpose::Head(reply), class),
             Command::List(request, reply) => self.list(device, request, reply),
             Command::Zones(reply) => reply.send(Ok(self.zones.statuses())),
             Command::Damage(reply) => reply.send(Ok(self.damage.list())),
+            Command::Scrub(begin, reply) => {
+                if begin {
+                    self.begin_scrub_pass();
+                }
+                reply.send(Ok(self.scrub_status()));
+            }
             Command::Format(_, _) | Command::Stop(_) => {
                 command.refuse(EngineError::Invalid {
                     reason: "an order to the drive is no request to its log".into(),
                 });
             }
         }
+    }
+
+    fn search(&mut self, device: &mut dyn Device, key: Key, purpose: ReadPurpose, class: Class) {
+        let deadline_us = self.now_us.saturating_add(self.deadline_us);
+        self.read(device, Read::of_key(key, purpose, Work::from(class), deadline_us));
     }
 
     /// Why nothing can be written, if so.
@@ -159,41 +289,101 @@ impl Store {
         })
     }
 
-    /// Does what can be begun: reads that wait, the next write, the next flush, the next group.
+    /// Does what can be begun: reads that wait, the next write, the next flush, the next group, and then what the engine
+    /// does of itself.
     pub(crate) fn pump(&mut self, device: &mut dyn Device) {
         if std::mem::take(&mut self.key_released) {
             self.retry_deferred(device);
         }
+        self.update_pace();
         self.pump_reads(device);
         self.pump_writes(device);
+        if !self.is_stopping {
+            self.pump_reclaim(device);
+            self.pump_scrub(device);
+        }
+        self.pump_trash(device);
+        self.pump_checkpoint(device);
     }
 
     /// Takes the end of an operation.
     pub(crate) fn complete(&mut self, device: &mut dyn Device, completion: Completion) {
         let Completion { token: Token(token), result, buffer } = completion;
         let kind = token & !(TOKEN_WRITE - 1);
+        let zone = u32::try_from(token & (TOKEN_WRITE - 1)).unwrap_or(u32::MAX);
         if kind != TOKEN_READ {
             self.log_in_flight = self.log_in_flight.saturating_sub(1);
         }
         match kind {
             TOKEN_WRITE | TOKEN_BARRIER => self.write_done(device, result, buffer),
             TOKEN_FLUSH => self.flush_done(device, result),
+            TOKEN_FINISH => self.finish_done(zone, result),
+            TOKEN_RESET => self.reset_done(result, buffer),
+            TOKEN_CHECKPOINT => self.checkpoint_done(device, result, buffer),
             _ => self.read_done(device, token, result, buffer),
         }
     }
 
-    /// Whether nothing is under way.
+    /// Hands what was read of a zone to whoever reads it.
+    pub(crate) fn zone_read_done(
+        &mut self,
+        device: &mut dyn Device,
+        reader: ZoneReader,
+        location: crate::location::Location,
+        result: Result<(), DeviceError>,
+        buffer: Option<Buffer>,
+    ) {
+        match reader {
+            ZoneReader::Reclaim => self.reclaim_read(device, location, result, buffer),
+            ZoneReader::Inspection => self.inspection_read(location, result, buffer),
+            ZoneReader::Scrub => self.scrub_read(location, result, buffer),
+        }
+    }
+
+    /// Tells whoever reads a zone that a read could not begin.
+    pub(crate) fn zone_read_refused(&mut self, reader: ZoneReader, buffer: Option<Buffer>) {
+        match reader {
+            ZoneReader::Reclaim => self.reclaim_refused(buffer),
+            ZoneReader::Inspection => self.inspection_refused(),
+            ZoneReader::Scrub => self.scrub_refused(buffer),
+        }
+    }
+
+    /// Whether nothing is under way that somebody asked for, or that could not be left as it is.
     pub(crate) fn is_idle(&self) -> bool {
         self.reads.is_idle()
-            && self.pending_puts.is_empty()
-            && self.pending_deletes.is_empty()
+            && self.pending.is_empty()
             && self.writing.is_none()
             && self.flushing.is_none()
             && self.log_in_flight == 0
             && self.deferred.is_empty()
     }
 
-    /// Ends the put or delete under way for a key.
+    /// Whether the engine can end: nothing is under way, and what is to be written at the end has been.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_idle() && self.reads.is_settled() && self.last_checkpoint_is_done()
+    }
+
+    /// When something has to be begun though nothing comes: `None` where nothing waits for time alone.
+    pub(crate) fn next_due_us(&self) -> Option<u64> {
+        if self.fault.is_some() {
+            return self.reads.waiting.next_deadline_us();
+        }
+        let at_once = (self.trash.is_sweeping()).then_some(self.now_us);
+        let writers = (!self.pending.is_empty()).then_some(self.now_us.saturating_add(WRITERS_LOOK_US));
+        [
+            at_once,
+            writers,
+            self.reads.waiting.next_deadline_us(),
+            self.trash.due_us(self.trash_rest_us),
+            self.scrub_due_us(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Ends the put, deletion or move under way for a key.
     pub(crate) fn release(&mut self, key: &Key) {
         self.key_released |= self.busy.remove(key);
     }
@@ -206,29 +396,32 @@ impl Store {
         }
     }
 
-    /// What a write or flush error means: the drive takes no more writes, because how far its zones are good is no
-    /// longer known; what was acknowledged is still read. A drive that is gone gives nothing at all.
-    pub(crate) fn write_failed(&mut self, error: &DeviceError) {
-        if matches!(self.fault, Some(State::Failed { .. })) {
-            // Every request to a drive that is gone ends here; it is told once.
-            return self.abandon_writes();
-        }
-        let reason = format!("a write was not completed: {error}");
-        let state = match error {
-            DeviceError::Gone => State::Failed { reason: error.to_string() },
-            _ => State::ReadOnly { reason },
-        };
-        tracing::error!(%error, "nothing more is written to the drive");
-        self.fault = Some(state);
-        self.abandon_writes();
-    }
-
-    /// Bytes in which records can still be written.
+    /// Bytes in which records can still be written: free zones, those that are free soon, and what is left of the open ones.
     pub(crate) fn free_bytes(&self) -> u64 {
-        let open = self
-            .open
-            .as_ref()
-            .map_or(0, |open| u64::from(open.room_units(1, self.zones.get(open.zone).capacity_units)));
+        let open = |(_, open): (Stream, &crate::log::OpenZone)| {
+            u64::from(open.room_units(1, self.zones.get(open.zone).capacity_units))
+        };
+        let open: u64 = self.open.iter().map(open).sum();
         (self.zones.free_units() + open) * UNIT_BYTES as u64
     }
+
+    /// Bytes that are written and hold nothing that lives.
+    pub(crate) fn dead_bytes(&self) -> u64 {
+        self.good_units.saturating_sub(self.live_units) * UNIT_BYTES as u64
+    }
+
+    /// The memory that the store takes beside its buffers, in bytes.
+    pub(crate) fn tables_bytes(&self) -> u64 {
+        Index::memory_bytes(self.index.len_max())
+            + self.zones.memory_bytes()
+            + self.referee.memory_bytes()
+            + self.open.memory_bytes()
+            + self.reclaim.inventory.memory_bytes()
+            + self.trash.memory_bytes()
+            + self.scrub.memory_bytes()
+            + self.reads.memory_bytes()
+    }
 }
+
+/// How long writes that have no room wait before it is looked whether there is some now, in microseconds.
+const WRITERS_LOOK_US: u64 = 20_000;

@@ -1,21 +1,22 @@
 //! Forming a group: from puts and deletions that wait to records in their places.
 //!
-//! Puts and deletions gather while the group before them is on its way. A group is one run of records in one zone:
-//! blocks, one record of tombstones, and a commit. Its parts are written one after another (one write in flight per
-//! zone), then the drive flushes, and only then is anyone told ([`crate::committing`]). While one group is flushed, the
-//! next is written.
+//! Puts and deletions gather while the group before them is on its way. A group is one run of records in one zone of one
+//! stream: blocks, one record of tombstones, and a commit that lists them all. Its parts are written one after another
+//! (one write in flight per zone), then the drive flushes, and only then is anyone told ([`crate::committing`]). While
+//! one group is flushed, the next is written.
 
 use std::collections::VecDeque;
 
 use imbrex_format::{
-    Commit, CommitZone, Key, PayloadWriter, RecordHeader, RecordKind, TableEntry, TombstoneEntry, UNIT_BYTES,
-    ZoneScope, record_units, seal_record,
+    COMMIT_ENTRIES_MAX, Commit, CommitZone, Key, PayloadWriter, RecordHeader, RecordKind, TableEntry,
+    TombstoneEntry, UNIT_BYTES, ZoneScope, commit_units, record_units, seal_record,
 };
 use imbrex_zoned::{Buffer, Device, DeviceError};
 
-use crate::group::{Group, Member, PendingPut, Write};
+use crate::group::{Group, Member, Write};
 use crate::location::Location;
-use crate::log::{ENTRIES_MAX, TOMBSTONE_UNITS};
+use crate::log::{ENTRIES_MAX, Stream, TOMBSTONE_UNITS};
+use crate::pending::{PendingPut, PutOrigin};
 use crate::request::EngineError;
 use crate::reserve::Purpose;
 use crate::store::Store;
@@ -30,50 +31,74 @@ impl Store {
         if self.fault.is_some() {
             return;
         }
-        if self.writing.is_none() {
+        if self.writing.is_none() && !self.checkpoint_holds_groups() {
             self.drop_abandoned();
             self.writing = self.form_group();
             if self.reserve.has_failed() {
-                return self
-                    .write_failed(&DeviceError::Unknown { what: "less memory than the log needs".into() });
+                let what = "less memory than the log needs".into();
+                return self.stop_writing(&DeviceError::Unknown { what });
             }
             self.submit_write(device);
         }
         self.begin_flush(device);
     }
 
-    /// Work whose client has gone is dropped before it reaches the disk.
+    /// Work whose client has gone, or that has waited too long, is dropped before it reaches the disk.
     fn drop_abandoned(&mut self) {
-        let (busy, released, cancelled) = (&mut self.busy, &mut self.key_released, &mut self.stats.cancelled);
-        let mut keep = |key: &Key, abandoned: bool| {
-            if abandoned {
-                *released |= busy.remove(key);
-                *cancelled += 1;
-            }
-            !abandoned
-        };
-        self.pending_puts.retain(|put| keep(&put.key, put.reply.is_abandoned()));
-        self.pending_deletes.retain(|delete| keep(&delete.key, delete.reply.is_abandoned()));
+        let now_us = self.now_us;
+        let gone = self.pending.extract_puts(|put| put.may_be_dropped() && put.origin.is_abandoned());
+        let gone_deletes = self
+            .pending
+            .extract_deletes(|delete| delete.reply.as_ref().is_some_and(crate::command::Reply::is_abandoned));
+        let late = self.pending.extract_puts(|put| {
+            put.may_be_dropped()
+                && matches!(put.origin, PutOrigin::Client { deadline_us, .. } if deadline_us < now_us)
+        });
+        self.stats.cancelled += (gone.len() + gone_deletes.len()) as u64;
+        gone.iter().for_each(|put| self.release(&put.key));
+        gone_deletes.iter().for_each(|delete| self.release(&delete.key));
+        for put in late {
+            self.stats.refused_overloaded += 1;
+            self.refuse_put(put, EngineError::Overloaded { what: "the drive could not write it in time" });
+        }
     }
 
-    /// Makes a group of what is pending; `None` where nothing is, or nothing has room.
+    /// Makes a group of what is pending in the stream whose turn it is; `None` where nothing is, or nothing has room.
     fn form_group(&mut self) -> Option<Group> {
+        for _ in 0..Stream::ALL.len() {
+            self.stream_turn = (self.stream_turn + 1) % Stream::ALL.len();
+            let stream = Stream::ALL[self.stream_turn];
+            if let Some(group) = self.form_group_of(stream) {
+                return Some(group);
+            }
+        }
+        None
+    }
+
+    fn form_group_of(&mut self, stream: Stream) -> Option<Group> {
         let mut writes = VecDeque::new();
-        self.make_room(&mut writes);
-        if self.pending_puts.is_empty() && self.pending_deletes.is_empty() {
+        let before = self.open.get(stream).map(|open| open.zone);
+        if !self.make_room(stream, &mut writes) {
             // A zone is opened only for something that it has room for, so no header is forgotten here.
             debug_assert!(writes.is_empty());
             return None;
         }
-        let open = self.open.as_ref()?;
+        let open = self.open.get(stream)?;
+        let (zone, end_unit) = (open.zone, open.next_unit);
         let mut group = Group {
-            zone: open.zone,
-            end_unit: open.next_unit,
+            stream,
+            zone,
+            incarnation: self.zones.get(zone).incarnation,
+            end_unit,
             writes,
             in_flight: None,
-            members: Vec::with_capacity(self.pending_puts.len() + self.pending_deletes.len()),
+            members: Vec::new(),
+            entries: Vec::new(),
             first_sequence: self.next_sequence,
             record_count: 0,
+            written: Vec::new(),
+            sealed_zone: before.filter(|before| *before != zone),
+            failed: false,
         };
         self.void_torn_group(&mut group);
         let mut tombstones = Vec::new();
@@ -95,7 +120,7 @@ impl Store {
 
     /// Declares what a crash left behind to be no one's, before anything is written after it.
     fn void_torn_group(&mut self, group: &mut Group) {
-        let Some(torn) = self.open.as_mut().and_then(|open| open.torn.take()) else { return };
+        let Some(torn) = self.open.get_mut(group.stream).and_then(|open| open.torn.take()) else { return };
         let payload = torn.encode();
         if let Some(buffer) = self.reserve.take(Purpose::Void, 1) {
             self.write_reserved(group, RecordKind::Void, Purpose::Void, buffer, &[&payload]);
@@ -104,14 +129,12 @@ impl Store {
 
     /// Moves puts into the group while there is room for them.
     fn take_puts(&mut self, group: &mut Group, tombstones: &mut Vec<TombstoneEntry>) {
-        let mut chosen = Vec::with_capacity(self.pending_puts.len());
+        let mut chosen = Vec::new();
         let (mut unit_count, mut entries, mut kills) = (0, 0, 0);
-        while let Some(put) = self.pending_puts.front() {
-            let units = record_units(put.payload_bytes as usize);
-            let more_kills = usize::from(put.replaced.is_some());
-            let more_entries = 1 + more_kills;
+        while let Some(put) = self.pending.first_put(group.stream).filter(|put| self.may_write(put)) {
+            let (units, more_entries, more_kills) = (put.units(), put.entries(), put.kills.len());
             let kill_units = record_units((kills + more_kills).max(1) * TombstoneEntry::BYTES);
-            let fits = self.has_room(unit_count + units + kill_units, entries + more_entries)
+            let fits = self.has_room(group.stream, unit_count + units + kill_units, entries + more_entries)
                 && (unit_count == 0 || unit_count + units <= GROUP_UNITS_MAX)
                 && kills + more_kills <= TOMBSTONES_MAX;
             if !fits {
@@ -120,7 +143,7 @@ impl Store {
             unit_count += units;
             entries += more_entries;
             kills += more_kills;
-            chosen.extend(self.pending_puts.pop_front());
+            chosen.extend(self.pending.take_put(group.stream));
         }
         // In the order of their memory, so that neighbours go out as one write.
         chosen.sort_by_key(|put| put.buffer.offset_in_pool_bytes());
@@ -130,60 +153,47 @@ impl Store {
     }
 
     fn place_put(&mut self, group: &mut Group, mut put: PendingPut, tombstones: &mut Vec<TombstoneEntry>) {
-        let Some(open) = self.open.as_ref() else { return };
-        let unit_count = record_units(put.payload_bytes as usize);
-        let location = Location { zone: open.zone, unit_offset: open.next_unit, unit_count };
+        let location =
+            Location { zone: group.zone, unit_offset: group.end_unit, unit_count: put.units() };
         let hash = self.index.hash(&put.key);
         // The place in the index is taken now: once the block is on the disk it is too late to find that there is none.
-        if self.index.is_full(1) || self.index.insert(hash, location).is_err() {
-            self.release(&put.key);
-            return put.reply.send(Err(EngineError::IndexFull));
+        let is_new = put.kills.is_empty();
+        if (is_new && self.index.is_full(1)) || self.index.insert(hash, location).is_err() {
+            return self.refuse_put(put, EngineError::IndexFull);
         }
         let sequence = self.take_sequence();
-        let mut header =
-            record(RecordKind::Block, location.unit_offset, unit_count, put.payload_bytes, sequence);
-        header.key = put.key;
-        seal_record(&mut put.buffer, &header, &self.scope(location.zone));
-        if let Some(replaced) = put.replaced {
-            tombstones.push(self.tombstone(put.key, replaced, 0));
-        }
-        let entry = TableEntry::Block {
+        let birth = put.birth.unwrap_or(sequence);
+        let (unit_offset, unit_count, payload_bytes) =
+            (location.unit_offset, location.unit_count, put.payload_bytes);
+        let header = RecordHeader {
+            birth,
             key: put.key,
-            unit_offset: location.unit_offset,
-            unit_count,
-            payload_bytes: put.payload_bytes,
-            sequence,
-            birth: sequence,
+            ..record(RecordKind::Block, unit_offset, unit_count, payload_bytes, sequence)
         };
+        seal_record(&mut put.buffer, &header, &self.scope(location.zone));
+        tombstones.extend(put.kills.iter().map(|kill| kill.tombstone(put.key)));
+        let key = put.key;
+        let entry = TableEntry::Block { key, unit_offset, unit_count, payload_bytes, sequence, birth };
         self.append(group, unit_count, Some(entry));
         group.push_records(location, put.buffer);
-        group.members.push(Member::Put {
-            key: put.key,
-            location,
-            payload_bytes: put.payload_bytes,
-            replaced: put.replaced,
-            reply: put.reply,
-        });
-    }
-
-    fn tombstone(&self, key: Key, location: Location, birth: u64) -> TombstoneEntry {
-        let incarnation = self.zones.get(location.zone).incarnation;
-        TombstoneEntry { key, zone: location.zone, unit_offset: location.unit_offset, incarnation, birth }
+        let (kills, origin) = (put.kills, put.origin);
+        group.members.push(Member::Put { key, location, payload_bytes, birth, kills, origin });
     }
 
     fn take_deletes(&mut self, group: &mut Group, tombstones: &mut Vec<TombstoneEntry>) {
-        while tombstones.len() < TOMBSTONES_MAX {
+        while tombstones.len() < TOMBSTONES_MAX && group.entries.len() + tombstones.len() < COMMIT_ENTRIES_MAX {
             let units = record_units((tombstones.len() + 1) * TombstoneEntry::BYTES);
-            if !self.has_room(units, tombstones.len() + 1) {
+            if !self.has_room(group.stream, units, group.entries.len() + tombstones.len() + 1) {
                 return;
             }
-            let Some(delete) = self.pending_deletes.pop_front() else { return };
-            tombstones.push(self.tombstone(delete.key, delete.location, delete.birth));
-            group.members.push(Member::Delete {
-                key: delete.key,
-                location: delete.location,
-                reply: delete.reply,
-            });
+            let Some(delete) = self.pending.take_delete(group.stream) else { return };
+            if delete.reply.is_none() && !self.zones.has_life(delete.kill.location.zone, delete.kill.incarnation) {
+                // What it kills has gone while it waited.
+                self.carried(1);
+                continue;
+            }
+            tombstones.push(delete.kill.tombstone(delete.key));
+            group.members.push(Member::Delete(delete));
         }
     }
 
@@ -198,8 +208,7 @@ impl Store {
         let parts: Vec<&[u8]> = payloads.iter().map(<[u8; TombstoneEntry::BYTES]>::as_slice).collect();
         let unit_offset =
             self.write_reserved(group, RecordKind::Tombstones, Purpose::Tombstones, buffer, &parts);
-        let Some(open) = self.open.as_mut() else { return };
-        open.entries.extend(tombstones.iter().map(|tombstone| TableEntry::Tombstone {
+        group.entries.extend(tombstones.iter().map(|tombstone| TableEntry::Tombstone {
             key: tombstone.key,
             unit_offset,
             target_zone: tombstone.zone,
@@ -207,21 +216,47 @@ impl Store {
             target_incarnation: tombstone.incarnation,
             birth: tombstone.birth,
         }));
+        self.zones.get_mut(group.zone).tombstones += u32::try_from(tombstones.len()).unwrap_or(u32::MAX);
     }
 
     fn write_commit(&mut self, group: &mut Group) {
-        let Some(buffer) = self.reserve.take(Purpose::Commit, 1) else { return };
-        let incarnation = self.zones.get(group.zone).incarnation;
+        let units = commit_units(group.entries.len());
+        let Some(buffer) = self.reserve.take(Purpose::Commit, units as usize) else { return };
         let commit = Commit {
             group: self.next_group,
             first_sequence: group.first_sequence,
             record_count: group.record_count,
-            open: vec![CommitZone { zone: group.zone, good_units: group.end_unit + 1, incarnation }],
+            open: self.open_zones_of_commit(group, units),
+            entries: std::mem::take(&mut group.entries),
         };
         self.next_group += 1;
-        let payload = commit.encode();
+        let mut payload = std::mem::take(&mut self.commit_payload);
+        payload.clear();
+        commit.encode(&mut payload);
         self.barrier(group.zone, &mut group.writes);
         self.write_reserved(group, RecordKind::Commit, Purpose::Commit, buffer, &[&payload]);
+        self.commit_payload = payload;
+        if let Some(open) = self.open.get_mut(group.stream) {
+            open.entries.extend_from_slice(&commit.entries);
+        }
+        group.entries = commit.entries;
+    }
+
+    /// How far each open zone is good once this group is durable: its own to its end, the others as they are.
+    fn open_zones_of_commit(&self, group: &Group, commit_units: u32) -> Vec<CommitZone> {
+        let own = |zone| zone == group.zone;
+        let good = |zone: u32| {
+            if own(zone) { group.end_unit + commit_units } else { self.zones.get(zone).good_units }
+        };
+        // A zone of which nothing is good yet says nothing.
+        let zones = self.open.iter().map(|(_, open)| open.zone).filter(|zone| good(*zone) > 0);
+        zones
+            .map(|zone| CommitZone {
+                zone,
+                good_units: good(zone),
+                incarnation: self.zones.get(zone).incarnation,
+            })
+            .collect()
     }
 
     /// Makes a record of `parts` in a buffer of the reserve, at the end of the group; gives its first unit.
@@ -253,17 +288,24 @@ impl Store {
     fn append(&mut self, group: &mut Group, unit_count: u32, entry: Option<TableEntry>) {
         group.end_unit += unit_count;
         group.record_count += 1;
-        if let Some(open) = self.open.as_mut() {
+        group.entries.extend(entry);
+        if let Some(open) = self.open.get_mut(group.stream) {
             open.next_unit = group.end_unit;
-            open.entries.extend(entry);
         }
+    }
+
+    /// Ends a put that will not be written.
+    pub(crate) fn refuse_put(&mut self, put: PendingPut, error: EngineError) {
+        self.release(&put.key);
+        self.reclaim.arena.give_back(put.buffer);
+        self.end_put(put.origin, Err(error));
     }
 }
 
 /// How many tombstones one group has at most: what fits into a record of [`TOMBSTONE_UNITS`], less its header.
 const TOMBSTONES_MAX: usize = (TOMBSTONE_UNITS * UNIT_BYTES - 192) / TombstoneEntry::BYTES;
 
-const _: () = assert!(TOMBSTONES_MAX < ENTRIES_MAX);
+const _: () = assert!(TOMBSTONES_MAX < ENTRIES_MAX && TOMBSTONES_MAX < COMMIT_ENTRIES_MAX);
 
 /// A record's header, for a record that is no block or whose key is still to be set.
 pub(crate) fn record(

@@ -1,9 +1,10 @@
 //! What the engine knows of each zone. One entry a zone, all of them taken at mount.
 
-use imbrex_format::UNIT_BYTES;
+use imbrex_format::{UNIT_BYTES, ZoneCell, ZoneCellRole};
 use imbrex_zoned::{Condition, Zone, ZoneKind};
 
 use crate::location::Location;
+use crate::log::Stream;
 use crate::request::{ZoneRole, ZoneStatus};
 
 /// One zone.
@@ -26,6 +27,24 @@ pub(crate) struct ZoneEntry {
     pub(crate) first_sequence: u64,
     /// The number of entries in the footer's table, in a sealed zone.
     pub(crate) table_entries: u32,
+    /// Which stream's records it holds.
+    pub(crate) stream: Stream,
+    /// How many tombstones it holds: reclaim has to carry them on as long as what they name has not gone.
+    pub(crate) tombstones: u32,
+    /// Whether it is to be emptied: it has failed, or a sector in it cannot be read.
+    pub(crate) evacuate: bool,
+    /// Whether reclaim has left what it cannot move: it is left alone until something else in it dies.
+    pub(crate) is_stuck: bool,
+    /// Reads of it that are in flight: it is not reset meanwhile.
+    pub(crate) readers: u16,
+    /// The checkpoint that makes it free, where it was reset: by then no checkpoint that could be mounted knows its old life.
+    pub(crate) freed_by: u64,
+    /// Its place in the order in which zones were closed: the log's next sequence then; [`u64::MAX`] while it is open.
+    pub(crate) closed_sequence: u64,
+    /// When it was sealed, fenced or put into the trash.
+    pub(crate) closed_at_unix_s: u64,
+    /// When every record in it was last read and checked; 0: never.
+    pub(crate) scrubbed_at_unix_s: u64,
 }
 
 impl ZoneEntry {
@@ -43,12 +62,73 @@ impl ZoneEntry {
             incarnation: 0,
             first_sequence: 0,
             table_entries: 0,
+            stream: Stream::Hot,
+            tombstones: 0,
+            evacuate: false,
+            is_stuck: false,
+            readers: 0,
+            freed_by: 0,
+            closed_sequence: u64::MAX,
+            closed_at_unix_s: 0,
+            scrubbed_at_unix_s: 0,
         }
+    }
+
+    /// As a checkpoint says it. A zone that waits for checkpoints to be free is called free, with the one that frees it.
+    pub(crate) fn to_cell(&self) -> ZoneCell {
+        ZoneCell {
+            role: match self.role {
+                ZoneRole::Label => ZoneCellRole::Label,
+                ZoneRole::Free | ZoneRole::Reset => ZoneCellRole::Free,
+                ZoneRole::Open => ZoneCellRole::Open,
+                ZoneRole::Sealed => ZoneCellRole::Sealed,
+                ZoneRole::Fenced => ZoneCellRole::Fenced,
+                ZoneRole::Trash => ZoneCellRole::Trash,
+                ZoneRole::Checkpoint => ZoneCellRole::Checkpoint,
+                ZoneRole::Lost => ZoneCellRole::Lost,
+            },
+            stream: self.stream as u8,
+            evacuate: self.evacuate,
+            capacity_units: self.capacity_units,
+            written_units: self.written_units,
+            good_units: self.good_units,
+            live_units: self.live_units,
+            table_entries: self.table_entries,
+            tombstones: self.tombstones,
+            incarnation: self.incarnation,
+            closed_sequence: match self.role {
+                ZoneRole::Free | ZoneRole::Reset => self.freed_by,
+                _ => self.closed_sequence,
+            },
+            scrubbed_at_unix_s: self.scrubbed_at_unix_s,
+            sealed_at_unix_s: self.closed_at_unix_s,
+        }
+    }
+
+    /// Takes over what a checkpoint says of a zone whose life has not ended since.
+    pub(crate) fn take_cell(&mut self, cell: &ZoneCell, role: ZoneRole) {
+        self.role = role;
+        self.stream = Stream::from_header(u16::from(cell.stream));
+        self.evacuate = cell.evacuate;
+        self.good_units = cell.good_units;
+        self.live_units = cell.live_units;
+        self.table_entries = cell.table_entries;
+        self.tombstones = cell.tombstones;
+        self.incarnation = cell.incarnation;
+        self.first_sequence = cell.incarnation;
+        self.closed_sequence = cell.closed_sequence;
+        self.scrubbed_at_unix_s = cell.scrubbed_at_unix_s;
+        self.closed_at_unix_s = cell.sealed_at_unix_s;
     }
 
     /// Whether its log can be read.
     pub(crate) fn is_readable_log(&self) -> bool {
         matches!(self.role, ZoneRole::Open | ZoneRole::Sealed | ZoneRole::Fenced)
+    }
+
+    /// Whether it can be reset and written again.
+    pub(crate) fn can_be_reset(&self) -> bool {
+        !matches!(self.condition, Condition::ReadOnly | Condition::Offline)
     }
 }
 
@@ -105,25 +185,51 @@ impl ZoneTable {
         (0u32..).zip(&self.entries)
     }
 
-    /// A free zone of at least `capacity_units`, from where the last search ended. It is not taken by this.
+    /// How many zones the drive has.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// A free zone of at least `capacity_units`, from where the last search ended; a sequential one where there is any. It
+    /// is not taken by this.
     pub(crate) fn find_free(&mut self, capacity_units: u32) -> Option<u32> {
         let count = self.entries.len();
-        let found = (0..count).map(|step| (self.next_free + step) % count).find(|zone| {
+        let fits = |zone: &usize, kind: ZoneKind| {
             let entry = &self.entries[*zone];
-            entry.role == ZoneRole::Free && entry.capacity_units >= capacity_units
-        })?;
-        self.next_free = found;
-        u32::try_from(found).ok()
+            entry.role == ZoneRole::Free && entry.kind == kind && entry.capacity_units >= capacity_units
+        };
+        let sequential = (0..count)
+            .map(|step| (self.next_free + step) % count)
+            .find(|zone| fits(zone, ZoneKind::SequentialWriteRequired));
+        if let Some(found) = sequential {
+            self.next_free = found;
+            return u32::try_from(found).ok();
+        }
+        // Conventional zones come last, and always the first of them: a mount asks them in that order which were opened.
+        let conventional = (0..count).find(|zone| fits(zone, ZoneKind::Conventional));
+        conventional.and_then(|found| u32::try_from(found).ok())
     }
 
     /// Begins a new life of a free zone.
-    pub(crate) fn take(&mut self, zone: u32, first_sequence: u64) {
+    pub(crate) fn take(&mut self, zone: u32, stream: Stream, first_sequence: u64) {
         let entry = self.get_mut(zone);
-        entry.role = ZoneRole::Open;
-        entry.incarnation = first_sequence;
-        entry.first_sequence = first_sequence;
-        entry.written_units = 0;
-        entry.good_units = 0;
+        *entry = ZoneEntry {
+            role: ZoneRole::Open,
+            stream,
+            incarnation: first_sequence,
+            first_sequence,
+            written_units: 0,
+            good_units: 0,
+            table_entries: 0,
+            tombstones: 0,
+            evacuate: false,
+            is_stuck: false,
+            freed_by: 0,
+            closed_sequence: u64::MAX,
+            closed_at_unix_s: 0,
+            scrubbed_at_unix_s: 0,
+            ..*entry
+        };
         let units = u64::from(entry.capacity_units);
         self.free_count -= 1;
         self.free_units -= units;
@@ -137,6 +243,15 @@ impl ZoneTable {
             let full = end_unit == entry.capacity_units;
             entry.condition = if full { Condition::Full } else { Condition::ImplicitOpen };
         }
+    }
+
+    /// Makes a zone that was reset free again. Its last life is remembered, so that its end can be told.
+    pub(crate) fn set_free(&mut self, zone: u32) {
+        let entry = self.get_mut(zone);
+        entry.role = ZoneRole::Free;
+        let units = u64::from(entry.capacity_units);
+        self.free_count += 1;
+        self.free_units += units;
     }
 
     /// How many zones are free.
@@ -161,6 +276,11 @@ impl ZoneTable {
     pub(crate) fn is_acknowledged(&self, location: Location) -> bool {
         let zone = self.get(location.zone);
         zone.is_readable_log() && location.unit_offset < zone.good_units
+    }
+
+    /// Whether this life of the zone has not ended, for all that a mount could find.
+    pub(crate) fn has_life(&self, zone: u32, incarnation: u64) -> bool {
+        self.find(zone).is_some_and(|entry| entry.incarnation == incarnation && entry.role != ZoneRole::Free)
     }
 
     /// How many zones there are in each condition.

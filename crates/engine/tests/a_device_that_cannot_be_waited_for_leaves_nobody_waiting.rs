@@ -27,6 +27,6 @@ fn requests_under_way_and_later_ones_are_told_that_it_failed() {
     let failed =
         |error: EngineError| matches!(error, EngineError::Unavailable { state: State::Failed { .. } });
     assert!(failed(answer.unwrap_err()));
-    assert!(failed(wait(engine.get(key(1), RangeRequest::Whole)).unwrap_err()));
+    assert!(failed(wait(engine.get(key(1), RangeRequest::Whole, Class::Foreground)).unwrap_err()));
     wait(engine.stop());
 }

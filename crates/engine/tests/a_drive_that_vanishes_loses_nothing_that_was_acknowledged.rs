@@ -18,15 +18,15 @@ fn it_answers_in_its_state_and_serves_again_when_it_returns() {
     let refused =
         |answer: &EngineError| matches!(answer, EngineError::Unavailable { state: State::Failed { .. } });
     assert!(refused(&put(&engine, 9, &content(9, 50_000)).unwrap_err()));
-    assert!(refused(&wait(engine.get(key(0), RangeRequest::Whole)).unwrap_err()));
-    assert!(refused(&wait(engine.delete(key(0))).unwrap_err()));
+    assert!(refused(&wait(engine.get(key(0), RangeRequest::Whole, Class::Foreground)).unwrap_err()));
+    assert!(refused(&wait(engine.delete(key(0), Class::Foreground)).unwrap_err()));
     wait(engine.stop());
     drop((engine, plug));
 
     let (engine, _) = drive.start();
     for number in 0..5 {
-        let block = wait(engine.get(key(number), RangeRequest::Whole)).unwrap();
+        let block = wait(engine.get(key(number), RangeRequest::Whole, Class::Foreground)).unwrap();
         assert_eq!(block.as_ref(), content(number, 50_000));
     }
-    assert!(matches!(wait(engine.get(key(9), RangeRequest::Whole)), Err(EngineError::NotFound)));
+    assert!(matches!(wait(engine.get(key(9), RangeRequest::Whole, Class::Foreground)), Err(EngineError::NotFound)));
 }

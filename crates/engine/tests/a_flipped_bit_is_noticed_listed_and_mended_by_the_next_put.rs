@@ -29,9 +29,9 @@ fn damaged_at(distance: isize) {
     flip_a_bit(&drive, &bytes[..4096], distance);
 
     let (engine, _) = drive.start();
-    let answer = wait(engine.get(key(7), RangeRequest::Whole));
+    let answer = wait(engine.get(key(7), RangeRequest::Whole, Class::Foreground));
     assert!(matches!(answer, Err(EngineError::Corrupt { .. })), "{answer:?}");
-    assert_eq!(wait(engine.get(key(8), RangeRequest::Whole)).unwrap().as_ref(), content(8, 5000));
+    assert_eq!(wait(engine.get(key(8), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), content(8, 5000));
     let damage = wait(engine.damage()).unwrap();
     assert_eq!(
         damage.iter().map(|damage| (damage.key, damage.kind)).collect::<Vec<_>>(),
@@ -39,13 +39,13 @@ fn damaged_at(distance: isize) {
     );
 
     assert_eq!(put(&engine, 7, &bytes), Ok(PutOutcome::Stored), "a put mends a damaged block");
-    assert_eq!(wait(engine.get(key(7), RangeRequest::Whole)).unwrap().as_ref(), bytes);
+    assert_eq!(wait(engine.get(key(7), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), bytes);
     assert!(wait(engine.damage()).unwrap().is_empty());
     wait(engine.stop());
     drop(engine);
 
     let (engine, _) = drive.start();
-    assert_eq!(wait(engine.get(key(7), RangeRequest::Whole)).unwrap().as_ref(), bytes);
+    assert_eq!(wait(engine.get(key(7), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), bytes);
     assert_eq!(engine.status().blocks, 2, "the damaged record did not come back");
 }
 
@@ -76,8 +76,8 @@ fn in_the_header_of_a_record_of_the_open_zone() {
 
     let (engine, _) = drive.start();
     assert_eq!(engine.status().damaged_blocks, 1);
-    assert_eq!(wait(engine.get(key(6), RangeRequest::Whole)).unwrap().as_ref(), content(6, 9000));
-    assert_eq!(wait(engine.get(key(8), RangeRequest::Whole)).unwrap().as_ref(), content(8, 5000));
+    assert_eq!(wait(engine.get(key(6), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), content(6, 9000));
+    assert_eq!(wait(engine.get(key(8), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), content(8, 5000));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_range_that_does_not_touch_the_damage_is_given() {
     flip_a_bit(&drive, &bytes[..4096], 150_000);
 
     let (engine, _) = drive.start();
-    let part = |first, last| wait(engine.get(key(7), RangeRequest::From { first, last: Some(last) }));
+    let part = |first, last| wait(engine.get(key(7), RangeRequest::From { first, last: Some(last) }, Class::Foreground));
     assert_eq!(part(1000, 1999).unwrap().as_ref(), &bytes[1000..2000]);
     assert!(matches!(part(140_000, 140_001), Err(EngineError::Corrupt { .. })));
 }

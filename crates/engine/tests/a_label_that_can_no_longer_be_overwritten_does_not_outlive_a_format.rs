@@ -29,5 +29,5 @@ fn the_newer_drive_is_found() {
     let (engine, _) = drive.start();
     assert_eq!(engine.status().state, State::Serving);
     assert_ne!(engine.status().drive_id, Some(first));
-    assert!(wait(engine.get(key(1), RangeRequest::Whole)).is_err());
+    assert!(wait(engine.get(key(1), RangeRequest::Whole, Class::Foreground)).is_err());
 }

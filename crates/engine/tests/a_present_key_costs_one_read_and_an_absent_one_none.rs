@@ -20,15 +20,15 @@ fn gets_and_heads_of_blocks_of_every_size() {
     let (engine, _) = drive.start();
     let mut reads = 0;
     for number in 0..6 {
-        wait(engine.get(key(number), RangeRequest::Whole)).unwrap();
-        wait(engine.get(key(number), RangeRequest::Suffix { length_bytes: 10 })).unwrap();
-        wait(engine.head(key(number))).unwrap();
+        wait(engine.get(key(number), RangeRequest::Whole, Class::Foreground)).unwrap();
+        wait(engine.get(key(number), RangeRequest::Suffix { length_bytes: 10 }, Class::Foreground)).unwrap();
+        wait(engine.head(key(number), Class::Foreground)).unwrap();
         reads += 3;
     }
     wait_until(|| engine.stats().device_reads == reads);
     for number in 100..200 {
-        assert_eq!(wait(engine.head(key(number))), Err(EngineError::NotFound));
-        assert!(wait(engine.get(key(number), RangeRequest::Whole)).is_err());
+        assert_eq!(wait(engine.head(key(number), Class::Foreground)), Err(EngineError::NotFound));
+        assert!(wait(engine.get(key(number), RangeRequest::Whole, Class::Foreground)).is_err());
     }
     wait_until(|| engine.stats().gets_absent == 200);
     assert_eq!(engine.stats().device_reads, reads);

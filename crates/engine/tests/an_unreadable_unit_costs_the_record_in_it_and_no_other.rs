@@ -47,7 +47,7 @@ fn byte_of(entry: &BlockEntry, unit: u32) -> u64 {
 /// The numbers of the blocks that do not come back, with what was answered instead.
 fn missing(engine: &Handle) -> Vec<(u8, EngineError)> {
     (0..COUNT)
-        .filter_map(|number| Some((number, wait(engine.get(key(number), RangeRequest::Whole)).err()?)))
+        .filter_map(|number| Some((number, wait(engine.get(key(number), RangeRequest::Whole, Class::Foreground)).err()?)))
         .collect()
 }
 

@@ -24,11 +24,13 @@ pub mod index_cell;
 pub mod key;
 pub mod label;
 pub mod payload;
+pub mod payload_checker;
 pub mod record;
 pub mod scope;
 pub mod table_entry;
 pub mod tombstone;
 pub mod unit;
+pub mod verify;
 pub mod void;
 pub mod zone_header;
 
@@ -46,6 +48,7 @@ pub use index_cell::{
 pub use key::Key;
 pub use label::{CHECKPOINT_SLOTS, Label};
 pub use payload::{PayloadWriter, check_payload, payload};
+pub use payload_checker::PayloadChecker;
 pub use record::{RecordHeader, RecordKind, claimed_incarnation, decode_record_header, seal_record};
 pub use scope::{ZoneScope, zone_salt};
 pub use table_entry::TableEntry;

@@ -1,7 +1,7 @@
 //! One life of an engine, and its requests by number of key and content.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use imbrex_engine::{
     Class, Cursor, Damage, EngineError, FormatOrder, Handle, Options, PutOutcome, PutRequest, RangeRequest,
@@ -12,9 +12,9 @@ use imbrex_zoned::Device;
 
 use crate::model::{Content, key};
 
-/// How long a mount may take, and how often it is looked at.
-const MOUNT_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often a mount is looked at, and how many times: a minute and more.
 const MOUNT_POLL: Duration = Duration::from_millis(5);
+const MOUNT_POLLS_MAX: u32 = 12_000;
 
 /// How often a request is tried that the engine is too busy for, and how long it then waits.
 const TRIES_MAX: u32 = 2000;
@@ -50,14 +50,13 @@ impl Client {
     /// Starts an engine and waits until it has found the drive's state.
     pub(crate) async fn start(device: Box<dyn Device>, options: &Options) -> Result<Self, String> {
         let engine = Handle::start(device, options).map_err(|error| error.to_string())?;
-        let begun = Instant::now();
-        while engine.status().state == State::Mounting {
-            if begun.elapsed() > MOUNT_TIME_MAX {
-                return Err("the mount does not come to its end".to_owned());
+        for _ in 0..MOUNT_POLLS_MAX {
+            if engine.status().state != State::Mounting {
+                return Ok(Self { engine });
             }
             tokio::time::sleep(MOUNT_POLL).await;
         }
-        Ok(Self { engine })
+        Err("the mount does not come to its end".to_owned())
     }
 
     /// Formats the drive, whatever it holds.

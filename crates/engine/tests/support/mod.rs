@@ -136,5 +136,5 @@ pub fn put_request(engine: &Handle, key: Key, bytes: &[u8]) -> PutRequest {
     writer.write(&mut buffer, bytes).unwrap();
     writer.finish(&mut buffer).unwrap();
     let payload_bytes = u32::try_from(bytes.len()).unwrap();
-    PutRequest { key, buffer, payload_bytes, class: Class::Foreground }
+    PutRequest { key, buffer, payload_bytes, class: Class::Foreground, lifetime: Lifetime::Unknown }
 }

@@ -1,0 +1,68 @@
+//! The memory that an engine takes, line by line: all of it at start, and none after.
+//!
+//! Each line is what a part has reserved at its largest, whether it uses it now or not. What a process needs besides
+//! (its code, its stacks, the allocator's own) is a line too, so that the sum can be held against what the operating
+//! system says of the process.
+
+use std::fmt;
+
+/// One part's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLine {
+    /// What it is for.
+    pub name: &'static str,
+    /// How much, in bytes.
+    pub bytes: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryBudget {
+    /// One line for each part.
+    pub lines: Vec<MemoryLine>,
+}
+
+impl MemoryBudget {
+    /// Adds a line.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, bytes: u64) -> Self {
+        self.lines.push(MemoryLine { name, bytes });
+        self
+    }
+
+    /// All lines together, in bytes.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.lines.iter().map(|line| line.bytes).fold(0, u64::saturating_add)
+    }
+}
+
+impl fmt::Display for MemoryBudget {
+    /// A line for each part and one for the sum, in KiB rounded up, without a newline at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SUM: &str = "in all";
+        let sum = MemoryLine { name: SUM, bytes: self.total_bytes() };
+        let kib = |line: &MemoryLine| line.bytes.div_ceil(1024).to_string();
+        let name_width = self.lines.iter().map(|line| line.name.len()).max().unwrap_or(0).max(SUM.len());
+        let kib_width = self.lines.iter().chain([&sum]).map(|line| kib(line).len()).max().unwrap_or(0);
+        for line in &self.lines {
+            writeln!(f, "{:<name_width$}  {:>kib_width$} KiB", line.name, kib(line))?;
+        }
+        write!(f, "{SUM:<name_width$}  {:>kib_width$} KiB", kib(&sum))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_of_all_lines_and_the_table_is_aligned() {
+        let budget = MemoryBudget::default().with("buffers", 64 << 20).with("zone table", 1025);
+        assert_eq!(budget.total_bytes(), (64 << 20) + 1025);
+        let expected = "buffers     65536 KiB\nzone table      2 KiB\nin all      65538 KiB";
+        assert_eq!(budget.to_string(), expected);
+        assert_eq!(MemoryBudget::default().to_string(), "in all  0 KiB");
+        assert_eq!(MemoryBudget::default().with("a", u64::MAX).with("b", 1).total_bytes(), u64::MAX);
+    }
+}

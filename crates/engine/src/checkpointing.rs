@@ -1,0 +1,629 @@
+//! Checkpoints: the index and the zone table as they are at one moment of the log, kept where a mount finds them.
+//!
+//! The index's cells go out as they are, some at a time, while groups go on. Cells that change meanwhile are noted and
+//! written again as patches. When few are left, no new group is begun; once those under way are durable, the last
+//! patches, the zones' cells and the tables of the open zones follow, and groups go on. So a checkpoint is exact: it
+//! holds every group before it, and nothing of a later one.
+//!
+//! It goes to the slot that does not hold the newest one, so that a torn checkpoint costs nothing but its own writing.
+
+use imbrex_format::{
+    CELL_BYTES, CHECKPOINT_HEAD_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatch,
+    CheckpointPatches, CheckpointTable, CommitZone, PayloadWriter, RecordKind, UNIT_BYTES, ZoneContent,
+    ZoneHeader, ZoneScope, record_units, seal_record,
+};
+use imbrex_zoned::{Buffer, BufferPool, Condition, Device, DeviceError, Token, ZoneKind, ZoneOperation};
+
+use crate::mount::Mounted;
+use crate::options::Options;
+use crate::request::ZoneRole;
+use crate::store::{Store, TOKEN_CHECKPOINT};
+use crate::writing::record;
+use crate::zone_table::ZoneEntry;
+
+/// The most units that one record of a checkpoint has: 1 MiB.
+const PART_UNITS_MAX: u32 = 256;
+
+/// How often changed cells are written again before no new group is begun until they are.
+const PATCH_PASSES_MAX: u32 = 4;
+
+/// How many checkpoints may fail one after another before none is tried any more.
+const FAILURES_MAX: u32 = 3;
+
+/// What there is of checkpoints, and what is being written.
+pub(crate) struct Checkpointing {
+    first_zone: u32,
+    slot_zones: u32,
+    /// The slot that holds the newest one.
+    newest: Option<u32>,
+    /// The number of the next one.
+    number: u64,
+    every_bytes: u64,
+    part_units: u32,
+    buffer: Option<Buffer>,
+    running: Option<Running>,
+    failures: u32,
+    /// Whether the one that is written at the end is done, or need not be.
+    is_last_done: bool,
+}
+
+/// A checkpoint that is being written.
+struct Running {
+    slot: u32,
+    /// The zone of the slot that is being written, from 0.
+    nth: u32,
+    unit: u32,
+    sequence: u64,
+    record_count: u64,
+    patch_count: u64,
+    begun_at_unix_s: u64,
+    step: Step,
+    /// Whether the device is carrying out what the step before ordered.
+    is_under_way: bool,
+    /// The zone that is being reset.
+    resetting: Option<u32>,
+    /// The moment of the log that it holds, once that has been taken.
+    end: Option<CheckpointEnd>,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Resetting the nth zone of the slot.
+    Reset,
+    Begin,
+    Cells { next: u64 },
+    Patches { from: u64, passes: u32 },
+    /// No group may be begun; those under way come to their end.
+    Hold,
+    LastPatches { from: u64 },
+    ZoneCells { next: u32 },
+    Tables { nth: usize, entry: usize },
+    FlushParts,
+    End,
+    FlushEnd,
+    /// The last flush is on its way.
+    Done,
+}
+
+/// What one step comes to.
+enum Made {
+    /// A record, to be written.
+    Record(RecordKind, usize),
+    /// Nothing to write: the next step.
+    Nothing,
+}
+
+impl Checkpointing {
+    /// Takes the memory for one part. `None` where the pool has no room.
+    pub(crate) fn new(pool: &BufferPool, mounted: &Mounted, options: &Options) -> Option<Self> {
+        let label = &mounted.label;
+        let slots = label.checkpoint_slot(0).chain(label.checkpoint_slot(1));
+        let capacity = slots.map(|zone| mounted.zones.get(zone).capacity_units).min().unwrap_or(0);
+        let part_units = part_units(capacity);
+        let buffer = match label.checkpoint_slot_zones {
+            0 => None,
+            _ => Some(pool.try_allocate(part_units.max(1) as usize * UNIT_BYTES)?),
+        };
+        Some(Self {
+            first_zone: label.checkpoint_first_zone,
+            slot_zones: if part_units > 1 { label.checkpoint_slot_zones } else { 0 },
+            newest: mounted.checkpoint.map(|checkpoint| checkpoint.slot),
+            number: mounted.next_checkpoint,
+            every_bytes: options.checkpoint_bytes,
+            part_units,
+            buffer,
+            running: None,
+            failures: 0,
+            is_last_done: false,
+        })
+    }
+
+    fn zone_of(&self, slot: u32, nth: u32) -> u32 {
+        self.first_zone + slot * self.slot_zones + nth
+    }
+
+    /// Whether this drive keeps checkpoints.
+    fn is_kept(&self) -> bool {
+        self.slot_zones > 0
+    }
+
+    /// Whether zones of its own are being reset: the referee judges one order at a time.
+    pub(crate) fn is_resetting(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.step == Step::Reset)
+    }
+}
+
+impl Store {
+    /// Whether no group may be begun, because a checkpoint is being brought to its end.
+    pub(crate) fn checkpoint_holds_groups(&self) -> bool {
+        use Step::{Hold, LastPatches, Tables, ZoneCells};
+        self.checkpointing.running.as_ref().is_some_and(|running| {
+            matches!(running.step, Hold | LastPatches { .. } | ZoneCells { .. } | Tables { .. })
+        })
+    }
+
+    /// The number of the checkpoint that frees a zone that was reset just now; `None` where it is free at once.
+    ///
+    /// Two that were both taken after the reset have to count. The one that is being written may have taken the zone's
+    /// cell already.
+    pub(crate) fn checkpoint_that_frees(&self) -> Option<u64> {
+        let Checkpointing { number, running, .. } = &self.checkpointing;
+        let is_late = running.as_ref().is_some_and(|running| {
+            !matches!(
+                running.step,
+                Step::Reset | Step::Begin | Step::Cells { .. } | Step::Patches { .. } | Step::Hold
+            )
+        });
+        self.checkpointing.is_kept().then_some(number + 1 + u64::from(is_late))
+    }
+
+    /// Whether what is written when the engine ends has been, or will not be.
+    pub(crate) fn last_checkpoint_is_done(&self) -> bool {
+        !self.is_stopping
+            || self.fault.is_some()
+            || !self.checkpointing.is_kept()
+            || self.checkpointing.failures >= FAILURES_MAX
+            || (self.checkpointing.is_last_done && self.checkpointing.running.is_none())
+    }
+
+    /// Whether a checkpoint is due: after so much was written, where zones wait to be freed, and at the end.
+    fn wants_checkpoint(&self) -> bool {
+        let Checkpointing { every_bytes, is_last_done, .. } = &self.checkpointing;
+        let waiting = || self.zones.iter().any(|(_, entry)| entry.role == ZoneRole::Reset);
+        self.written_since_checkpoint_bytes >= *every_bytes
+            || (self.is_stopping && !is_last_done && self.is_idle())
+            || (self.pace_wants_zones() && waiting())
+    }
+
+    /// Goes on with a checkpoint, or begins one that is due.
+    pub(crate) fn pump_checkpoint(&mut self, device: &mut dyn Device) {
+        if self.fault.is_some() || !self.checkpointing.is_kept() || self.checkpointing.failures >= FAILURES_MAX {
+            return;
+        }
+        if self.checkpointing.running.is_none() && !self.begin_checkpoint() {
+            return;
+        }
+        while let Some(running) = &self.checkpointing.running {
+            if running.is_under_way {
+                return;
+            }
+            let before = (running.step, running.nth);
+            self.checkpoint_step(device);
+            let Some(running) = &self.checkpointing.running else { return };
+            if !running.is_under_way && (running.step, running.nth) == before {
+                // It waits for groups, or for another order of the device.
+                return;
+            }
+        }
+    }
+
+    fn begin_checkpoint(&mut self) -> bool {
+        if self.is_stopping && !self.checkpointing.is_last_done && self.written_since_checkpoint_bytes == 0 {
+            // Nothing has changed since the last one.
+            self.checkpointing.is_last_done = self.checkpointing.newest.is_some();
+        }
+        if !self.wants_checkpoint() || self.trash.is_judging() {
+            return false;
+        }
+        let slot = self.checkpointing.newest.map_or(0, |newest| 1 - newest);
+        for nth in 0..self.checkpointing.slot_zones {
+            let zone = self.checkpointing.zone_of(slot, nth);
+            if !self.zones.get(zone).can_be_reset() {
+                tracing::error!(zone, "a zone that is kept for checkpoints can no longer be written");
+                self.checkpointing.failures = FAILURES_MAX;
+                return false;
+            }
+            self.referee.needed(zone, false);
+        }
+        self.index.track_changes(true);
+        self.checkpointing.running = Some(Running {
+            slot,
+            nth: 0,
+            unit: 0,
+            sequence: 0,
+            record_count: 0,
+            patch_count: 0,
+            begun_at_unix_s: self.unix_s,
+            step: Step::Reset,
+            is_under_way: false,
+            resetting: None,
+            end: None,
+        });
+        true
+    }
+
+    fn checkpoint_step(&mut self, device: &mut dyn Device) {
+        let Some(running) = self.checkpointing.running.as_mut() else { return };
+        match running.step {
+            Step::Reset => self.reset_checkpoint_zone(device),
+            Step::Hold => {
+                if self.writing.is_none() && self.flushing.is_none() {
+                    self.set_checkpoint_step(Step::LastPatches { from: 0 });
+                }
+            }
+            Step::FlushParts => self.flush_checkpoint(device, Step::End),
+            Step::FlushEnd => self.flush_checkpoint(device, Step::Done),
+            Step::Done => {}
+            _ => self.write_checkpoint_part(device),
+        }
+    }
+
+    fn flush_checkpoint(&mut self, device: &mut dyn Device, next: Step) {
+        match device.submit_flush(Token(TOKEN_CHECKPOINT)) {
+            Ok(()) => {
+                self.checkpoint_under_way();
+                self.set_checkpoint_step(next);
+            }
+            Err(error) => self.checkpoint_failed(&error.to_string()),
+        }
+    }
+
+    fn set_checkpoint_step(&mut self, step: Step) {
+        if let Some(running) = self.checkpointing.running.as_mut() {
+            running.step = step;
+        }
+    }
+
+    fn checkpoint_under_way(&mut self) {
+        self.log_in_flight += 1;
+        if let Some(running) = self.checkpointing.running.as_mut() {
+            running.is_under_way = true;
+        }
+    }
+
+    fn reset_checkpoint_zone(&mut self, device: &mut dyn Device) {
+        let Some(running) = self.checkpointing.running.as_mut() else { return };
+        if running.nth == self.checkpointing.slot_zones {
+            running.nth = 0;
+            running.step = Step::Begin;
+            return;
+        }
+        let zone = self.checkpointing.first_zone + running.slot * self.checkpointing.slot_zones + running.nth;
+        let entry = self.zones.get(zone);
+        if entry.kind == ZoneKind::Conventional || entry.condition == Condition::Empty {
+            // The new life's header ends the old one.
+            running.nth += 1;
+            return;
+        }
+        if let Err(refusal) = self.referee.judge_reserved_reset(zone) {
+            tracing::error!(zone, %refusal, "a reset for a checkpoint was refused");
+            self.stats.resets_refused += 1;
+            return self.checkpoint_failed("the referee refused a reset");
+        }
+        match device.submit_zone(Token(TOKEN_CHECKPOINT), zone, ZoneOperation::Reset) {
+            Ok(()) => {
+                running.nth += 1;
+                running.resetting = Some(zone);
+                self.checkpoint_under_way();
+            }
+            Err(error) => self.checkpoint_failed(&error.to_string()),
+        }
+    }
+
+    /// Makes the record of the present step and writes it, with a zone header before it where a zone begins.
+    fn write_checkpoint_part(&mut self, device: &mut dyn Device) {
+        let Some(mut buffer) = self.checkpointing.buffer.take() else {
+            return self.checkpoint_failed("its memory did not come back");
+        };
+        let Some(mut running) = self.checkpointing.running.take() else { return };
+        let zone = self.checkpointing.zone_of(running.slot, running.nth);
+        if running.unit == 0 {
+            self.make_checkpoint_header(&mut buffer, zone);
+            self.checkpointing.running = Some(running);
+            return self.write_checkpoint_units(device, zone, buffer, 1);
+        }
+        if running.unit + self.checkpointing.part_units > self.zones.get(zone).capacity_units {
+            running.nth += 1;
+            running.unit = 0;
+            let is_out = running.nth == self.checkpointing.slot_zones;
+            self.checkpointing.buffer = Some(buffer);
+            self.checkpointing.running = Some(running);
+            if is_out {
+                self.checkpoint_failed("its zones have no room for it");
+            }
+            return;
+        }
+        let Made::Record(kind, payload_bytes) = self.make_part(&mut buffer, &mut running) else {
+            self.checkpointing.buffer = Some(buffer);
+            self.checkpointing.running = Some(running);
+            return;
+        };
+        let unit_count = record_units(payload_bytes);
+        running.sequence += 1;
+        running.record_count += u64::from(kind != RecordKind::CheckpointEnd);
+        let header = record(
+            kind,
+            running.unit,
+            unit_count,
+            u32::try_from(payload_bytes).unwrap_or(u32::MAX),
+            running.sequence,
+        );
+        let scope = ZoneScope::new(&self.label, zone, self.zones.get(zone).incarnation);
+        seal_record(&mut buffer, &header, &scope);
+        self.checkpointing.running = Some(running);
+        self.write_checkpoint_units(device, zone, buffer, unit_count);
+    }
+
+    fn make_checkpoint_header(&mut self, buffer: &mut [u8], zone: u32) {
+        let incarnation = self.take_sequence();
+        let entry = self.zones.get_mut(zone);
+        entry.incarnation = incarnation;
+        entry.first_sequence = incarnation;
+        let header = ZoneHeader {
+            zone,
+            content: ZoneContent::Checkpoint,
+            stream: 0,
+            incarnation,
+            first_sequence: incarnation,
+            opened_at_unix_s: self.unix_s,
+        };
+        header.encode(&self.label, buffer);
+    }
+
+    /// Writes the first units of the buffer behind what the zone holds.
+    fn write_checkpoint_units(
+        &mut self,
+        device: &mut dyn Device,
+        zone: u32,
+        mut buffer: Buffer,
+        unit_count: u32,
+    ) {
+        let bytes = unit_count as usize * UNIT_BYTES;
+        self.checkpointing.buffer = (buffer.len() > bytes).then(|| buffer.split_off(bytes));
+        let Some(running) = self.checkpointing.running.as_mut() else { return };
+        let offset_bytes =
+            device.geometry().zone_start_bytes(zone) + u64::from(running.unit) * UNIT_BYTES as u64;
+        running.unit += unit_count;
+        let end_unit = running.unit;
+        self.zones.written(zone, end_unit);
+        self.stats.checkpoint_bytes += bytes as u64;
+        match device.submit_write(Token(TOKEN_CHECKPOINT), offset_bytes, buffer) {
+            Ok(()) => self.checkpoint_under_way(),
+            Err((error, buffer)) => {
+                self.checkpoint_buffer_back(buffer);
+                self.checkpoint_failed(&error.to_string());
+            }
+        }
+    }
+
+    fn checkpoint_buffer_back(&mut self, mut buffer: Buffer) {
+        if let Some(rest) = self.checkpointing.buffer.take() {
+            // It was cut off the end of this one.
+            let _ = buffer.absorb(rest);
+        }
+        self.checkpointing.buffer = Some(buffer);
+    }
+
+    /// Fills the buffer with the payload of the step's next record, and moves the step on.
+    fn make_part(&mut self, buffer: &mut [u8], running: &mut Running) -> Made {
+        let number = self.checkpointing.number;
+        // What a part of so many units holds beside the record's header, its table of checksums and the head.
+        let room_bytes = (self.checkpointing.part_units as usize - 1) * UNIT_BYTES - CHECKPOINT_HEAD_BYTES;
+        let cells_max = (room_bytes / CELL_BYTES).max(1) as u64;
+        match running.step {
+            Step::Begin => {
+                let begin = CheckpointBegin {
+                    number,
+                    bucket_count: self.index.cell_count(),
+                    zone_count: self.label.zone_count,
+                    begun_at_unix_s: running.begun_at_unix_s,
+                };
+                running.step = Step::Cells { next: 0 };
+                fill(buffer, RecordKind::CheckpointBegin, begin.encode().len(), [&begin.encode()[..]])
+            }
+            Step::Cells { next } => {
+                let end = (next + cells_max).min(self.index.cell_count());
+                running.step = match end == self.index.cell_count() {
+                    true => Step::Patches { from: 0, passes: 0 },
+                    false => Step::Cells { next: end },
+                };
+                let count = u32::try_from(end - next).unwrap_or(u32::MAX);
+                let head = CheckpointCells::head(number, next, count);
+                let cells = (next..end).map(|cell| &self.index.cell(cell)[..]);
+                let bytes = CheckpointCells::payload_bytes(count as usize);
+                fill(buffer, RecordKind::CheckpointCells, bytes, [&head[..]].into_iter().chain(cells))
+            }
+            Step::Patches { from, passes } => self.make_patches(buffer, running, from, Some(passes)),
+            Step::LastPatches { from } => self.make_patches(buffer, running, from, None),
+            Step::ZoneCells { next } => {
+                let end = next.saturating_add(u32::try_from(cells_max).unwrap_or(u32::MAX)).min(self.label.zone_count);
+                running.step = match end == self.label.zone_count {
+                    true => Step::Tables { nth: 0, entry: 0 },
+                    false => Step::ZoneCells { next: end },
+                };
+                let first_cell = self.index.cell_count() + u64::from(next);
+                let head = CheckpointCells::head(number, first_cell, end - next);
+                let cells: Vec<[u8; CELL_BYTES]> =
+                    (next..end).map(|zone| self.zones.get(zone).to_cell().encode()).collect();
+                let bytes = CheckpointCells::payload_bytes(cells.len());
+                let parts = [&head[..]].into_iter().chain(cells.iter().map(|cell| &cell[..]));
+                fill(buffer, RecordKind::CheckpointCells, bytes, parts)
+            }
+            Step::Tables { nth, entry } => self.make_table(buffer, running, nth, entry, cells_max),
+            Step::End => {
+                let Some(end) = running.end.as_mut() else { return Made::Nothing };
+                end.record_count = running.record_count;
+                end.patch_count = running.patch_count;
+                let encoded = end.encode();
+                running.step = Step::FlushEnd;
+                fill(buffer, RecordKind::CheckpointEnd, encoded.len(), [&encoded[..]])
+            }
+            Step::Reset | Step::Hold | Step::FlushParts | Step::FlushEnd | Step::Done => Made::Nothing,
+        }
+    }
+
+    /// Cells of the index that have changed since they were written: in several passes while groups go on, and once
+    /// more when none does.
+    fn make_patches(
+        &mut self,
+        buffer: &mut [u8],
+        running: &mut Running,
+        from: u64,
+        passes: Option<u32>,
+    ) -> Made {
+        let room_bytes = (self.checkpointing.part_units as usize - 1) * UNIT_BYTES - CHECKPOINT_HEAD_BYTES;
+        let patches_max = (room_bytes / CheckpointPatch::BYTES).max(1);
+        let mut patches: Vec<[u8; CheckpointPatch::BYTES]> = Vec::new();
+        let mut at = from;
+        while patches.len() < patches_max {
+            let Some(cell) = self.index.take_dirty(at) else { break };
+            patches.push(CheckpointPatch { cell, bytes: *self.index.cell(cell) }.encode());
+            at = cell + 1;
+        }
+        let is_full = patches.len() == patches_max;
+        running.step = match passes {
+            _ if is_full && passes.is_none() => Step::LastPatches { from: at },
+            Some(passes) if is_full && passes < PATCH_PASSES_MAX => Step::Patches { from: at, passes },
+            Some(passes) if from > 0 && passes < PATCH_PASSES_MAX => {
+                Step::Patches { from: 0, passes: passes + 1 }
+            }
+            Some(_) => Step::Hold,
+            None => Step::ZoneCells { next: 0 },
+        };
+        if patches.is_empty() {
+            return Made::Nothing;
+        }
+        running.patch_count += patches.len() as u64;
+        let count = u32::try_from(patches.len()).unwrap_or(u32::MAX);
+        let head = CheckpointPatches::head(self.checkpointing.number, count);
+        let bytes = CheckpointPatches::payload_bytes(patches.len());
+        let parts = [&head[..]].into_iter().chain(patches.iter().map(|patch| &patch[..]));
+        fill(buffer, RecordKind::CheckpointPatches, bytes, parts)
+    }
+
+    /// What the open zones list; after the last, the moment is taken.
+    fn make_table(
+        &mut self,
+        buffer: &mut [u8],
+        running: &mut Running,
+        nth: usize,
+        entry: usize,
+        entries_max: u64,
+    ) -> Made {
+        let Some((_, open)) = self.open.iter().nth(nth) else {
+            // The moment is taken: groups may go on.
+            running.end = Some(self.checkpoint_end());
+            self.written_since_checkpoint_bytes = 0;
+            running.step = Step::FlushParts;
+            return Made::Nothing;
+        };
+        let left = &open.entries[entry.min(open.entries.len())..];
+        let count = left.len().min(usize::try_from(entries_max).unwrap_or(usize::MAX));
+        running.step = match count == left.len() {
+            true => Step::Tables { nth: nth + 1, entry: 0 },
+            false => Step::Tables { nth, entry: entry + count },
+        };
+        if count == 0 {
+            return Made::Nothing;
+        }
+        let count_u32 = u32::try_from(count).unwrap_or(u32::MAX);
+        let head = CheckpointTable::head(self.checkpointing.number, open.zone, count_u32);
+        let entries: Vec<_> = left[..count].iter().map(|entry| CheckpointTable::entry(*entry)).collect();
+        let parts = [&head[..]].into_iter().chain(entries.iter().map(|entry| &entry[..]));
+        fill(buffer, RecordKind::CheckpointTable, CheckpointTable::payload_bytes(count), parts)
+    }
+
+    fn checkpoint_end(&self) -> CheckpointEnd {
+        let open = self.open.iter().map(|(_, open)| open.zone).filter(|zone| self.zones.get(*zone).good_units > 0);
+        CheckpointEnd {
+            number: self.checkpointing.number,
+            next_sequence: self.next_sequence,
+            next_group: self.next_group,
+            blocks: self.index.len(),
+            live_units: self.live_units,
+            dead_units: self.good_units.saturating_sub(self.live_units),
+            record_count: 0,
+            patch_count: 0,
+            taken_at_unix_s: self.unix_s,
+            open: open
+                .map(|zone| CommitZone {
+                    zone,
+                    good_units: self.zones.get(zone).good_units,
+                    incarnation: self.zones.get(zone).incarnation,
+                })
+                .collect(),
+        }
+    }
+
+    /// Takes the end of what the device did for the checkpoint.
+    pub(crate) fn checkpoint_done(
+        &mut self,
+        device: &mut dyn Device,
+        result: Result<(), DeviceError>,
+        buffer: Option<Buffer>,
+    ) {
+        buffer.into_iter().for_each(|buffer| self.checkpoint_buffer_back(buffer));
+        let Some(running) = self.checkpointing.running.as_mut() else { return };
+        running.is_under_way = false;
+        let (step, reset) = (running.step, running.resetting.take());
+        if let Err(error) = result {
+            if error == DeviceError::Gone {
+                return self.stop_writing(&error);
+            }
+            return self.checkpoint_failed(&error.to_string());
+        }
+        if let Some(zone) = reset {
+            self.referee.reset_done(zone);
+            self.zones.get_mut(zone).condition = Condition::Empty;
+        }
+        if step == Step::Done {
+            self.checkpoint_counts();
+        }
+        self.pump_writes(device);
+        self.pump_checkpoint(device);
+    }
+
+    /// The checkpoint is durable: it is the newest one, and zones that waited for it are free.
+    fn checkpoint_counts(&mut self) {
+        let Some(running) = self.checkpointing.running.take() else { return };
+        self.index.track_changes(false);
+        let number = self.checkpointing.number;
+        self.checkpointing.number += 1;
+        self.checkpointing.newest = Some(running.slot);
+        self.checkpointing.failures = 0;
+        self.checkpointing.is_last_done = self.is_stopping;
+        self.stats.checkpoints += 1;
+        for nth in 0..self.checkpointing.slot_zones {
+            self.referee.needed(self.checkpointing.zone_of(running.slot, nth), true);
+        }
+        let freed = |entry: &ZoneEntry| entry.role == ZoneRole::Reset && entry.freed_by <= number;
+        let zones: Vec<u32> =
+            self.zones.iter().filter(|(_, entry)| freed(entry)).map(|(zone, _)| zone).collect();
+        zones.into_iter().for_each(|zone| self.zones.set_free(zone));
+    }
+
+    /// Gives up the checkpoint that is being written. The newest one still counts; the next is tried when one is due again.
+    pub(crate) fn checkpoint_failed(&mut self, reason: &str) {
+        if self.checkpointing.running.take().is_none() {
+            return;
+        }
+        tracing::error!(reason, "a checkpoint was given up");
+        self.index.track_changes(false);
+        self.stats.checkpoints_failed += 1;
+        self.checkpointing.failures += 1;
+        // A number is not used twice: a part of this one may stand on the drive.
+        self.checkpointing.number += 1;
+        self.written_since_checkpoint_bytes = 0;
+    }
+}
+
+/// How many units one record of a checkpoint has at most, in zones of `capacity_units`.
+pub(crate) fn part_units(capacity_units: u32) -> u32 {
+    PART_UNITS_MAX.min(capacity_units.saturating_sub(1) / 4)
+}
+
+/// Puts a payload of `payload_bytes` together in the buffer.
+fn fill<'a>(
+    buffer: &mut [u8],
+    kind: RecordKind,
+    payload_bytes: usize,
+    parts: impl IntoIterator<Item = &'a [u8]>,
+) -> Made {
+    let mut writer = PayloadWriter::new(payload_bytes);
+    // The payload's length is the sum of its parts, so the writer can refuse none of them.
+    let complete = parts.into_iter().all(|part| writer.write(buffer, part).is_ok())
+        && writer.finish(buffer).is_ok();
+    debug_assert!(complete);
+    Made::Record(kind, payload_bytes)
+}

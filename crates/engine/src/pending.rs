@@ -1,0 +1,195 @@
+//! Puts and deletions that wait for a group.
+
+use std::collections::VecDeque;
+
+use imbrex_format::{Key, TombstoneEntry, record_units};
+use imbrex_zoned::Buffer;
+
+use crate::command::Reply;
+use crate::location::Location;
+use crate::log::{STREAMS, Stream};
+use crate::request::{Class, PutOutcome};
+
+/// A record that a tombstone is to kill, by its place and the life of its zone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kill {
+    pub(crate) location: Location,
+    pub(crate) incarnation: u64,
+    pub(crate) birth: u64,
+}
+
+impl Kill {
+    /// As the log says it.
+    pub(crate) fn tombstone(&self, key: Key) -> TombstoneEntry {
+        let Location { zone, unit_offset, .. } = self.location;
+        TombstoneEntry { key, zone, unit_offset, incarnation: self.incarnation, birth: self.birth }
+    }
+}
+
+/// Who wants a block written.
+pub(crate) enum PutOrigin {
+    Client { reply: Reply<PutOutcome>, class: Class, deadline_us: u64 },
+    /// Reclaim moves it from a zone that is to be reset.
+    Moved,
+}
+
+impl PutOrigin {
+    /// Whether nobody awaits it any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Client { reply, .. } if reply.is_abandoned())
+    }
+}
+
+/// A block that waits for a place in the log. Its key is busy.
+pub(crate) struct PendingPut {
+    pub(crate) key: Key,
+    pub(crate) buffer: Buffer,
+    pub(crate) payload_bytes: u32,
+    /// The sequence under which the block was first stored; `None` where this is the first time.
+    pub(crate) birth: Option<u64>,
+    /// The records that it replaces: the damaged or moved copy, and places that a failed write has left behind.
+    pub(crate) kills: Vec<Kill>,
+    pub(crate) stream: Stream,
+    pub(crate) origin: PutOrigin,
+}
+
+impl PendingPut {
+    /// How many units its record has.
+    pub(crate) fn units(&self) -> u32 {
+        record_units(self.payload_bytes as usize)
+    }
+
+    /// How many entries it adds to a table.
+    pub(crate) fn entries(&self) -> usize {
+        1 + self.kills.len()
+    }
+
+    /// Whether it may be dropped: a failed write that may have left it on the disk must be made good.
+    pub(crate) fn may_be_dropped(&self) -> bool {
+        matches!(self.origin, PutOrigin::Client { .. }) && self.birth.is_none()
+    }
+
+    fn class(&self) -> Class {
+        match self.origin {
+            PutOrigin::Client { class, .. } => class,
+            PutOrigin::Moved => Class::Background,
+        }
+    }
+}
+
+/// A tombstone that waits for a place in the log.
+pub(crate) struct PendingDelete {
+    pub(crate) key: Key,
+    pub(crate) kill: Kill,
+    /// `None` where reclaim carries on a tombstone that is still needed.
+    pub(crate) reply: Option<Reply<()>>,
+}
+
+/// How often the class that waits longest behind others has its turn: once in so many.
+const TURNS_OF_OTHERS: u64 = 8;
+
+/// Puts of one stream: foreground before repair before background, but each has its turns.
+#[derive(Default)]
+struct PutQueue {
+    classes: [VecDeque<PendingPut>; 3],
+    turn: u64,
+}
+
+impl PutQueue {
+    fn next_class(&self) -> Option<usize> {
+        let mut waiting = (0..3).filter(|class| !self.classes[*class].is_empty());
+        if self.turn % TURNS_OF_OTHERS == TURNS_OF_OTHERS - 1 { waiting.next_back() } else { waiting.next() }
+    }
+}
+
+/// What waits for a group, by stream. Bounded by the requests that the engine takes, and by reclaim's own bound.
+pub(crate) struct Pending {
+    puts: [PutQueue; STREAMS],
+    deletes: [VecDeque<PendingDelete>; STREAMS],
+}
+
+impl Pending {
+    /// Room for `requests_max` requests.
+    pub(crate) fn new(requests_max: usize) -> Self {
+        let mut pending = Self { puts: Default::default(), deletes: Default::default() };
+        pending.puts[Stream::Hot as usize].classes[0].reserve_exact(requests_max);
+        pending.deletes[Stream::Hot as usize].reserve_exact(requests_max);
+        pending
+    }
+
+    pub(crate) fn push_put(&mut self, put: PendingPut) {
+        self.puts[put.stream as usize].classes[put.class() as usize].push_back(put);
+    }
+
+    /// Puts one back before all others of its class.
+    pub(crate) fn return_put(&mut self, put: PendingPut) {
+        self.puts[put.stream as usize].classes[put.class() as usize].push_front(put);
+    }
+
+    pub(crate) fn push_delete(&mut self, stream: Stream, delete: PendingDelete) {
+        self.deletes[stream as usize].push_back(delete);
+    }
+
+    pub(crate) fn return_delete(&mut self, stream: Stream, delete: PendingDelete) {
+        self.deletes[stream as usize].push_front(delete);
+    }
+
+    /// The put that the stream writes next.
+    pub(crate) fn first_put(&self, stream: Stream) -> Option<&PendingPut> {
+        let queue = &self.puts[stream as usize];
+        queue.classes[queue.next_class()?].front()
+    }
+
+    pub(crate) fn take_put(&mut self, stream: Stream) -> Option<PendingPut> {
+        let queue = &mut self.puts[stream as usize];
+        let class = queue.next_class()?;
+        queue.turn += 1;
+        queue.classes[class].pop_front()
+    }
+
+    pub(crate) fn take_delete(&mut self, stream: Stream) -> Option<PendingDelete> {
+        self.deletes[stream as usize].pop_front()
+    }
+
+    pub(crate) fn has_put(&self, stream: Stream) -> bool {
+        self.first_put(stream).is_some()
+    }
+
+    pub(crate) fn has_delete(&self, stream: Stream) -> bool {
+        !self.deletes[stream as usize].is_empty()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        Stream::ALL.into_iter().all(|stream| !self.has_put(stream) && !self.has_delete(stream))
+    }
+
+    /// Takes the puts for which `test` is true.
+    pub(crate) fn extract_puts(&mut self, mut test: impl FnMut(&PendingPut) -> bool) -> Vec<PendingPut> {
+        let mut taken = Vec::new();
+        for queue in self.puts.iter_mut().flat_map(|queue| &mut queue.classes) {
+            for _ in 0..queue.len() {
+                match queue.pop_front() {
+                    Some(put) if test(&put) => taken.push(put),
+                    Some(put) => queue.push_back(put),
+                    None => break,
+                }
+            }
+        }
+        taken
+    }
+
+    /// Takes the deletions for which `test` is true.
+    pub(crate) fn extract_deletes(&mut self, mut test: impl FnMut(&PendingDelete) -> bool) -> Vec<PendingDelete> {
+        let mut taken = Vec::new();
+        for queue in &mut self.deletes {
+            for _ in 0..queue.len() {
+                match queue.pop_front() {
+                    Some(delete) if test(&delete) => taken.push(delete),
+                    Some(delete) => queue.push_back(delete),
+                    None => break,
+                }
+            }
+        }
+        taken
+    }
+}

@@ -1,0 +1,421 @@
+//! Reclaim: moving what lives out of zones that are mostly dead, so that they can be reset.
+//!
+//! One zone at a time: its table is read, then the records in it that live, in runs; each is checked, and written again
+//! to the cold stream, in the very memory to which it was read. It keeps its birth. In the same group a tombstone kills
+//! the old copy, so that a crash at any point leaves exactly one. Tombstones that the zone holds are carried on as long as
+//! what they name has not gone. When nothing in the zone lives any more, it goes to the trash ([`crate::trash`]).
+//!
+//! A record that cannot be read, or whose checksum is wrong, stays where it is and is listed as damaged: its zone is
+//! not reset until a client has replaced or deleted the block.
+
+use imbrex_format::{Key, TableEntry, UNIT_BYTES, ZoneScope, check_payload, decode_record_header};
+use imbrex_zoned::{Buffer, Device, DeviceError};
+
+use crate::arena::Arena;
+use crate::index::Index;
+use crate::inventory::Inventory;
+use crate::location::Location;
+use crate::log::Stream;
+use crate::pending::{Kill, PendingDelete, PendingPut, PutOrigin};
+use crate::reading::{Read, ReadPurpose, ZoneReader};
+use crate::request::{DamageKind, ZoneRole};
+use crate::schedule::Work;
+use crate::store::Store;
+use crate::victim;
+use crate::zone_table::ZoneTable;
+
+/// How many tombstones wait to be carried on at once.
+const CARRIED_MAX: u32 = 128;
+
+/// What reclaim is doing.
+pub(crate) struct Reclaim {
+    victim: Option<Victim>,
+    pub(crate) arena: Arena,
+    pub(crate) inventory: Inventory,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Table,
+    Moving,
+}
+
+struct Victim {
+    zone: u32,
+    step: Step,
+    /// The next entry to be looked at.
+    next: usize,
+    /// A read of the zone is under way.
+    is_reading: bool,
+    /// Records are read one by one, because a run could not be read.
+    one_by_one: bool,
+    /// Moves that are not durable yet.
+    moving: u32,
+    /// Tombstones that are not durable yet.
+    carrying: u32,
+    /// Records passed over because their key was busy or memory was short.
+    passed_over: u32,
+    /// The next entry to be looked at for a tombstone that is still needed.
+    next_tombstone: usize,
+    /// Up to where the zone has been passed over, for the pace.
+    passed_units: u32,
+}
+
+impl Reclaim {
+    pub(crate) fn new(arena: Arena, entries_max: usize) -> Self {
+        Self { victim: None, arena, inventory: Inventory::new(entries_max) }
+    }
+
+    /// The zone that is being emptied.
+    pub(crate) fn zone(&self) -> Option<u32> {
+        self.victim.as_ref().map(|victim| victim.zone)
+    }
+}
+
+impl Store {
+    /// Does what can be done: chooses a zone, or goes on with the one that was chosen.
+    pub(crate) fn pump_reclaim(&mut self, device: &mut dyn Device) {
+        if self.fault.is_some() {
+            return;
+        }
+        if self.reclaim.victim.is_none() && !self.choose_victim() {
+            return;
+        }
+        let Some(victim) = &self.reclaim.victim else { return };
+        if victim.is_reading {
+            return;
+        }
+        match victim.step {
+            Step::Table => self.read_inventory(device),
+            Step::Moving => self.move_on(device),
+        }
+    }
+
+    /// Chooses the next zone, where reclaim is to run. Zones in which nothing lives need no reclaim.
+    fn choose_victim(&mut self) -> bool {
+        let Some(zone) = self.find_victim() else { return false };
+        let entry = self.zones.get(zone);
+        self.reclaim.inventory.begin(zone, entry, entry.role == ZoneRole::Sealed);
+        self.reclaim.victim = Some(Victim {
+            zone,
+            step: Step::Table,
+            next: 0,
+            is_reading: false,
+            one_by_one: false,
+            moving: 0,
+            carrying: 0,
+            passed_over: 0,
+            next_tombstone: 0,
+            passed_units: 0,
+        });
+        true
+    }
+
+    /// The zone to be emptied next: one that has failed at any time, others where room is wanted.
+    fn find_victim(&self) -> Option<u32> {
+        let may_reclaim = self.pace.may_reclaim();
+        let candidates = self.zones.iter().filter(|(_, entry)| {
+            matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced)
+                && !entry.is_stuck
+                && (entry.evacuate || (may_reclaim && entry.can_be_reset()))
+        });
+        let candidates = candidates.map(|(zone, entry)| self.candidate(zone, entry));
+        victim::choose(candidates, self.pace.pressure())
+    }
+
+    fn read_inventory(&mut self, device: &mut dyn Device) {
+        let Some(zone) = self.reclaim.zone() else { return };
+        match self.reclaim.inventory.next_read(self.zones.get(zone)) {
+            Some(location) => self.read_for_reclaim(device, location, None),
+            None => {
+                if let Some(victim) = self.reclaim.victim.as_mut() {
+                    victim.step = Step::Moving;
+                }
+                self.move_on(device);
+            }
+        }
+    }
+
+    fn read_for_reclaim(&mut self, device: &mut dyn Device, location: Location, buffer: Option<Buffer>) {
+        if let Some(victim) = self.reclaim.victim.as_mut() {
+            victim.is_reading = true;
+        }
+        let purpose = ReadPurpose::Zone(ZoneReader::Reclaim, buffer);
+        self.enqueue_read(device, Read::of_stretch(location, purpose, Work::Reclaim));
+    }
+
+    /// Takes a read of the zone.
+    pub(crate) fn reclaim_read(
+        &mut self,
+        device: &mut dyn Device,
+        location: Location,
+        result: Result<(), DeviceError>,
+        buffer: Option<Buffer>,
+    ) {
+        let Some(victim) = self.reclaim.victim.as_mut() else {
+            return buffer.into_iter().for_each(|buffer| self.reclaim.arena.give_back(buffer));
+        };
+        victim.is_reading = false;
+        let is_table = victim.step == Step::Table;
+        match (result, buffer) {
+            (Ok(()), Some(buffer)) if is_table => {
+                self.reclaim.inventory.took(&self.label, self.zones.get(location.zone), Ok(&buffer));
+            }
+            (Err(error), _) if is_table => {
+                self.reclaim.inventory.took(&self.label, self.zones.get(location.zone), Err(&error));
+            }
+            (Ok(()), Some(buffer)) => self.move_records(location, buffer),
+            (result, buffer) => {
+                buffer.into_iter().for_each(|buffer| self.reclaim.arena.give_back(buffer));
+                self.run_unreadable(location, result.err());
+            }
+        }
+        self.pump_reclaim(device);
+        self.pump_writes(device);
+    }
+
+    /// A read that could not begin is tried again when the engine next turns.
+    pub(crate) fn reclaim_refused(&mut self, buffer: Option<Buffer>) {
+        buffer.into_iter().for_each(|buffer| self.reclaim.arena.give_back(buffer));
+        if let Some(victim) = self.reclaim.victim.as_mut() {
+            victim.is_reading = false;
+            if victim.step == Step::Moving {
+                victim.passed_over += 1;
+            }
+        }
+    }
+
+    /// Reads the next run of records that live, or ends the pass.
+    fn move_on(&mut self, device: &mut dyn Device) {
+        self.carry_tombstones();
+        let longest_units = self.reclaim.arena.longest_units();
+        let Some((run, next)) = self.next_run(longest_units) else { return self.end_pass() };
+        let Some(run) = run else { return };
+        if let Some(buffer) = self.reclaim.arena.take(run.unit_count) {
+            if let Some(victim) = self.reclaim.victim.as_mut() {
+                victim.next = next;
+                let dead_units = run.unit_offset.saturating_sub(victim.passed_units);
+                victim.passed_units = victim.passed_units.max(run.unit_offset + run.unit_count);
+                self.pace.reclaimed(u64::from(dead_units));
+            }
+            self.read_for_reclaim(device, run, Some(buffer));
+        }
+    }
+
+    /// The next run of records that live and lie side by side, no longer than `longest_units`, and the entry behind it;
+    /// `Some((None, _))` where memory has to come back first, `None` at the end of the table.
+    fn next_run(&mut self, longest_units: u32) -> Option<(Option<Location>, usize)> {
+        let victim = self.reclaim.victim.as_mut()?;
+        let mut run: Option<Location> = None;
+        let mut at = victim.next;
+        while let Some(entry) = self.reclaim.inventory.entries().get(at) {
+            let live = live_block(entry, victim.zone, &self.index, &self.zones);
+            let Some((key, location)) = live else {
+                at += 1;
+                continue;
+            };
+            if self.busy.contains(&key) {
+                victim.passed_over += u32::from(run.is_none());
+                if run.is_some() {
+                    break;
+                }
+                at += 1;
+                continue;
+            }
+            match run.as_mut() {
+                None if location.unit_count > longest_units => return Some((None, at)),
+                None => run = Some(location),
+                Some(run)
+                    if run.unit_offset + run.unit_count == location.unit_offset
+                        && run.unit_count + location.unit_count <= longest_units
+                        && !victim.one_by_one =>
+                {
+                    run.unit_count += location.unit_count;
+                }
+                Some(_) => break,
+            }
+            at += 1;
+        }
+        run.map(|run| (Some(run), at))
+    }
+
+    /// Sends the records of a run, which has been read well, to the log.
+    fn move_records(&mut self, run: Location, mut rest: Buffer) {
+        let zone = run.zone;
+        let scope = ZoneScope::new(&self.label, zone, self.zones.get(zone).incarnation);
+        let end = run.unit_offset + run.unit_count;
+        let mut unit = run.unit_offset;
+        while unit < end {
+            let Some((key, location)) = self.entry_at(zone, unit) else { break };
+            let bytes = location.unit_count as usize * UNIT_BYTES;
+            let tail = (rest.len() > bytes).then(|| rest.split_off(bytes));
+            self.move_record(&scope, key, location, rest);
+            unit += location.unit_count;
+            match tail {
+                Some(tail) => rest = tail,
+                None => return,
+            }
+        }
+        self.reclaim.arena.give_back(rest);
+    }
+
+    fn entry_at(&self, zone: u32, unit: u32) -> Option<(Key, Location)> {
+        self.reclaim.inventory.entries().iter().find_map(|entry| match entry {
+            TableEntry::Block { key, unit_offset, unit_count, .. } if *unit_offset == unit => {
+                Some((*key, Location { zone, unit_offset: unit, unit_count: *unit_count }))
+            }
+            _ => None,
+        })
+    }
+
+    fn move_record(
+        &mut self,
+        scope: &ZoneScope,
+        key: Key,
+        location: Location,
+        buffer: Buffer,
+    ) {
+        let lives = self.index.contains(self.index.hash(&key), location);
+        if !lives || self.busy.contains(&key) {
+            if let Some(victim) = self.reclaim.victim.as_mut() {
+                victim.passed_over += u32::from(lives);
+            }
+            return self.reclaim.arena.give_back(buffer);
+        }
+        let sound = decode_record_header(&buffer, scope, location.unit_offset).ok().filter(|header| {
+            let whole = 0..header.payload_bytes as usize;
+            header.key == key && check_payload(&buffer, header, whole).is_ok()
+        });
+        let Some(header) = sound else {
+            self.stats.checksum_failures += 1;
+            self.record_damaged(key, location, DamageKind::Checksum);
+            return self.reclaim.arena.give_back(buffer);
+        };
+        self.busy.insert(key);
+        if let Some(victim) = self.reclaim.victim.as_mut() {
+            victim.moving += 1;
+        }
+        let incarnation = self.zones.get(location.zone).incarnation;
+        self.pending.push_put(PendingPut {
+            key,
+            buffer,
+            payload_bytes: header.payload_bytes,
+            birth: Some(header.birth),
+            kills: vec![Kill { location, incarnation, birth: header.birth }],
+            stream: self.open.serving(Stream::Cold),
+            origin: PutOrigin::Moved,
+        });
+    }
+
+    /// A run that cannot be read is read again record by record; a record that cannot be is lost.
+    fn run_unreadable(&mut self, run: Location, error: Option<DeviceError>) {
+        self.stats.read_errors += 1;
+        if let Some(DeviceError::ZoneCondition { zone, condition }) = error {
+            self.zone_changed(zone, condition);
+        }
+        let single = self.entry_at(run.zone, run.unit_offset).filter(|(_, location)| *location == run);
+        if let Some((key, location)) = single {
+            return self.record_damaged(key, location, DamageKind::Medium);
+        }
+        if let Some(victim) = self.reclaim.victim.as_mut() {
+            victim.one_by_one = true;
+            victim.next = 0;
+        }
+    }
+
+    /// Carries on the tombstones that are still needed, some at a time.
+    fn carry_tombstones(&mut self) {
+        let Some(victim) = self.reclaim.victim.as_mut() else { return };
+        if victim.carrying > 0 {
+            return;
+        }
+        let stream = self.open.serving(Stream::Cold);
+        let entries = self.reclaim.inventory.entries();
+        while victim.carrying < CARRIED_MAX {
+            let Some(entry) = entries.get(victim.next_tombstone) else { return };
+            victim.next_tombstone += 1;
+            let Some((key, kill)) = tombstone_of(entry) else { continue };
+            if kill.location.zone != victim.zone && self.zones.has_life(kill.location.zone, kill.incarnation) {
+                victim.carrying += 1;
+                self.pending.push_delete(stream, PendingDelete { key, kill, reply: None });
+            }
+        }
+    }
+
+    /// The table is at its end: the zone is empty, or has to be gone through again, or cannot be emptied.
+    fn end_pass(&mut self) {
+        let Some(victim) = self.reclaim.victim.as_mut() else { return };
+        let carrying = victim.next_tombstone < self.reclaim.inventory.entries().len();
+        if victim.moving + victim.carrying > 0 || carrying {
+            return;
+        }
+        let (zone, again) = (victim.zone, victim.passed_over > 0);
+        let left_units = self.zones.get(zone).capacity_units.saturating_sub(victim.passed_units);
+        victim.passed_units += left_units;
+        self.pace.reclaimed(u64::from(left_units));
+        if self.zones.get(zone).live_units > 0 && again {
+            victim.passed_over = 0;
+            victim.next = 0;
+            return;
+        }
+        self.reclaim.victim = None;
+        let is_complete = self.reclaim.inventory.is_complete();
+        let entry = self.zones.get_mut(zone);
+        entry.evacuate = false;
+        if entry.live_units > 0 || !is_complete {
+            // Damaged records stay for a client to replace; tombstones that cannot be read could be needed.
+            entry.is_stuck = true;
+            tracing::warn!(
+                zone,
+                live_units = entry.live_units,
+                is_complete,
+                "a zone cannot be emptied: what is damaged in it stays until it is replaced or deleted"
+            );
+            return;
+        }
+        self.stats.zones_reclaimed += 1;
+        self.put_into_trash(zone);
+    }
+
+    /// A record that was being moved is durable in its new place, or will not be moved.
+    pub(crate) fn move_ended(&mut self, moved: bool) {
+        if let Some(victim) = self.reclaim.victim.as_mut() {
+            victim.moving = victim.moving.saturating_sub(1);
+            // Where the index has no place for the copy, the zone is left alone for now.
+            victim.passed_over = if moved { victim.passed_over } else { 0 };
+        }
+    }
+
+    /// Tombstones that were being carried on are durable, or are no longer needed.
+    pub(crate) fn carried(&mut self, count: u32) {
+        self.stats.carried_tombstones += u64::from(count);
+        if let Some(victim) = self.reclaim.victim.as_mut() {
+            victim.carrying = victim.carrying.saturating_sub(count);
+        }
+    }
+
+    /// Something in the zone cannot be read: what else stands in it is moved away, before more goes.
+    pub(crate) fn zone_is_suspect(&mut self, zone: u32) {
+        let entry = self.zones.get_mut(zone);
+        if matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced) && !entry.is_stuck {
+            entry.evacuate = true;
+        }
+    }
+}
+
+/// The block that an entry lists, where it lives.
+fn live_block(entry: &TableEntry, zone: u32, index: &Index, zones: &ZoneTable) -> Option<(Key, Location)> {
+    let TableEntry::Block { key, unit_offset, unit_count, .. } = entry else { return None };
+    let location = Location { zone, unit_offset: *unit_offset, unit_count: *unit_count };
+    let lives = zones.is_acknowledged(location) && index.contains(index.hash(key), location);
+    lives.then_some((*key, location))
+}
+
+fn tombstone_of(entry: &TableEntry) -> Option<(Key, Kill)> {
+    let TableEntry::Tombstone { key, target_zone, target_unit_offset, target_incarnation, birth, .. } = entry
+    else {
+        return None;
+    };
+    let location = Location { zone: *target_zone, unit_offset: *target_unit_offset, unit_count: 0 };
+    Some((*key, Kill { location, incarnation: *target_incarnation, birth: *birth }))
+}

@@ -1,0 +1,333 @@
+//! Scrub: reading every record again before it rots, so that what is lost is known while other copies are left.
+//!
+//! Zone by zone, the one that is most overdue first; a zone that was written lately is due sooner than the period, for
+//! what was written badly shows early. In each zone the records that live are read in their order, in small pieces, so
+//! that a client never waits long behind one. A zone's turn is remembered in the checkpoints.
+//!
+//! Where something cannot be read, or is not what was written, the record is listed by its key, the zone is evacuated,
+//! and the zones beside it are looked at next: a bad place on a platter is seldom alone.
+
+use std::collections::VecDeque;
+
+use imbrex_format::{Key, PayloadChecker, TableEntry, UNIT_BYTES, ZoneScope, decode_record_header};
+use imbrex_zoned::{Buffer, BufferPool, Device, DeviceError};
+
+use crate::inventory::Inventory;
+use crate::location::Location;
+use crate::options::Options;
+use crate::reading::{Read, ReadPurpose, ZoneReader};
+use crate::request::{DamageKind, ScrubStatus, ZoneRole};
+use crate::schedule::Work;
+use crate::store::Store;
+use crate::zone_table::ZoneEntry;
+
+/// How much is read at once: 1 MiB.
+const PIECE_UNITS: u32 = 256;
+
+/// A zone that was never scrubbed is due after this part of the period: once in so many.
+const FIRST_PART: u64 = 16;
+
+/// How many zones beside damaged ones wait to be looked at.
+const NEIGHBOURS_MAX: usize = 64;
+
+/// How often it is looked whether a zone is due, in microseconds.
+const LOOK_US: u64 = 1_000_000;
+
+/// What the scrub is doing, and how far it is.
+pub(crate) struct Scrub {
+    period_s: u64,
+    buffer: Option<Buffer>,
+    inventory: Inventory,
+    current: Option<Current>,
+    neighbours: VecDeque<u32>,
+    /// Every zone that was scrubbed before this is due: a pass was ordered.
+    pass_since_unix_s: u64,
+    looked_us: u64,
+}
+
+/// The zone that is being read.
+struct Current {
+    zone: u32,
+    incarnation: u64,
+    has_table: bool,
+    is_reading: bool,
+    next: usize,
+    /// The record that is being read.
+    record: Option<Record>,
+    /// Damaged records found in it.
+    errors: u32,
+}
+
+struct Record {
+    key: Key,
+    location: Location,
+    /// How many of its units have been read.
+    done_units: u32,
+    checker: Option<PayloadChecker>,
+}
+
+impl Scrub {
+    /// Takes its memory; `None` where the pool has no room.
+    pub(crate) fn new(pool: &BufferPool, options: &Options, entries_max: usize) -> Option<Self> {
+        Some(Self {
+            period_s: options.scrub_period.as_secs().max(1),
+            buffer: Some(pool.try_allocate(PIECE_UNITS as usize * UNIT_BYTES)?),
+            inventory: Inventory::new(entries_max),
+            current: None,
+            neighbours: VecDeque::with_capacity(NEIGHBOURS_MAX),
+            pass_since_unix_s: 0,
+            looked_us: 0,
+        })
+    }
+
+    /// When a zone is due, in seconds since 1970.
+    fn due_unix_s(&self, entry: &ZoneEntry) -> u64 {
+        if entry.scrubbed_at_unix_s < self.pass_since_unix_s {
+            return 0;
+        }
+        match entry.scrubbed_at_unix_s {
+            0 => entry.closed_at_unix_s.saturating_add(self.period_s / FIRST_PART),
+            scrubbed => scrubbed.saturating_add(self.period_s),
+        }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.inventory.memory_bytes()
+    }
+}
+
+impl Store {
+    /// Orders that everything is read once, beginning now.
+    pub(crate) fn begin_scrub_pass(&mut self) {
+        self.scrub.pass_since_unix_s = self.unix_s.max(1);
+        self.scrub.looked_us = 0;
+    }
+
+    /// When the scrub has to be looked at.
+    pub(crate) fn scrub_due_us(&self) -> Option<u64> {
+        let is_waiting = self.scrub.current.as_ref().is_none_or(|current| !current.is_reading);
+        is_waiting.then(|| self.scrub.looked_us.saturating_add(LOOK_US))
+    }
+
+    /// Goes on with a zone, or begins one that is due.
+    pub(crate) fn pump_scrub(&mut self, device: &mut dyn Device) {
+        if self.scrub.current.is_none() && !self.begin_zone() {
+            return;
+        }
+        let Some(current) = &self.scrub.current else { return };
+        if current.is_reading {
+            return;
+        }
+        let entry = self.zones.get(current.zone);
+        if entry.incarnation != current.incarnation || !entry.is_readable_log() {
+            // Reclaim was faster.
+            self.scrub.current = None;
+            return;
+        }
+        if current.has_table {
+            return self.read_next_piece(device);
+        }
+        match self.scrub.inventory.next_read(entry) {
+            Some(location) => self.read_for_scrub(device, location, None),
+            None => {
+                if let Some(current) = self.scrub.current.as_mut() {
+                    current.has_table = true;
+                }
+                self.read_next_piece(device);
+            }
+        }
+    }
+
+    /// Chooses the zone that is most overdue.
+    fn begin_zone(&mut self) -> bool {
+        if self.now_us < self.scrub.looked_us.saturating_add(LOOK_US) && self.scrub.looked_us > 0 {
+            return false;
+        }
+        self.scrub.looked_us = self.now_us;
+        let readable = |entry: &ZoneEntry| entry.is_readable_log() && entry.live_units > 0;
+        let neighbour = self.scrub.neighbours.pop_front().filter(|zone| readable(self.zones.get(*zone)));
+        let due = || {
+            let zones = self.zones.iter().filter(|(_, entry)| readable(entry));
+            let zones = zones.map(|(zone, entry)| (self.scrub.due_unix_s(entry), zone));
+            zones.min().filter(|(due, _)| *due <= self.unix_s).map(|(_, zone)| zone)
+        };
+        let Some(zone) = neighbour.or_else(due) else { return false };
+        let entry = self.zones.get(zone);
+        self.scrub.inventory.begin(zone, entry, entry.role == ZoneRole::Sealed);
+        let open = self.open.of_zone(zone);
+        if let Some(open) = open {
+            self.scrub.inventory.set(zone, &open.entries);
+        }
+        self.scrub.current = Some(Current {
+            zone,
+            incarnation: entry.incarnation,
+            has_table: open.is_some(),
+            is_reading: false,
+            next: 0,
+            record: None,
+            errors: 0,
+        });
+        true
+    }
+
+    fn read_for_scrub(&mut self, device: &mut dyn Device, location: Location, buffer: Option<Buffer>) {
+        if let Some(current) = self.scrub.current.as_mut() {
+            current.is_reading = true;
+        }
+        let purpose = ReadPurpose::Zone(ZoneReader::Scrub, buffer);
+        self.enqueue_read(device, Read::of_stretch(location, purpose, Work::Scrub));
+    }
+
+    /// Reads the next piece of the record under way, or of the next one that lives; ends the zone where there is none.
+    fn read_next_piece(&mut self, device: &mut dyn Device) {
+        let Some(current) = self.scrub.current.as_mut() else { return };
+        if current.record.is_none() {
+            let entries = self.scrub.inventory.entries();
+            while let Some(entry) = entries.get(current.next) {
+                current.next += 1;
+                let TableEntry::Block { key, unit_offset, unit_count, .. } = entry else { continue };
+                let location =
+                    Location { zone: current.zone, unit_offset: *unit_offset, unit_count: *unit_count };
+                if self.zones.is_acknowledged(location)
+                    && self.index.contains(self.index.hash(key), location)
+                {
+                    current.record = Some(Record { key: *key, location, done_units: 0, checker: None });
+                    break;
+                }
+            }
+        }
+        let Some(record) = &current.record else { return self.end_scrub_of_zone() };
+        let Location { zone, unit_offset, unit_count } = record.location;
+        let piece = Location {
+            zone,
+            unit_offset: unit_offset + record.done_units,
+            unit_count: PIECE_UNITS.min(unit_count - record.done_units),
+        };
+        if let Some(buffer) = self.scrub.buffer.take() {
+            self.read_for_scrub(device, piece, Some(buffer));
+        }
+    }
+
+    fn end_scrub_of_zone(&mut self) {
+        let Some(current) = self.scrub.current.take() else { return };
+        let unix_s = self.unix_s;
+        self.zones.get_mut(current.zone).scrubbed_at_unix_s = unix_s;
+        // The next zone is looked for at once.
+        self.scrub.looked_us = 0;
+        if current.errors > 0 {
+            let last = u32::try_from(self.zones.iter().count()).unwrap_or(u32::MAX);
+            let beside = [current.zone.checked_sub(1), current.zone.checked_add(1)];
+            for zone in beside.into_iter().flatten().filter(|zone| *zone < last) {
+                let is_known = self.scrub.neighbours.contains(&zone);
+                let is_fresh = self.zones.get(zone).scrubbed_at_unix_s.saturating_add(3600) > unix_s;
+                if !is_known && !is_fresh && self.scrub.neighbours.len() < NEIGHBOURS_MAX {
+                    self.scrub.neighbours.push_back(zone);
+                }
+            }
+        }
+    }
+
+    /// A read that could not begin is tried again when the engine next turns.
+    pub(crate) fn scrub_refused(&mut self, buffer: Option<Buffer>) {
+        self.scrub.buffer = self.scrub.buffer.take().or(buffer);
+        if let Some(current) = self.scrub.current.as_mut() {
+            current.is_reading = false;
+        }
+    }
+
+    /// Takes a piece that was read.
+    pub(crate) fn scrub_read(
+        &mut self,
+        location: Location,
+        result: Result<(), DeviceError>,
+        buffer: Option<Buffer>,
+    ) {
+        let Some(current) = self.scrub.current.as_mut() else {
+            self.scrub.buffer = self.scrub.buffer.take().or(buffer);
+            return;
+        };
+        current.is_reading = false;
+        if !current.has_table {
+            let read = result.and_then(|()| buffer.ok_or(DeviceError::Gone));
+            let entry = self.zones.get(location.zone);
+            return self.scrub.inventory.took(&self.label, entry, read.as_ref().map(|bytes| &**bytes));
+        }
+        let kind = match (&result, &buffer) {
+            (Ok(()), Some(bytes)) => self.check_piece(location, bytes).err(),
+            (Err(DeviceError::ZoneCondition { zone, condition }), _) => {
+                let (zone, condition) = (*zone, *condition);
+                self.zone_changed(zone, condition);
+                Some(DamageKind::Medium)
+            }
+            _ => Some(DamageKind::Medium),
+        };
+        self.scrub.buffer = self.scrub.buffer.take().or(buffer);
+        let Some(kind) = kind else { return };
+        let Some(current) = self.scrub.current.as_mut() else { return };
+        let Some(record) = current.record.take() else { return };
+        if !self.index.contains(self.index.hash(&record.key), record.location) {
+            // It has been deleted or moved meanwhile.
+            return;
+        }
+        current.errors += 1;
+        self.stats.scrub_errors += 1;
+        match kind {
+            DamageKind::Medium => self.stats.read_errors += 1,
+            DamageKind::Checksum => self.stats.checksum_failures += 1,
+        }
+        tracing::warn!(key = %record.key, zone = location.zone, "the scrub found a damaged block");
+        self.record_damaged(record.key, record.location, kind);
+    }
+
+    /// Checks a piece of the record under way; ends the record with its last piece.
+    fn check_piece(&mut self, piece: Location, bytes: &[u8]) -> Result<(), DamageKind> {
+        let Some(current) = self.scrub.current.as_mut() else { return Ok(()) };
+        let Some(record) = current.record.as_mut() else { return Ok(()) };
+        let bytes = &bytes[..piece.unit_count as usize * UNIT_BYTES];
+        if record.done_units == 0 {
+            let scope = ZoneScope::new(&self.label, piece.zone, current.incarnation);
+            let header = decode_record_header(bytes, &scope, piece.unit_offset)
+                .ok()
+                .filter(|header| header.key == record.key && header.unit_count == record.location.unit_count)
+                .ok_or(DamageKind::Checksum)?;
+            record.checker = Some(PayloadChecker::new(bytes, &header));
+        }
+        if let Some(checker) = record.checker.as_mut() {
+            checker.take(bytes).map_err(|_| DamageKind::Checksum)?;
+        }
+        record.done_units += piece.unit_count;
+        if record.done_units >= record.location.unit_count {
+            self.stats.scrubbed_records += 1;
+            current.record = None;
+        }
+        Ok(())
+    }
+
+    /// How far the scrub is.
+    pub(crate) fn scrub_status(&self) -> ScrubStatus {
+        let mut status = ScrubStatus {
+            period_s: self.scrub.period_s,
+            pass_since_unix_s: self.scrub.pass_since_unix_s,
+            zone: self.scrub.current.as_ref().map(|current| current.zone),
+            records: self.stats.scrubbed_records,
+            bytes: self.stats.scrubbed_bytes,
+            errors: self.stats.scrub_errors,
+            oldest_unix_s: u64::MAX,
+            ..ScrubStatus::default()
+        };
+        let begin = self.unix_s.saturating_sub(self.scrub.period_s).max(self.scrub.pass_since_unix_s);
+        for (_, entry) in self.zones.iter().filter(|(_, entry)| entry.is_readable_log() && entry.live_units > 0) {
+            let live_bytes = u64::from(entry.live_units) * UNIT_BYTES as u64;
+            status.zones += 1;
+            status.live_bytes += live_bytes;
+            status.overdue_zones += u32::from(self.scrub.due_unix_s(entry) <= self.unix_s);
+            status.oldest_unix_s = status.oldest_unix_s.min(entry.scrubbed_at_unix_s);
+            if entry.scrubbed_at_unix_s >= begin && entry.scrubbed_at_unix_s > 0 {
+                status.covered_zones += 1;
+                status.covered_bytes += live_bytes;
+            }
+        }
+        status.oldest_unix_s = if status.zones == 0 { 0 } else { status.oldest_unix_s };
+        status
+    }
+}
