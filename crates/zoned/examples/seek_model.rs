@@ -4,7 +4,9 @@
 
 use std::process::ExitCode;
 
-use imbrex_zoned::simulated::disk::{DiskParameters, Measured, PUBLISHED, Pattern, Region, Workload};
+use imbrex_zoned::simulated::disk::{
+    DiskParameters, Measured, NOT_FITTED, PUBLISHED, Pattern, Published, Region, Workload,
+};
 
 /// Over how many seeds the figures of the table are averaged.
 const SEEDS: u32 = 8;
@@ -61,29 +63,29 @@ fn print_table() {
     let parameters = DiskParameters::published_15_tb();
     println!("{}; MiB/s, simulated time; the model's is the mean over {SEEDS} seeds\n", parameters.name);
     println!("{:<34}{:>10}{:>8}{:>9}{:>16}", "workload", "published", "model", "differs", "seeds");
-    let mut latencies = Vec::new();
-    for row in &PUBLISHED {
-        let runs: Vec<Measured> =
-            (0..SEEDS).map(|seed| row.workload(u64::from(seed)).run(&parameters)).collect();
-        let rates: Vec<f64> = runs.iter().map(Measured::mebibytes_per_s).collect();
-        let mean = rates.iter().sum::<f64>() / f64::from(SEEDS);
-        let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = rates.iter().copied().fold(0.0, f64::max);
-        let differs = (mean / row.mebibytes_per_s - 1.0) * 100.0;
-        let seeds = format!("{least:.1} to {most:.1}");
-        println!("{:<34}{:>10.1}{mean:>8.1}{differs:>+8.1}%{seeds:>16}", row.what, row.mebibytes_per_s);
-        println!("    {}", row.how);
-        let ours: Vec<String> = row
-            .latencies_ms
-            .iter()
-            .map(|(percent, published)| {
-                format!("p{percent} {published} / {:.1}", runs[0].latency_ms(*percent))
-            })
-            .collect();
-        latencies.push(format!("{:<34}{}", row.what, ours.join("   ")));
-    }
+    let mut latencies: Vec<String> = PUBLISHED.iter().map(|row| print_row(row, &parameters)).collect();
+    println!("\nfrom the same source, and not fitted");
+    latencies.extend(NOT_FITTED.iter().map(|row| print_row(row, &parameters)));
     println!("\nlatencies in ms, published / model (seed 0); the model promises nothing of them");
     latencies.iter().for_each(|line| println!("{line}"));
+}
+
+/// Prints a row of the table, and returns a line of latencies.
+fn print_row(row: &Published, parameters: &DiskParameters) -> String {
+    let runs: Vec<Measured> = (0..SEEDS).map(|seed| row.workload(u64::from(seed)).run(parameters)).collect();
+    let rates: Vec<f64> = runs.iter().map(Measured::mebibytes_per_s).collect();
+    let mean = rates.iter().sum::<f64>() / f64::from(SEEDS);
+    let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = rates.iter().copied().fold(0.0, f64::max);
+    let differs = (mean / row.mebibytes_per_s - 1.0) * 100.0;
+    let seeds = format!("{least:.1} to {most:.1}");
+    println!("{:<34}{:>10.1}{mean:>8.1}{differs:>+8.1}%{seeds:>16}", row.what, row.mebibytes_per_s);
+    println!("    {}", row.how);
+    let beside = |(percent, published): &(f64, f64)| {
+        format!("p{percent} {published} / {:.1}", runs[0].latency_ms(*percent))
+    };
+    let latencies: Vec<String> = row.latencies_ms.iter().map(beside).collect();
+    format!("{:<34}{}", row.what, latencies.join("   "))
 }
 
 fn print_run(parameters: &DiskParameters, workload: &Workload) {

@@ -130,7 +130,9 @@ fn reads_end_in_the_order_of_the_medium_with_what_stood_there_then() {
     for page in [3000_u64, 1000, 2000, 8000] {
         let read = pool.try_allocate(4096).unwrap();
         // The last lies beyond the write pointer: it crosses the cable at once.
-        device.submit_read(Token(page), (64 << 20) + page * 4096 + ((page / 8000) << 24), read, 4096).unwrap();
+        device
+            .submit_read(Token(page), (64 << 20) + page * 4096 + ((page / 8000) << 24), read, 4096)
+            .unwrap();
     }
     let mut ended = Vec::new();
     while ended.len() < 4 {

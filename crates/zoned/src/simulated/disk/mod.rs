@@ -21,5 +21,5 @@ pub use breakdown::Breakdown;
 pub use command::Command;
 pub use machine::Disk;
 pub use parameters::DiskParameters;
-pub use published::{PUBLISHED, Published};
+pub use published::{NOT_FITTED, PUBLISHED, Published};
 pub use workload::{Measured, Pattern, Region, Workload};

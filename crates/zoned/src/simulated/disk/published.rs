@@ -22,8 +22,6 @@ pub struct Published {
     pub mebibytes_per_s: f64,
     /// Latencies that were published with it: percent of the operations, and milliseconds.
     pub latencies_ms: &'static [(f64, f64)],
-    /// Whether the parameters were fitted to it.
-    pub fitted: bool,
     workload: fn() -> Workload,
 }
 
@@ -35,14 +33,13 @@ impl Published {
     }
 }
 
-/// The runs that the model is held against.
+/// The runs that the model was calibrated on.
 pub const PUBLISHED: [Published; 7] = [
     Published {
         what: "sequential write",
         how: "4 zones from the first, 1 GiB, 256 KiB, libaio, depth 8",
         mebibytes_per_s: 235.0,
         latencies_ms: &[(50.0, 8.2), (99.0, 30.5)],
-        fitted: true,
         workload: || sequential(100),
     },
     Published {
@@ -50,7 +47,6 @@ pub const PUBLISHED: [Published; 7] = [
         how: "the same zones, each reset when it is reached",
         mebibytes_per_s: 237.0,
         latencies_ms: &[(50.0, 8.2), (99.0, 10.2)],
-        fitted: true,
         workload: || Workload { resets: true, ..sequential(100) },
     },
     Published {
@@ -58,7 +54,6 @@ pub const PUBLISHED: [Published; 7] = [
         how: "the same zones, 1 GiB, 256 KiB, libaio, depth 8",
         mebibytes_per_s: 238.0,
         latencies_ms: &[(50.0, 8.4), (99.0, 14.6)],
-        fitted: true,
         workload: || sequential(0),
     },
     Published {
@@ -66,7 +61,6 @@ pub const PUBLISHED: [Published; 7] = [
         how: "a quarter of the drive each, random zones filled, 512 KiB, psync, depth 1, 2 GiB each",
         mebibytes_per_s: 143.0,
         latencies_ms: &[(50.0, 3.9), (90.0, 5.3), (99.0, 196.0), (99.9, 877.0)],
-        fitted: true,
         workload: || Workload {
             pattern: Pattern::Streams,
             region: Region { start_bytes: FIRST_BYTES, zone_bytes: ZONE_BYTES, zone_count: ZONES },
@@ -82,7 +76,6 @@ pub const PUBLISHED: [Published; 7] = [
         how: "at the pointers of random zones, 256 KiB, libaio, 4 jobs of depth 4, 30 s",
         mebibytes_per_s: 40.2,
         latencies_ms: &[(50.0, 99.0), (99.0, 194.0)],
-        fitted: true,
         workload: || random(100),
     },
     Published {
@@ -90,7 +83,6 @@ pub const PUBLISHED: [Published; 7] = [
         how: "all sequential zones, 256 KiB, libaio, 4 jobs of depth 4, 30 s",
         mebibytes_per_s: 29.7,
         latencies_ms: &[(50.0, 96.0), (90.0, 296.0), (99.0, 558.0)],
-        fitted: true,
         workload: || random(0),
     },
     Published {
@@ -98,8 +90,34 @@ pub const PUBLISHED: [Published; 7] = [
         how: "4 empty zones, 1 GiB, 256 KiB, libaio, depth 8",
         mebibytes_per_s: 353.0,
         latencies_ms: &[(50.0, 5.7), (99.0, 5.7)],
-        fitted: true,
         workload: || Workload { reads_beyond_pointer: true, ..sequential(0) },
+    },
+];
+
+/// Two more runs from the same page, which nothing was fitted to.
+pub const NOT_FITTED: [Published; 2] = [
+    Published {
+        what: "random reads, short stroke",
+        how: "the 524 conventional zones, 256 KiB, libaio, 4 jobs of depth 4, 30 s",
+        mebibytes_per_s: 53.8,
+        latencies_ms: &[(50.0, 47.0), (90.0, 174.0), (99.0, 409.0)],
+        workload: || Workload {
+            region: Region { start_bytes: 0, zone_bytes: ZONE_BYTES, zone_count: 524 },
+            ..random(0)
+        },
+    },
+    Published {
+        what: "random writes in 4 zones",
+        how: "64 KiB, sg (no scheduler, nothing merged), 8 jobs, 1 GiB each",
+        mebibytes_per_s: 125.0,
+        latencies_ms: &[(50.0, 1.4), (90.0, 2.2), (99.0, 3.1)],
+        workload: || Workload {
+            pattern: Pattern::Random,
+            block_bytes: 64 << 10,
+            jobs: 8,
+            depth: 1,
+            ..sequential(100)
+        },
     },
 ];
 
