@@ -10,7 +10,8 @@
 //!
 //! What stands where: [`SimulatedDevice`] queues operations and implements [`crate::Device`]; [`SimulatedDrive`] is
 //! the drive itself, shared with whoever pulls its plug; behind it are the zones' state machine, the writes that no
-//! flush has covered, the source of faults, and a store.
+//! flush has covered, the source of faults, and a store. [`TimedDevice`] puts a device into the time of a disk, which
+//! [`disk`] models; [`RegeneratedDrive`] keeps no payloads, so that a drive of many terabytes fits into memory.
 
 mod device;
 pub mod disk;
