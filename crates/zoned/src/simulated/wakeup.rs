@@ -27,6 +27,7 @@ impl Wakeup {
     pub(crate) fn wait(&self, timeout: Option<Duration>) {
         let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raised = match timeout {
+            Some(Duration::ZERO) => raised,
             Some(timeout) => {
                 let waited = self.changed.wait_timeout_while(raised, timeout, |raised| !*raised);
                 waited.unwrap_or_else(PoisonError::into_inner).0
