@@ -14,8 +14,11 @@
 //! * The lock of the file is held until all that is in flight has ended, even after the process was killed. So no late
 //!   write meets the next user.
 
+mod course;
 mod device;
+mod failure;
 mod opened_file;
+mod pending;
 mod sequencer;
 
 pub use device::DriveFileDevice;
