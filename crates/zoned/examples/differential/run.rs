@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
             if conventional(&zone) {
                 run.clear(zone)?;
             } else if zone.condition != Condition::Empty {
-                run.both(Operation::Order { zone: zone.index, operation: ZoneOperation::Reset })?;
+                run.both(&Operation::Order { zone: zone.index, operation: ZoneOperation::Reset })?;
             }
         }
         run.look(run.room(), &BTreeSet::new())?;
@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
         }
         drop((kernel, simulated));
         for zone in resets {
-            self.both(Operation::Order { zone, operation: ZoneOperation::Reset })?;
+            self.both(&Operation::Order { zone, operation: ZoneOperation::Reset })?;
         }
         self.look(room, &touched)
     }
@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
                     ));
                 }
             };
-            self.both(Operation::Order { zone, operation })?;
+            self.both(&Operation::Order { zone, operation })?;
             remedied = true;
         }
         self.zones = simulated;
@@ -281,15 +281,15 @@ impl<'a> Run<'a> {
     }
 
     /// Carries out on both drives what both must do.
-    fn both(&mut self, operation: Operation) -> Result<(), String> {
+    fn both(&mut self, operation: &Operation) -> Result<(), String> {
         for side in [&mut self.kernel, &mut self.simulated] {
-            for answer in side.together(std::slice::from_ref(&operation))? {
+            for answer in side.together(std::slice::from_ref(operation))? {
                 answer
                     .result
                     .map_err(|error| format!("{operation:?} on the {} drive: {error}", side.name))?;
             }
         }
-        self.learn(&operation);
+        self.learn(operation);
         Ok(())
     }
 
@@ -298,7 +298,7 @@ impl<'a> Run<'a> {
         let start = self.geometry.zone_start_bytes(zone.index);
         for at in (0..zone.capacity_bytes).step_by(bytes(PIECE_BYTES)) {
             let length = PIECE_BYTES.min(zone.capacity_bytes - at);
-            self.both(Operation::write(start + at, bytes(length), 0))?;
+            self.both(&Operation::write(start + at, bytes(length), 0))?;
         }
         Ok(())
     }
