@@ -4,3 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo fmt --all --check
 cargo clippy --locked --quiet --release --workspace --all-targets -- -D warnings
+cargo clippy --locked --quiet --release --package imbrex-zoned --package imbrex-drive --all-targets \
+    --features imbrex-zoned/tokio-uring,imbrex-drive/tokio-uring -- -D warnings

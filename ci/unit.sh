@@ -3,3 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo test --locked --release --workspace --exclude imbrex-tests -- --show-output
+# The other backend, held to the same tests as the ring.
+cargo test --locked --release --package imbrex-zoned --features tokio-uring -- --show-output
