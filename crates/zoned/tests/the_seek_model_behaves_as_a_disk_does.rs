@@ -1,6 +1,6 @@
 //! What nobody has to publish, since it follows from how a disk works, holds for the model. All times are simulated.
 
-use imbrex_zoned::simulated::disk::{DiskParameters, Measured, Pattern, Region, Workload};
+use imbrex_zoned::simulated::disk::{Command, Disk, DiskParameters, Measured, Pattern, Region, Workload};
 
 const ZONE_BYTES: u64 = 256 << 20;
 const TURN_MS: f64 = 60_000.0 / 7200.0;
@@ -126,6 +126,57 @@ fn in_a_mix_neither_reads_nor_writes_starve() {
         assert!(run.latency_ms(100.0) < 4000.0, "{} ms at most", run.latency_ms(100.0));
         assert!(run.operations_per_s() > 70.0, "{} operations/s", run.operations_per_s());
     }
+}
+
+/// Keeps 8 reads waiting for the arm, spread over the drive, until command 0 has ended or 1,000 reads have. Returns when
+/// that was, and how many reads had ended.
+fn read_until_0_ends(disk: &mut Disk) -> (u64, u64) {
+    let (mut number, mut reads_ended) = (100, 0);
+    let mut read = |disk: &mut Disk| {
+        number += 1;
+        let offset_bytes = number * 7_919 % 55_000 * ZONE_BYTES;
+        disk.submit(number, Command::Read { offset_bytes, length_bytes: 4096, stored_bytes: 4096 });
+    };
+    (0..8).for_each(|_| read(disk));
+    while let Some(next_ns) = disk.next_event_ns().filter(|_| reads_ended < 1000) {
+        disk.advance(next_ns);
+        let ended: Vec<(u64, u64)> = disk.take_done().collect();
+        if ended.iter().any(|(number, _)| *number == 0) {
+            break;
+        }
+        for _ in ended.iter().filter(|(number, _)| *number > 100) {
+            reads_ended += 1;
+            read(disk);
+        }
+    }
+    (disk.now_ns(), reads_ended)
+}
+
+#[test]
+fn reads_that_never_cease_hold_up_neither_a_flush_nor_a_write_for_ever() {
+    let written = |parameters: DiskParameters| {
+        let mut disk = Disk::new(parameters);
+        for write in 1..=8 {
+            let offset_bytes = write * 5000 * ZONE_BYTES;
+            disk.submit(write, Command::Write { offset_bytes, length_bytes: 1 << 20 });
+        }
+        disk
+    };
+    let mut disk_with_flush = written(DiskParameters { flush_alone: false, ..disk() });
+    disk_with_flush.advance(16_000_000);
+    disk_with_flush.submit(0, Command::Flush);
+    let (ended_ns, _) = read_until_0_ends(&mut disk_with_flush);
+    assert!(ended_ns < 500_000_000, "the flush ended after {ended_ns} ns");
+
+    let mut disk_without_cache = written(DiskParameters { write_cache: false, ..disk() });
+    disk_without_cache.submit(0, Command::Write { offset_bytes: 0, length_bytes: 4096 });
+    let (ended_ns, _) = read_until_0_ends(&mut disk_without_cache);
+    assert!(ended_ns < 500_000_000, "the write ended after {ended_ns} ns");
+
+    let mut disk_with_cache = written(disk());
+    let (_, reads_ended) = read_until_0_ends(&mut disk_with_cache);
+    let writes = disk_with_cache.breakdown().accesses - reads_ended;
+    assert!((8..=9).contains(&writes), "{writes} of 8 writes are on the medium");
 }
 
 #[test]

@@ -161,6 +161,23 @@ fn a_second_write_to_a_zone_is_refused_while_the_first_is_in_flight() {
 }
 
 #[test]
+fn what_lies_beyond_the_drive_is_refused_without_the_disk() {
+    let (mut device, pool, clock) = timed(DiskParameters::published_15_tb());
+    let end_bytes = device.geometry().device_bytes;
+    for offset_bytes in [end_bytes - 4096, end_bytes, u64::MAX - 4095] {
+        let read = pool.try_allocate(8192).unwrap();
+        device.submit_read(Token(1), offset_bytes, read, 8192).unwrap();
+        device.submit_write(Token(2), offset_bytes, pool.try_allocate(8192).unwrap()).unwrap();
+        let ended = next(&mut device);
+        assert_eq!(ended.len(), 2);
+        for end in ended {
+            assert!(matches!(end.result, Err(DeviceError::OutOfBounds { .. })), "{:?}", end.result);
+        }
+    }
+    assert_eq!(clock.now_us(), 0);
+}
+
+#[test]
 fn orders_and_a_report_take_their_time() {
     let (mut device, _pool, clock) = timed(DiskParameters::published_15_tb());
     write(&mut device, 1, 64 << 20, 1);
@@ -169,6 +186,11 @@ fn orders_and_a_report_take_their_time() {
     device.submit_zone(Token(2), 1, ZoneOperation::Reset).unwrap();
     next(&mut device);
     assert_eq!(clock.now_us() - begun_us, 1039);
+    let accesses = device.breakdown().accesses;
+    let read = device.pool().try_allocate(4096).unwrap();
+    device.submit_read(Token(3), 64 << 20, read, 4096).unwrap();
+    next(&mut device);
+    assert_eq!(device.breakdown().accesses, accesses, "nothing is there any more");
     let begun_us = clock.now_us();
     let zones = device.report_zones().unwrap();
     assert_eq!(zones[1].write_pointer_bytes, Some(0));

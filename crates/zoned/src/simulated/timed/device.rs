@@ -15,10 +15,11 @@ use crate::simulated::SimulatedDevice;
 use crate::simulated::disk::{Breakdown, Command, Disk, DiskParameters};
 use crate::simulated::timed::clock::VirtualClock;
 use crate::simulated::timed::pending::{Pending, Work};
+use crate::simulated::timed::zone_view::ZoneView;
 use crate::simulated::wakeup::Wakeup;
 use crate::{
     Buffer, BufferPool, Completion, Condition, Device, DeviceError, Geometry, Identity, Token, Waker, Zone,
-    ZoneKind, ZoneOperation,
+    ZoneOperation,
 };
 
 /// A device in virtual time over one without.
@@ -61,13 +62,6 @@ pub struct TimedDevice<D = SimulatedDevice> {
     failed: Option<DeviceError>,
     woken: Arc<AtomicBool>,
     wakeup: Arc<Wakeup>,
-}
-
-/// What the model has to know of a zone.
-#[derive(Clone, Copy)]
-struct ZoneView {
-    sequential: bool,
-    written_bytes: u64,
 }
 
 impl<D: Device> TimedDevice<D> {
@@ -129,6 +123,11 @@ impl<D: Device> TimedDevice<D> {
 
     fn is_full(&self) -> bool {
         self.pending.len() + self.behind_count + self.ready.len() >= self.in_flight_max()
+    }
+
+    /// Whether an operation goes beyond the drive's end: the device behind refuses it, and the disk never sees it.
+    fn ends_beyond(&self, offset_bytes: u64, length_bytes: u64) -> bool {
+        offset_bytes.checked_add(length_bytes).is_none_or(|end_bytes| end_bytes > self.geometry.device_bytes)
     }
 
     fn zone_of(&self, offset_bytes: u64) -> Option<(u32, ZoneView)> {
@@ -237,16 +236,6 @@ impl<D: Device> TimedDevice<D> {
     }
 }
 
-impl ZoneView {
-    fn of(zone: &Zone) -> Self {
-        let written_bytes = match zone.condition {
-            Condition::Full => zone.capacity_bytes,
-            _ => zone.write_pointer_bytes.unwrap_or(zone.capacity_bytes),
-        };
-        Self { sequential: zone.kind == ZoneKind::SequentialWriteRequired, written_bytes }
-    }
-}
-
 impl<D: Device> Device for TimedDevice<D> {
     fn identity(&self) -> &Identity {
         self.behind.identity()
@@ -299,6 +288,10 @@ impl<D: Device> Device for TimedDevice<D> {
         let stored_bytes = self.stored_bytes(offset_bytes, length_bytes as u64);
         let work = Work::Read { offset_bytes, buffer, length_bytes };
         self.catch_up();
+        if self.ends_beyond(offset_bytes, length_bytes as u64) {
+            self.carry_out(token, work);
+            return Ok(());
+        }
         self.pending.send_read(&mut self.disk, token, work, stored_bytes);
         Ok(())
     }
@@ -316,9 +309,14 @@ impl<D: Device> Device for TimedDevice<D> {
             self.ready.push_back(Completion { token, result: Err(error), buffer: Some(buffer) });
             return Ok(());
         }
-        let command = Command::Write { offset_bytes, length_bytes: buffer.len() as u64 };
+        let length_bytes = buffer.len() as u64;
+        let work = Work::Write { offset_bytes, buffer };
         self.catch_up();
-        self.pending.send(&mut self.disk, token, Work::Write { offset_bytes, buffer }, command);
+        if self.ends_beyond(offset_bytes, length_bytes) {
+            self.carry_out(token, work);
+        } else {
+            self.pending.send(&mut self.disk, token, work, Command::Write { offset_bytes, length_bytes });
+        }
         Ok(())
     }
 

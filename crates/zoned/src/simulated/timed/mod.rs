@@ -3,6 +3,7 @@
 mod clock;
 mod device;
 mod pending;
+mod zone_view;
 
 pub use clock::VirtualClock;
 pub use device::TimedDevice;

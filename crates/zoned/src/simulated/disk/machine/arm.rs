@@ -99,7 +99,8 @@ impl Disk {
     fn writes_are_due(&self) -> bool {
         let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
         let too_old = |since_ns: u64| self.now_ns - since_ns > wait_max_ns;
-        let pressed = !self.roomless.is_empty()
+        let pressed = !self.parameters.write_cache
+            || !self.roomless.is_empty()
             || !self.flushes.is_empty()
             || self.cache.oldest_since_ns().is_some_and(too_old);
         if !pressed {
