@@ -627,3 +627,11 @@ fn fill<'a>(
     debug_assert!(complete);
     Made::Record(kind, payload_bytes)
 }
+
+#[cfg(test)]
+impl Checkpointing {
+    pub(crate) fn describe(&self) -> String {
+        let running = self.running.as_ref().map(|running| (running.step, running.is_under_way));
+        format!("next {}, failures {}, slots of {}, {running:?}", self.number, self.failures, self.slot_zones)
+    }
+}

@@ -280,8 +280,13 @@ impl Engine {
     }
 }
 
-#[cfg(test)]
 impl Engine {
+    /// What the store is about, for a failure's report.
+    #[cfg(test)]
+    pub(crate) fn describe(&self) -> String {
+        self.store.as_ref().map_or_else(|| format!("{:?}", self.state), Store::describe)
+    }
+
     /// What the drive is doing.
     pub(crate) fn state(&self) -> &State {
         &self.state

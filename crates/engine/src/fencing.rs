@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use imbrex_zoned::{Condition, Device, DeviceError, Token, ZoneKind, ZoneOperation};
 
-use crate::group::{Dissolved, Group, Write};
+use crate::group::{Dissolved, Group, InFlight, Write};
 use crate::request::{EngineError, State, ZoneRole};
 use crate::store::{Store, TOKEN_FINISH};
 
@@ -95,6 +95,7 @@ impl Store {
             && let Some(group) = self.writing.take()
         {
             self.give_up(group);
+            self.finish_zones(device);
             self.pump_writes(device);
         }
     }
@@ -151,16 +152,28 @@ impl Store {
             {
                 self.zone_changed(zone, *condition);
             }
-            _ => self.finish_zone(device, zone),
+            _ => self.to_finish.push(zone),
         }
+        self.finish_zones(device);
     }
 
-    /// Finishes a zone that takes no more records, so that it does not count against the drive's limit.
-    fn finish_zone(&mut self, device: &mut dyn Device, zone: u32) {
-        if self.zones.get(zone).kind == ZoneKind::SequentialWriteRequired
-            && device.submit_zone(Token(TOKEN_FINISH | u64::from(zone)), zone, ZoneOperation::Finish).is_ok()
-        {
-            self.log_in_flight += 1;
+    /// Finishes zones that take no more records, so that they do not count against the drive's limit: as soon as no write
+    /// to them is in flight any more.
+    pub(crate) fn finish_zones(&mut self, device: &mut dyn Device) {
+        let in_flight = self.writing.as_ref().and_then(|group| match group.in_flight {
+            Some(InFlight::Write { zone, .. }) => Some(zone),
+            _ => None,
+        });
+        let zones = std::mem::take(&mut self.to_finish);
+        for zone in zones {
+            let token = Token(TOKEN_FINISH | u64::from(zone));
+            if in_flight == Some(zone) {
+                self.to_finish.push(zone);
+            } else if self.zones.get(zone).kind == ZoneKind::SequentialWriteRequired
+                && device.submit_zone(token, zone, ZoneOperation::Finish).is_ok()
+            {
+                self.log_in_flight += 1;
+            }
         }
     }
 

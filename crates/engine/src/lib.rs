@@ -11,6 +11,7 @@
 
 mod arena;
 mod blocking;
+pub mod budget;
 mod checkpointing;
 pub mod clock;
 mod command;
@@ -27,6 +28,7 @@ mod labels;
 mod listing;
 mod location;
 mod log;
+pub mod manual;
 mod mount;
 mod options;
 mod pace;
@@ -54,6 +56,7 @@ mod victim;
 mod writing;
 mod zone_table;
 
+pub use budget::{MemoryBudget, MemoryLine};
 pub use handle::{Handle, LIST_LIMIT_MAX};
 pub use options::Options;
 pub use request::{

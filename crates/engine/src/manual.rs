@@ -1,11 +1,11 @@
 //! An engine that is run by hand: it has no thread, and nothing happens between two turns.
 //!
-//! For simulations and benchmarks, over any device and with any clock. What it answers is what a [`crate::Handle`] answers: the
-//! same engine takes the same requests, within the same bounds. To crash it, drop it: whoever waits learns
+//! For simulations and benchmarks, over any device and with any clock. What it answers is what a [`crate::Handle`]
+//! answers: the same engine takes the same requests, within the same bounds. To crash it, drop it: whoever waits learns
 //! that it has ended, and the device keeps what it has.
 //!
 //! ```
-//! use std::sync::Arc;
+//! use std::{sync::Arc, time::Duration};
 //! use imbrex_engine::{EngineError, FormatOrder, Options, Replace, clock::SystemClock, manual::Manual};
 //! use imbrex_format::Key;
 //! use imbrex_zoned::{BufferPool, simulated::{SimulatedDevice, SimulatedGeometry}};
@@ -17,7 +17,7 @@
 //! engine.format(FormatOrder { serial: "S".into(), replace: Replace::Nothing, blocks_max: None }).unwrap();
 //! let mut ticket = engine.delete(Key([1; 32]), Default::default());
 //! let answer = loop {
-//!     engine.turn(None).unwrap();
+//!     engine.turn(Duration::from_millis(1)).unwrap();
 //!     if let Some(answer) = ticket.try_take() {
 //!         break answer;
 //!     }
@@ -105,7 +105,7 @@ impl Manual {
         // An order is carried out in the turn that takes it.
         while !self.commands.is_empty() {
             let failed = |error: DeviceError| EngineError::Medium { detail: error.to_string() };
-            self.turn(Some(Duration::ZERO)).map_err(failed)?;
+            self.turn(Duration::ZERO).map_err(failed)?;
         }
         ticket.try_take().unwrap_or_else(|| Err(EngineError::Unavailable { state: self.state() }))
     }
@@ -173,15 +173,16 @@ impl Manual {
         Ticket(Some(answer))
     }
 
-    /// One turn of the engine: takes requests, begins what can be begun, waits at most `timeout` for the device
-    /// (`None`: as long as the engine itself would wait), and takes what it has finished.
+    /// One turn of the engine: takes requests, begins what can be begun, waits at most `timeout` for the device if
+    /// nothing has come, and takes what it has finished. Nobody can wake it, so there is always a timeout; a device that
+    /// finishes its work within its own call needs none.
     ///
     /// # Errors
     ///
     /// Where the device can no longer be waited for.
-    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<(), DeviceError> {
+    pub fn turn(&mut self, timeout: Duration) -> Result<(), DeviceError> {
         let commands = &mut self.commands;
-        self.engine.turn(|| commands.pop_front(), timeout)
+        self.engine.turn(|| commands.pop_front(), Some(timeout))
     }
 
     /// Whether nothing is under way and no request waits. Work of the engine's own may still come due.

@@ -20,6 +20,10 @@ const LOOK_US: u64 = 50_000;
 /// How many zones' worth of room there is while zones wait for a checkpoint before one is taken for them.
 const CHECKPOINT_ZONES: u32 = 2;
 
+/// What a zone holds beside records, at the least that matters: its header, a footer, and some commits and tombstones. Of
+/// a zone of 256 MiB it is nothing; where zones are small, one that looks half dead can be as full as it can be.
+const ZONE_OVERHEAD_UNITS: u32 = 12;
+
 /// The pace of a drive.
 pub(crate) fn pace_of(zones: &ZoneTable) -> Pace {
     let usable = |entry: &&ZoneEntry| !matches!(entry.role, ZoneRole::Label | ZoneRole::Checkpoint | ZoneRole::Lost);
@@ -57,7 +61,8 @@ impl Store {
         let is_held = entry.is_stuck || !entry.can_be_reset();
         victim::Candidate {
             zone,
-            capacity_units: entry.capacity_units,
+            // What a zone needs for itself is not won by emptying it.
+            capacity_units: entry.capacity_units.saturating_sub(ZONE_OVERHEAD_UNITS),
             live_units: entry.live_units,
             // What cannot be moved holds the zone as it is.
             damaged_units: if is_held { entry.capacity_units } else { 0 },

@@ -193,3 +193,14 @@ impl Pending {
         taken
     }
 }
+
+#[cfg(test)]
+impl Pending {
+    pub(crate) fn describe(&self) -> Vec<(Stream, usize, usize)> {
+        let of = |stream: Stream| {
+            let puts = self.puts[stream as usize].classes.iter().map(VecDeque::len).sum();
+            (stream, puts, self.deletes[stream as usize].len())
+        };
+        Stream::ALL.into_iter().map(of).collect()
+    }
+}

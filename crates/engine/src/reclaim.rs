@@ -419,3 +419,12 @@ fn tombstone_of(entry: &TableEntry) -> Option<(Key, Kill)> {
     let location = Location { zone: *target_zone, unit_offset: *target_unit_offset, unit_count: 0 };
     Some((*key, Kill { location, incarnation: *target_incarnation, birth: *birth }))
 }
+
+#[cfg(test)]
+impl Reclaim {
+    pub(crate) fn describe(&self) -> String {
+        let victim = self.victim.as_ref();
+        let victim = victim.map(|v| (v.zone, v.step, v.next, v.is_reading, v.moving, v.carrying, v.passed_over));
+        format!("{victim:?}, arena {}", self.arena.longest_units())
+    }
+}

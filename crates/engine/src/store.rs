@@ -73,6 +73,8 @@ pub(crate) struct Store {
     pub(crate) flushing: Option<Group>,
     /// Writes, flushes and orders that the device has not finished, those of abandoned groups included.
     pub(crate) log_in_flight: u32,
+    /// Zones that were fenced while a write to them was in flight.
+    pub(crate) to_finish: Vec<u32>,
     /// Groups that have failed since one last became durable.
     pub(crate) failures_in_a_row: u32,
     pub(crate) busy: HashSet<Key>,
@@ -148,6 +150,7 @@ impl Store {
             writing: None,
             flushing: None,
             log_in_flight: 0,
+            to_finish: Vec::new(),
             failures_in_a_row: 0,
             busy: HashSet::with_capacity(options.requests_max * 2),
             deferred: VecDeque::with_capacity(options.requests_max),
@@ -425,3 +428,42 @@ impl Store {
 
 /// How long writes that have no room wait before it is looked whether there is some now, in microseconds.
 const WRITERS_LOOK_US: u64 = 20_000;
+
+#[cfg(test)]
+impl Store {
+    /// What it is about, for a failure's report.
+    pub(crate) fn describe(&self) -> String {
+        let zones: Vec<String> = self
+            .zones
+            .iter()
+            .map(|(zone, entry)| {
+                format!(
+                    "{zone}:{}{}{} {}/{}/{} t{}",
+                    entry.role.name(),
+                    if entry.is_stuck { " stuck" } else { "" },
+                    if entry.evacuate { " evacuate" } else { "" },
+                    entry.live_units,
+                    entry.good_units,
+                    entry.capacity_units,
+                    entry.tombstones
+                )
+            })
+            .collect();
+        format!(
+            "zones {zones:?}; pace {:?}; victim {:?}; trash {}; writing {} flushing {} in flight {} busy {} deferred {} \
+             pending {:?}; checkpoint {:?}; stats {:?}; fault {:?}",
+            self.pace,
+            self.reclaim.describe(),
+            self.trash.describe(),
+            self.writing.is_some(),
+            self.flushing.is_some(),
+            self.log_in_flight,
+            self.busy.len(),
+            self.deferred.len(),
+            self.pending.describe(),
+            self.checkpointing.describe(),
+            self.stats,
+            self.fault
+        )
+    }
+}

@@ -333,3 +333,10 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+impl Trash {
+    pub(crate) fn describe(&self) -> String {
+        format!("{} rest, {:?}", self.resting.len(), self.under_way.as_ref().map(|g| (g.zone, g.step)))
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use imbrex_engine::{
-    Class, Cursor, Damage, EngineError, FormatOrder, Handle, Options, PutOutcome, PutRequest, RangeRequest,
-    Replace, State, Stats,
+    Class, Cursor, Damage, EngineError, FormatOrder, Handle, Lifetime, Options, PutOutcome, PutRequest,
+    RangeRequest, Replace, State, Stats,
 };
 use imbrex_format::{Key, PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::Device;
@@ -19,6 +19,9 @@ const MOUNT_POLLS_MAX: u32 = 12_000;
 /// How often a request is tried that the engine is too busy for, and how long it then waits.
 const TRIES_MAX: u32 = 2000;
 const TRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// The class of every request.
+const CLASS: Class = Class::Foreground;
 
 /// A running engine.
 #[derive(Clone)]
@@ -107,13 +110,15 @@ impl Client {
     async fn ask_once(&self, request: Request) -> Answer {
         let answer = match request {
             Request::Put(number, content) => self.put(number, content).await,
-            Request::Get(number, range) => {
-                self.engine.get(key(number), range).await.map(|block| Answer::Bytes(block.as_ref().to_vec()))
-            }
+            Request::Get(number, range) => self
+                .engine
+                .get(key(number), range, CLASS)
+                .await
+                .map(|block| Answer::Bytes(block.as_ref().to_vec())),
             Request::Head(number) => {
-                self.engine.head(key(number)).await.map(|head| Answer::Length(head.payload_bytes))
+                self.engine.head(key(number), CLASS).await.map(|head| Answer::Length(head.payload_bytes))
             }
-            Request::Delete(number) => self.engine.delete(key(number)).await.map(|()| Answer::Deleted),
+            Request::Delete(number) => self.engine.delete(key(number), CLASS).await.map(|()| Answer::Deleted),
         };
         answer.unwrap_or_else(Answer::Refused)
     }
@@ -127,8 +132,14 @@ impl Client {
         let invalid = |error: String| EngineError::Invalid { reason: error };
         writer.write(&mut buffer, &bytes).map_err(|error| invalid(error.to_string()))?;
         writer.finish(&mut buffer).map_err(|error| invalid(error.to_string()))?;
+        // Any hint will do: it changes where a block stands, and no answer.
+        let lifetime = match content.seed % 3 {
+            0 => Lifetime::Unknown,
+            1 => Lifetime::Short,
+            _ => Lifetime::Long,
+        };
         let payload_bytes = u32::try_from(bytes.len()).map_err(|error| invalid(error.to_string()))?;
-        let request = PutRequest { key: key(number), buffer, payload_bytes, class: Class::Foreground };
+        let request = PutRequest { key: key(number), buffer, payload_bytes, class: CLASS, lifetime };
         Ok(match self.engine.put(request).await? {
             PutOutcome::Stored => Answer::Stored,
             PutOutcome::AlreadyStored => Answer::AlreadyStored,

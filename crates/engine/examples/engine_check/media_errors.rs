@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use imbrex_engine::{DamageKind, EngineError, Options, RangeRequest};
+use imbrex_engine::{DamageKind, EngineError, RangeRequest};
 
 use crate::client::{Answer, Client, Request};
 use crate::drives::Drive;
 use crate::model::{Content, key};
 use crate::random::Random;
+use crate::run::options;
 
 /// How much of the drive is written, in percent: enough that some of the sectors are.
 const WRITTEN_PERCENT: u64 = 60;
@@ -27,7 +28,7 @@ pub(crate) fn check(drive: &mut dyn Drive, seed: u64) -> Result<String, String> 
         return Err("no block is unreadable: the drive has no sector that cannot be read".to_owned());
     }
     runtime.block_on(client.stop());
-    let client = runtime.block_on(Client::start(drive.open()?, &Options::default()))?;
+    let client = runtime.block_on(Client::start(drive.open()?, &options()))?;
     let again = runtime.block_on(read_all(&client, &contents))?;
     if again != lost {
         return Err(format!("{lost:?} were unreadable, and after a restart {again:?} are"));
@@ -54,7 +55,7 @@ pub(crate) fn check(drive: &mut dyn Drive, seed: u64) -> Result<String, String> 
 }
 
 async fn fill(device: Box<dyn imbrex_zoned::Device>, seed: u64) -> Result<(Client, Vec<Content>), String> {
-    let client = Client::start(device, &Options::default()).await?;
+    let client = Client::start(device, &options()).await?;
     client.format().await?;
     let bytes_max = client.capacity_bytes().await? / 100 * WRITTEN_PERCENT;
     let mut random = Random::new(seed);

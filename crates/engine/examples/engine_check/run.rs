@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use imbrex_engine::{EngineError, Options, RangeRequest, State, Stats};
 
@@ -47,19 +48,21 @@ pub(crate) struct Summary {
     written_bytes: u64,
     capacity_bytes: u64,
     zones_sealed: u64,
+    zones_reset: u64,
+    moved_blocks: u64,
+    checkpoints: u64,
+    scrubbed_records: u64,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { puts, gets, heads, deletes, listings, restarts, zones_sealed, .. } = self;
-        write!(
-            f,
-            "{} operations: {puts} puts, {gets} gets, {heads} heads, {deletes} deletions, {listings} listings, \
-             {restarts} restarts; {} MiB written to {} MiB, {zones_sealed} zones sealed",
-            puts + gets + heads + deletes + listings,
-            self.written_bytes >> 20,
-            self.capacity_bytes >> 20
-        )
+        let Self { puts, gets, heads, deletes, listings, restarts, written_bytes, .. } = self;
+        let operations = puts + gets + heads + deletes + listings;
+        write!(f, "{operations} operations: {puts} puts, {gets} gets, {heads} heads, {deletes} deletions, ")?;
+        write!(f, "{listings} listings, {restarts} restarts; {} MiB written to ", written_bytes >> 20)?;
+        write!(f, "{} MiB: {} zones sealed, ", self.capacity_bytes >> 20, self.zones_sealed)?;
+        write!(f, "{} reset, {} blocks moved, ", self.zones_reset, self.moved_blocks)?;
+        write!(f, "{} checkpoints, {} records scrubbed", self.checkpoints, self.scrubbed_records)
     }
 }
 
@@ -261,12 +264,22 @@ impl<'a> Run<'a> {
     fn count(&mut self, stats: Stats) {
         self.summary.written_bytes += stats.device_written_bytes;
         self.summary.zones_sealed += stats.zones_sealed;
+        self.summary.zones_reset += stats.zones_reset;
+        self.summary.moved_blocks += stats.moved_blocks;
+        self.summary.checkpoints += stats.checkpoints;
+        self.summary.scrubbed_records += stats.scrubbed_records;
     }
 }
 
-/// The options of every engine here.
-fn options() -> Options {
-    Options::default()
+/// The options of every engine here: a minute's run is to meet what happens to a disk in a month.
+pub(crate) fn options() -> Options {
+    Options {
+        deadline: Duration::from_secs(60),
+        trash_rest: Duration::from_millis(100),
+        scrub_period: Duration::from_secs(60),
+        checkpoint_bytes: 8 << 20,
+        ..Options::default()
+    }
 }
 
 fn absent() -> Answer {
