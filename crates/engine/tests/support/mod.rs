@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use imbrex_engine::{
-    Class, EngineError, FormatOrder, Handle, Options, PutOutcome, PutRequest, Replace, State,
+    Class, EngineError, FormatOrder, Handle, Lifetime, Options, PutOutcome, PutRequest, Replace, State,
 };
 use imbrex_format::{Key, PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedDrive, SimulatedGeometry};
