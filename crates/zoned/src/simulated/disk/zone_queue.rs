@@ -48,3 +48,24 @@ impl ZoneQueue {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Request, ZoneQueue};
+
+    fn request(block: u64) -> Request {
+        Request { offset_bytes: block << 18, length_bytes: 1 << 18, operations: vec![block] }
+    }
+
+    #[test]
+    fn one_write_is_in_flight_per_zone_and_what_follows_on_is_merged_up_to_a_mebibyte() {
+        let mut queue = ZoneQueue::default();
+        assert!(queue.submit(0, request(0)).is_some(), "the zone is free");
+        assert!((1..=6).all(|block| queue.submit(0, request(block)).is_none()), "the zone is taken");
+        assert!(queue.submit(1, request(1024)).is_some(), "another zone is free");
+        let merged: Vec<Vec<u64>> =
+            std::iter::from_fn(|| queue.ended(0)).map(|request| request.operations).collect();
+        assert_eq!(merged, [vec![1, 2, 3, 4], vec![5, 6]]);
+        assert!(queue.submit(0, request(7)).is_some(), "the zone is free again");
+    }
+}
