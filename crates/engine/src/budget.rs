@@ -6,6 +6,14 @@
 
 use std::fmt;
 
+use imbrex_format::Key;
+
+use crate::command::Command;
+use crate::damage::DamageList;
+use crate::index::Index;
+use crate::pending::{PendingDelete, PendingPut};
+use crate::store::Store;
+
 /// One part's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLine {
@@ -23,6 +31,11 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
+    /// Of an engine that has no drive yet.
+    pub(crate) fn of_buffers(bytes: u64) -> Self {
+        Self::default().with("buffers", bytes)
+    }
+
     /// Adds a line.
     #[must_use]
     pub fn with(mut self, name: &'static str, bytes: u64) -> Self {
@@ -34,6 +47,32 @@ impl MemoryBudget {
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         self.lines.iter().map(|line| line.bytes).fold(0, u64::saturating_add)
+    }
+}
+
+impl Store {
+    /// What the store takes, beside `pool_bytes` of buffers, out of which the log, reclaim, scrub and checkpoints have
+    /// theirs.
+    pub(crate) fn memory_budget(&self, pool_bytes: u64) -> MemoryBudget {
+        MemoryBudget::of_buffers(pool_bytes)
+            .with("index", Index::memory_bytes(self.index.len_max()))
+            .with("zone table", self.zones.memory_bytes())
+            .with("referee", self.referee.memory_bytes())
+            .with("tables of open zones", self.open.memory_bytes())
+            .with("tables of zones being reclaimed", self.reclaim.inventory.memory_bytes())
+            .with("trash and its inspection", self.trash.memory_bytes())
+            .with("scrub", self.scrub.memory_bytes())
+            .with("queues for reads", self.reads.memory_bytes())
+            .with("queues for writes", self.write_queues_bytes())
+            .with("list of damage", DamageList::MEMORY_BYTES_MAX)
+    }
+
+    /// The requests that the engine takes, each of which may be anywhere on its way to the log.
+    fn write_queues_bytes(&self) -> u64 {
+        let each = size_of::<Command>() + size_of::<PendingPut>() + size_of::<PendingDelete>();
+        // A set keeps an eighth of its places empty, and a byte for each.
+        let busy = self.busy.capacity() * (size_of::<Key>() + 1) * 8 / 7;
+        (self.deferred.capacity() * each + busy) as u64
     }
 }
 

@@ -19,6 +19,10 @@ pub(crate) struct DamageList {
 }
 
 impl DamageList {
+    /// The memory of a full list, in bytes: a tree's nodes are half full at least.
+    pub(crate) const MEMORY_BYTES_MAX: u64 =
+        (2 * DAMAGE_LISTED_MAX * (size_of::<(u32, u32)>() + size_of::<Damage>())) as u64;
+
     /// Notes a damaged record. One that is known keeps its first entry.
     pub(crate) fn note(&mut self, key: Key, location: Location, kind: DamageKind, seen_us: u64) {
         let place = (location.zone, location.unit_offset);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use imbrex_format::DriveId;
 use imbrex_zoned::{Completion, Device, DeviceError};
 
+use crate::budget::MemoryBudget;
 use crate::clock::Clock;
 use crate::command::{Command, Reply};
 use crate::formatting;
@@ -260,9 +261,11 @@ impl Engine {
                 zones_by_condition: Vec::new(),
                 mount_us: self.mount_us,
                 memory_bytes: pool_bytes,
+                memory: MemoryBudget::of_buffers(pool_bytes),
             };
         };
         let bytes = |units: u64| units * imbrex_format::UNIT_BYTES as u64;
+        let memory = store.memory_budget(pool_bytes);
         Status {
             state,
             drive_id: Some(store.label.drive_id),
@@ -275,7 +278,8 @@ impl Engine {
             damaged_blocks: store.damage.count() + store.lost_records,
             zones_by_condition: store.zones.count_by_condition(),
             mount_us: self.mount_us,
-            memory_bytes: pool_bytes + store.tables_bytes(),
+            memory_bytes: memory.total_bytes(),
+            memory,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use crate::budget::MemoryBudget;
 use crate::request::{State, Stats, Status};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -24,6 +25,7 @@ impl Published {
             zones_by_condition: Vec::new(),
             mount_us: 0,
             memory_bytes,
+            memory: MemoryBudget::of_buffers(memory_bytes),
         };
         Self(Mutex::new((Arc::new(status), Stats::default())))
     }

@@ -6,6 +6,8 @@ use std::ops::Range;
 use imbrex_format::{DriveId, Key};
 use imbrex_zoned::{Buffer, Condition, ZoneKind};
 
+use crate::budget::MemoryBudget;
+
 /// On whose behalf a request comes. Each class has its own share of the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -250,8 +252,10 @@ pub struct Status {
     pub zones_by_condition: Vec<(Condition, u32)>,
     /// How long the last mount took, in microseconds of the engine's clock.
     pub mount_us: u64,
-    /// The memory that the engine took at start, in bytes.
+    /// The memory that the engine took at start, in bytes: the sum of `memory`.
     pub memory_bytes: u64,
+    /// The same, part by part.
+    pub memory: MemoryBudget,
 }
 
 /// One zone, for its listing.

@@ -14,7 +14,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use imbrex_format::{Commit, COMMIT_ENTRIES_MAX, Key, Label, UNIT_BYTES, record_units};
+use imbrex_format::{COMMIT_ENTRIES_MAX, Commit, Key, Label, UNIT_BYTES, record_units};
 use imbrex_zoned::{Buffer, Completion, Device, DeviceError, Token};
 
 use crate::arena::Arena;
@@ -181,7 +181,9 @@ impl Store {
         let Self { referee, zones, index, open, .. } = self;
         for (zone, entry) in zones.iter() {
             match entry.role {
-                crate::request::ZoneRole::Label | crate::request::ZoneRole::Checkpoint => referee.reserve(zone),
+                crate::request::ZoneRole::Label | crate::request::ZoneRole::Checkpoint => {
+                    referee.reserve(zone)
+                }
                 _ if entry.is_readable_log() => referee.opened(zone, entry.incarnation),
                 _ => {}
             }
@@ -411,18 +413,6 @@ impl Store {
     /// Bytes that are written and hold nothing that lives.
     pub(crate) fn dead_bytes(&self) -> u64 {
         self.good_units.saturating_sub(self.live_units) * UNIT_BYTES as u64
-    }
-
-    /// The memory that the store takes beside its buffers, in bytes.
-    pub(crate) fn tables_bytes(&self) -> u64 {
-        Index::memory_bytes(self.index.len_max())
-            + self.zones.memory_bytes()
-            + self.referee.memory_bytes()
-            + self.open.memory_bytes()
-            + self.reclaim.inventory.memory_bytes()
-            + self.trash.memory_bytes()
-            + self.scrub.memory_bytes()
-            + self.reads.memory_bytes()
     }
 }
 
