@@ -200,11 +200,13 @@ impl Referee {
     }
 
     /// How often it was told what contradicts what it knew. Each is a defect of ours.
+    #[cfg(test)]
     pub(crate) fn contradictions(&self) -> u64 {
         self.contradictions
     }
 
     /// How many live records a zone holds by its own count.
+    #[cfg(test)]
     pub(crate) fn live_records(&self, zone: u32) -> u32 {
         self.books.get(zone as usize).map_or(0, |books| books.live_records)
     }
@@ -218,6 +220,7 @@ impl Referee {
             return;
         };
         if !change(books) {
+            tracing::error!(zone, known = ?books, "what the referee was told of a zone cannot all be true");
             books.is_contradictory = true;
             self.contradictions += 1;
         }

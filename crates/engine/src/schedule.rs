@@ -304,15 +304,6 @@ impl<T> Schedule<T> {
         })
     }
 
-    /// Takes an operation for which `is_meant` is true, the first in order: for work that nobody awaits any more.
-    pub(crate) fn take_if(&mut self, mut is_meant: impl FnMut(&T) -> bool) -> Option<T> {
-        ORDER.into_iter().find_map(|work| {
-            let queue = &mut self.lanes[work as usize].queue;
-            let place = queue.iter().position(|waiting| is_meant(&waiting.item))?;
-            queue.remove(place).map(|waiting| waiting.item)
-        })
-    }
-
     /// When to ask [`Self::pop`] and [`Self::take_expired`] again though nothing has come or finished: at the earliest
     /// deadline, or when clients will have been quiet for long enough. It may be early, and is never late.
     pub(crate) fn next_deadline_us(&self) -> Option<u64> {
@@ -331,6 +322,7 @@ impl<T> Schedule<T> {
     }
 
     /// How many operations wait.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.lanes.iter().map(|lane| lane.queue.len()).sum()
     }
@@ -346,6 +338,7 @@ impl<T> Schedule<T> {
     }
 
     /// How many operations of one kind are in flight.
+    #[cfg(test)]
     pub(crate) fn in_flight(&self, work: Work) -> usize {
         self.lanes[work as usize].in_flight
     }

@@ -61,17 +61,6 @@ fn what_has_expired_never_starts() {
 }
 
 #[test]
-fn cancelled_work_is_taken_out() {
-    let mut schedule = schedule(4);
-    (0..6).for_each(|item| schedule.push(Work::Repair, 1, FOREVER, item).unwrap());
-    assert_eq!(schedule.take_if(|item| item % 2 == 1), Some(1));
-    assert_eq!(schedule.take_if(|item| item % 2 == 1), Some(3));
-    assert_eq!(schedule.take_if(|item| item % 2 == 1), Some(5));
-    assert_eq!(schedule.take_if(|item| item % 2 == 1), None);
-    assert_eq!(schedule.waiting(Work::Repair), 3);
-}
-
-#[test]
 fn other_work_waits_until_clients_have_been_quiet() {
     let mut schedule = schedule(4);
     // It has had its share of the time so far.

@@ -48,7 +48,9 @@ struct Guarded {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    Sweep { cell: u64 },
+    Sweep {
+        cell: u64,
+    },
     Table,
     Reading,
     Judge,
@@ -171,7 +173,8 @@ impl Store {
         let Some(Resting { zone, .. }) = self.trash.resting.pop_front() else { return false };
         let entry = self.zones.get(zone);
         self.trash.inventory.begin(zone, entry, entry.table_entries > 0);
-        self.trash.under_way = Some(Guarded { zone, step: Step::Sweep { cell: 0 }, index_entries: 0, live: 0 });
+        self.trash.under_way =
+            Some(Guarded { zone, step: Step::Sweep { cell: 0 }, index_entries: 0, live: 0 });
         true
     }
 
@@ -244,7 +247,7 @@ impl Store {
         let incarnation = entry.incarnation;
         self.referee.inspected(zone, incarnation, guarded.live, guarded.index_entries);
         if let Err(refusal) = self.referee.judge_reset(zone, incarnation, self.now_us) {
-            tracing::error!(zone, %refusal, "a reset was refused: the zone is kept as it is");
+            tracing::error!(zone, reason = refusal.name(), "a reset was refused, and the zone is kept: {refusal}");
             self.stats.resets_refused += 1;
             self.zones.get_mut(zone).role = ZoneRole::Lost;
             self.trash.under_way = None;
