@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use imbrex_engine::{EngineError, Handle, RangeRequest, Stats};
+use imbrex_engine::{Class, EngineError, Handle, RangeRequest, Stats};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde::Serialize;
@@ -212,7 +212,7 @@ fn gets(plan: &Plan, handle: &Handle, noise: &Noise, blocks: u64, present: bool)
                         let number = random.below(blocks) + if present { 0 } else { blocks };
                         let key = imbrex_format::Key(noise.key(number));
                         let began = Instant::now();
-                        match block_on(handle.get(key, RangeRequest::Whole)) {
+                        match block_on(handle.get(key, RangeRequest::Whole, Class::Foreground)) {
                             Ok(block) => ensure!(
                                 present && block.as_ref().len() == plan.block_bytes,
                                 "block {number} came back wrong"

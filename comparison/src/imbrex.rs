@@ -8,7 +8,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use imbrex_engine::{Class, EngineError, FormatOrder, Handle, PutRequest, RangeRequest, Replace, State, Stats};
+use imbrex_engine::{
+    Class, EngineError, FormatOrder, Handle, Lifetime, Options, PutRequest, RangeRequest, Replace, State, Stats,
+};
 use imbrex_format::{PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::{Buffer, Device};
 
@@ -17,6 +19,8 @@ use crate::drive_file::Backend;
 
 /// How long a put waits before it asks again for memory, or for a place in the engine.
 const RETRY: Duration = Duration::from_micros(200);
+/// How long a dead zone rests before its reset. By default that is minutes, which is longer than a run here.
+const TRASH_REST: Duration = Duration::from_millis(200);
 /// How long a put is tried at most.
 const TRY_MAX: Duration = Duration::from_secs(30);
 
@@ -31,7 +35,8 @@ impl Imbrex {
     /// Starts an engine on an empty drive and formats it for `blocks_max` blocks.
     pub(crate) fn create(device: Box<dyn Device>, backend: Backend, blocks_max: u64) -> Result<Self> {
         let serial = device.identity().serial.clone().context("the drive file has no serial")?;
-        let handle = Handle::start(device, &imbrex_engine::Options::default())?;
+        let options = Options { trash_rest: TRASH_REST, ..Options::default() };
+        let handle = Handle::start(device, &options)?;
         let began = Instant::now();
         while handle.status().state == State::Mounting {
             if began.elapsed() > TRY_MAX {
@@ -83,16 +88,24 @@ fn buffer_for(handle: &Handle, payload_bytes: usize) -> Option<Buffer> {
 }
 
 fn new_request(key: &Key, buffer: Buffer, payload_bytes: u32) -> PutRequest {
-    PutRequest { key: imbrex_format::Key(*key), buffer, payload_bytes, class: Class::Foreground }
+    PutRequest {
+        key: imbrex_format::Key(*key),
+        buffer,
+        payload_bytes,
+        class: Class::Foreground,
+        lifetime: Lifetime::Unknown,
+    }
 }
 
 impl Contender for Imbrex {
     fn describe(&self) -> String {
         format!(
-            "Imbrex: its engine over a drive file ({}), zones of {} MiB, {} MiB of buffers; checksums of every byte",
+            "Imbrex: its engine over a drive file ({}), zones of {} MiB, {} MiB of buffers, dead zones rest {} ms; checksums of \
+             every byte",
             self.backend.name(),
             self.handle.geometry().zone_size_bytes >> 20,
-            self.handle.pool().bytes_total() >> 20
+            self.handle.pool().bytes_total() >> 20,
+            TRASH_REST.as_millis()
         )
     }
 
@@ -116,7 +129,7 @@ impl Contender for Imbrex {
     fn get(&self, key: &Key, look: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let began = Instant::now();
         while began.elapsed() < TRY_MAX {
-            match block_on(self.handle.get(imbrex_format::Key(*key), RangeRequest::Whole)) {
+            match block_on(self.handle.get(imbrex_format::Key(*key), RangeRequest::Whole, Class::Foreground)) {
                 Ok(block) => {
                     look(block.as_ref());
                     return Ok(true);
@@ -130,7 +143,7 @@ impl Contender for Imbrex {
     }
 
     fn delete(&self, key: &Key, _durable: bool) -> Result<()> {
-        Ok(block_on(self.handle.delete(imbrex_format::Key(*key)))?)
+        Ok(block_on(self.handle.delete(imbrex_format::Key(*key), Class::Foreground))?)
     }
 
     /// Reclaim has its own pace: waits until the engine has written nothing for half a second.

@@ -1,5 +1,6 @@
 //! The Debian packages that this program needs on the developer's machine.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -8,15 +9,21 @@ use anyhow::{Result, bail};
 use crate::command::{exists, run_shown};
 use crate::step::Step;
 
-/// How to tell that a package is there: a program in the path, or a file.
+/// How to tell that a package is there: a program in the path, a file, or a library whose name begins so.
 enum Sign {
     Program(&'static str),
     File(&'static str),
+    Library(&'static str),
 }
 
+/// Where Debian keeps libraries.
+const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
+
 /// Each package, and the sign of it.
-const PACKAGES: [(&str, Sign); 9] = [
+const PACKAGES: [(&str, Sign); 10] = [
     ("debian-archive-keyring", Sign::File("/usr/share/keyrings/debian-archive-keyring.gpg")),
+    // What compiles libFuzzer.
+    ("g++", Sign::Program("c++")),
     ("ipxe-qemu", Sign::File("/usr/lib/ipxe/qemu/pxe-virtio.rom")),
     ("kmod", Sign::Program("depmod")),
     ("python3", Sign::File("/usr/bin/python3")),
@@ -27,12 +34,36 @@ const PACKAGES: [(&str, Sign); 9] = [
     ("zstd", Sign::Program("zstd")),
 ];
 
+/// What `cargo xtask bench` needs: the limit of a disk, file systems to compare with, and what compiles RocksDB.
+const BENCH_PACKAGES: [(&str, Sign); 8] = [
+    ("clang", Sign::Program("clang")),
+    ("cmake", Sign::Program("cmake")),
+    ("e2fsprogs", Sign::Program("mkfs.ext4")),
+    ("fio", Sign::Program("fio")),
+    ("g++", Sign::Program("c++")),
+    ("libclang-dev", Sign::Library("libclang-")),
+    ("mount", Sign::Program("losetup")),
+    ("xfsprogs", Sign::Program("mkfs.xfs")),
+];
+
 /// Sees to it that every package is there: installs what is missing where this user may.
 ///
 /// # Errors
 /// Where something is missing and may not be installed: the sentence is the command to run.
 pub fn ensure() -> Result<()> {
-    let missing = missing();
+    ensure_that(missing)
+}
+
+/// As [`ensure`], for what the benchmark needs and nothing else does.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_bench() -> Result<()> {
+    ensure_that(|| missing_of(&BENCH_PACKAGES))
+}
+
+fn ensure_that(what_is_missing: impl Fn() -> Vec<&'static str>) -> Result<()> {
+    let missing = what_is_missing();
     if missing.is_empty() {
         return Ok(());
     }
@@ -47,7 +78,7 @@ pub fn ensure() -> Result<()> {
         run_shown(command_with(&mut command, &arguments))?;
     }
     step.done("");
-    match self::missing().as_slice() {
+    match what_is_missing().as_slice() {
         [] => Ok(()),
         still => bail!("apt-get installed its packages, and yet these are missing: {}", still.join(" ")),
     }
@@ -55,19 +86,23 @@ pub fn ensure() -> Result<()> {
 
 /// The packages that are not there.
 fn missing() -> Vec<&'static str> {
-    let mut missing: Vec<&'static str> = PACKAGES
-        .iter()
-        .filter(|(_, sign)| match sign {
-            Sign::Program(program) => !exists(program),
-            Sign::File(path) => !Path::new(path).exists(),
-        })
-        .map(|(package, _)| *package)
-        .collect();
+    let mut missing = missing_of(&PACKAGES);
     // Without root, mkosi maps a range of users, and needs the helper that may do so.
     if !nix::unistd::geteuid().is_root() && !exists("newuidmap") {
         missing.push("uidmap");
     }
     missing
+}
+
+fn missing_of(packages: &[(&'static str, Sign)]) -> Vec<&'static str> {
+    let is_missing = |sign: &Sign| match sign {
+        Sign::Program(program) => !exists(program),
+        Sign::File(path) => !Path::new(path).exists(),
+        Sign::Library(prefix) => !fs::read_dir(LIBRARIES).is_ok_and(|entries| {
+            entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+        }),
+    };
+    packages.iter().filter(|(_, sign)| is_missing(sign)).map(|(package, _)| *package).collect()
 }
 
 /// `apt-get` as this user may run it; `None` where it may not.

@@ -9,6 +9,7 @@
 
 pub mod accelerator;
 pub mod agent_client;
+pub mod bench;
 pub mod binaries;
 pub mod command;
 pub mod console;

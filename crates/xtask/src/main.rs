@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask image | up | test`.
+//! The developer's commands: `cargo xtask image | up | test | bench`.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::demonstration::{self, Request};
 use xtask::workspace::Workspace;
-use xtask::{binaries, host_packages, image, test_run};
+use xtask::{bench, binaries, host_packages, image, test_run};
 
 /// The developer's commands of Imbrex.
 #[derive(Parser)]
@@ -45,6 +45,21 @@ enum Command {
     },
     /// Run every test: formatting, lints, unit, simulation and end-to-end.
     Test,
+    /// Measure every target of the design, and what a user would pick instead, on the same disk.
+    Bench {
+        /// Write what was found to this file, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Run this part alone (ingest, reads, loopback, simulated, comparison); may be given several times.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Take small sizes: some 5 minutes instead of 25, after the programs are built.
+        #[arg(long)]
+        quick: bool,
+        /// A folder on the disk under test [default: below target/].
+        #[arg(long, value_name = "FOLDER")]
+        directory: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -59,7 +74,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     let workspace = Workspace::find()?;
-    host_packages::ensure()?;
+    if !matches!(command, Command::Bench { .. }) {
+        host_packages::ensure()?;
+    }
     match command {
         Command::Image => {
             binaries::build(&workspace)?;
@@ -72,5 +89,8 @@ fn run(command: Command) -> Result<()> {
             demonstration::run(&workspace, &request)
         }
         Command::Test => test_run::run(&workspace),
+        Command::Bench { json, only, quick, directory } => {
+            bench::run(&workspace, &bench::Request { json, only, quick, directory })
+        }
     }
 }

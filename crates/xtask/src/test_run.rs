@@ -31,7 +31,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         Ok(_) => drop(lint.done("")),
         Err(error) => complaints.push(format!("{error:#}")),
     }
-    for path in ["ci/unit.sh", "ci/end-to-end.sh"] {
+    for path in ["ci/unit.sh", "ci/shuttle.sh", "ci/fuzz.sh", "ci/end-to-end.sh"] {
         if path == "ci/end-to-end.sh" {
             // Built here for its progress lines; the script builds nothing anew.
             let built = binaries::build(workspace).and_then(|()| image::build(workspace));

@@ -1,0 +1,187 @@
+//! `cargo xtask bench`: one command, one table, one JSON file.
+//!
+//! - Every figure is of this run: nothing here is a constant that was measured once.
+//! - What is compared runs in turn, several times, and the median counts; the spread is shown.
+//! - A row whose target is missed says by how much and why; a part that cannot run is a row without a figure.
+//! - Random choices follow from one seed, which is printed.
+//! - Everything on the disk lies in one folder, which is removed at the end.
+
+pub mod compare_program;
+pub mod contenders;
+pub mod disk_rate;
+pub mod engine_runs;
+pub mod fio;
+pub mod host;
+pub mod loopback;
+pub mod mounted_image;
+pub mod row;
+pub mod sample;
+pub mod simulated;
+pub mod sizes;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::bench::compare_program::CompareProgram;
+use crate::bench::engine_runs::Ground;
+use crate::bench::row::{Kind, Row};
+pub use crate::bench::sizes::Sizes;
+use crate::host_packages;
+use crate::workspace::Workspace;
+
+/// The seed of all that is random.
+const SEED: u64 = 20_261_121;
+
+/// The parts, in the order in which they run, each with what it gives.
+const PARTS: [(&str, &str); 5] = [
+    ("ingest", "ingest against fio on the same disk"),
+    ("reads", "device reads for a GET, CPU for a GB"),
+    ("loopback", "CPU of the whole drive process"),
+    ("simulated", "what needs a disk: in simulated drive time"),
+    ("comparison", "what a user would pick instead"),
+];
+
+/// What was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Where the JSON file goes.
+    pub json: Option<PathBuf>,
+    /// The parts to run; all where there is none.
+    pub only: Vec<String>,
+    /// Whether to take the small sizes.
+    pub quick: bool,
+    /// A folder on the disk under test; that of the builds where there is none.
+    pub directory: Option<PathBuf>,
+}
+
+/// All that was found.
+#[derive(Debug, Default)]
+struct Findings {
+    rows: Vec<Row>,
+    comparisons: Vec<Value>,
+}
+
+/// Runs what was asked for, prints the table and writes the file.
+///
+/// # Errors
+/// Where a part is not known, or something needed cannot be had. A missed target is no error: it is a finding.
+pub fn run(workspace: &Workspace, request: &Request) -> Result<()> {
+    if let Some(unknown) = request.only.iter().find(|name| !PARTS.iter().any(|(part, _)| part == name)) {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no part {unknown}: the parts are {}", names.join(", "));
+    }
+    host_packages::ensure_bench()?;
+    let began = Instant::now();
+    let sizes = if request.quick { Sizes::quick() } else { Sizes::whole() };
+    let folder = match &request.directory {
+        Some(directory) => directory.clone(),
+        None => workspace.output_folder("bench")?,
+    };
+    let folder = tempfile::Builder::new().prefix("imbrex-bench-").tempdir_in(&folder);
+    let folder = folder.context("cannot make a folder on the disk under test")?;
+    let machine = host::describe(folder.path());
+    eprintln!("{}; seed {SEED}", host::headline(&machine));
+    let mut findings = Findings::default();
+    for (part, what) in PARTS {
+        if request.only.is_empty() || request.only.iter().any(|name| name == part) {
+            let outcome = run_part(workspace, part, folder.path(), &sizes, &mut findings);
+            if let Err(error) = outcome {
+                eprintln!("✗ {part}: {error:#}");
+                let row =
+                    Row::without_figure(format!("{part}: {what}"), Kind::Measured, "", &format!("{error:#}"));
+                findings.rows.push(row);
+            }
+        }
+    }
+    let report = json_of(&findings, &machine, &sizes, began.elapsed().as_secs());
+    print_table(&findings, &machine, began.elapsed().as_secs());
+    if let Some(path) = &request.json {
+        let text = serde_json::to_string_pretty(&report)?;
+        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("→ {}", path.display());
+    }
+    Ok(())
+}
+
+fn run_part(
+    workspace: &Workspace,
+    part: &str,
+    directory: &std::path::Path,
+    sizes: &Sizes,
+    findings: &mut Findings,
+) -> Result<()> {
+    match part {
+        "ingest" | "reads" => {
+            let program = CompareProgram::build(workspace, directory)?;
+            let ground = |backend| Ground { program: &program, directory, sizes, seed: SEED, backend };
+            let rows = match part {
+                "ingest" => ground("io-uring").ingest()?,
+                _ => ground("io-uring").reads()?,
+            };
+            findings.rows.extend(rows);
+        }
+        "loopback" => findings.rows.extend(loopback::rows(workspace, directory, sizes)?),
+        "comparison" => {
+            let program = CompareProgram::build(workspace, directory)?;
+            let lines = &mut findings.comparisons;
+            contenders::run(&program, directory, sizes, SEED, |line| lines.push(line))?;
+        }
+        _ => simulated_rows(sizes, findings),
+    }
+    Ok(())
+}
+
+/// Every simulation; one that fails does not keep the others from running.
+fn simulated_rows(sizes: &Sizes, findings: &mut Findings) {
+    type Part<'a> = (&'static str, Box<dyn Fn() -> Result<Vec<Row>> + 'a>);
+    let parts: [Part<'_>; 5] = [
+        ("ingest", Box::new(|| simulated::ingest::rows(sizes))),
+        ("index memory", Box::new(|| simulated::index_memory::rows(sizes))),
+        ("write amplification", Box::new(|| simulated::churn::rows(sizes, SEED))),
+        ("mounts", Box::new(|| simulated::mounts::rows(sizes))),
+        ("scrub", Box::new(|| simulated::scrub::rows(sizes, SEED))),
+    ];
+    for (name, part) in parts {
+        match part() {
+            Ok(rows) => findings.rows.extend(rows),
+            Err(error) => {
+                eprintln!("✗ simulated {name}: {error:#}");
+                let row = Row::without_figure(
+                    format!("simulated {name}"),
+                    Kind::Simulated,
+                    "",
+                    &format!("{error:#}"),
+                );
+                findings.rows.push(row);
+            }
+        }
+    }
+}
+
+fn json_of(findings: &Findings, machine: &Value, sizes: &Sizes, seconds: u64) -> Value {
+    let (targets, figures): (Vec<&Row>, Vec<&Row>) = findings.rows.iter().partition(|row| row.is_target());
+    json!({
+        "machine": machine,
+        "seed": SEED,
+        "sizes": format!("{sizes:?}"),
+        "seconds": seconds,
+        "targets": targets.into_iter().map(Row::to_json).collect::<Vec<Value>>(),
+        "figures": figures.into_iter().map(Row::to_json).collect::<Vec<Value>>(),
+        "comparisons": findings.comparisons,
+    })
+}
+
+fn print_table(findings: &Findings, machine: &Value, seconds: u64) {
+    println!("{}; seed {SEED}; {seconds} s\n", host::headline(machine));
+    findings.rows.iter().for_each(|row| println!("{}", row.to_text()));
+    if !findings.comparisons.is_empty() {
+        println!("\n{}", contenders::table(&findings.comparisons));
+    }
+    let targets: Vec<&Row> = findings.rows.iter().filter(|row| row.is_target()).collect();
+    let met = targets.iter().filter(|row| row.is_met()).count();
+    println!("{met} of {} targets met", targets.len());
+}

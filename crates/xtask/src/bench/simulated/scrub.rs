@@ -1,0 +1,189 @@
+//! How much a scrub slows reads down.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use imbrex_engine::manual::Ticket;
+use imbrex_engine::{Block, Class, Options, RangeRequest};
+use imbrex_zoned::simulated::VirtualClock;
+
+use crate::bench::Sizes;
+use crate::bench::row::{Kind, Limit, Row};
+use crate::bench::simulated::bed::{Bed, key};
+use crate::bench::simulated::forged::{BLOCK_BYTES, Contents, forge};
+use crate::bench::simulated::ingest::to_f64;
+use crate::step::Step;
+
+/// The engine's buffers in bytes.
+const POOL_BYTES: usize = 256 << 20;
+/// One zone of so many holds blocks: they lie all over the drive, and the drive fits into memory.
+const WRITTEN_ZONES_PART: u32 = 32;
+/// GETs a second, on the average: about a third of what the disk can do at random with blocks of 4 MiB.
+const GETS_PER_S: f64 = 10.0;
+
+/// What goes on beside the reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// A scrub that has as long as it may have by default, its share of this drive's contents.
+    Pace,
+    /// A scrub of everything, ordered now.
+    Pass,
+}
+
+struct Run {
+    p50_ms: f64,
+    p99_ms: f64,
+    scrubbed_mb_per_s: f64,
+    gets: usize,
+}
+
+/// Two rows: at the usual pace, and while a whole pass was ordered.
+///
+/// # Errors
+/// Where the engine fails.
+pub fn rows(sizes: &Sizes, seed: u64) -> Result<Vec<Row>> {
+    let mut runs = Vec::new();
+    for beside in [Beside::Nothing, Beside::Pace, Beside::Pass] {
+        let step =
+            Step::begin(format!("GETs beside {beside:?}, {} simulated seconds", sizes.simulated_load_s));
+        let run = run(beside, sizes, seed)?;
+        step.done(&format!("p99 {:.1} ms, scrub {:.1} MB/s", run.p99_ms, run.scrubbed_mb_per_s));
+        runs.push((beside, run));
+    }
+    let Some((_, alone)) = runs.first() else { bail!("nothing ran") };
+    let row = |name: &str, run: &Run, how: &str| {
+        let rise = (run.p99_ms / alone.p99_ms - 1.0) * 100.0;
+        let row = Row::new(name, Kind::Simulated, rise, "% more")
+            .target(Limit::AtMost(3.0))
+            .conditions(format!(
+                "{} GETs of 4 MiB blocks in {} s, at {GETS_PER_S} a second on the average, exponential gaps from one seed, the same \
+                 in each run, from all over a 20 TB disk of the model, of which 1 zone in {WRITTEN_ZONES_PART} is full; {how}",
+                run.gets, sizes.simulated_load_s
+            ))
+            .against("p99 ms", run.p99_ms)
+            .against("p99 ms without", alone.p99_ms)
+            .against("p50 ms", run.p50_ms)
+            .against("p50 ms without", alone.p50_ms)
+            .against("scrub MB/s", run.scrubbed_mb_per_s);
+        if row.is_met() {
+            return row;
+        }
+        row.note(
+            "a GET that comes while a part of the scrub is on the arm waits for the end of that read; what a part takes, times \
+             how often the arm is at one, is the rise",
+        )
+    };
+    let mut rows = Vec::new();
+    for (beside, run) in &runs {
+        match beside {
+            Beside::Nothing => {}
+            Beside::Pace => rows.push(row(
+                "GET p99 while scrubbing at the default pace, against without",
+                run,
+                "everything within 30 days, as on a full drive",
+            )),
+            Beside::Pass => rows.push(row(
+                "GET p99 while scrubbing as fast as it may, against without",
+                run,
+                "a pass over everything was ordered, and takes what the reads leave",
+            )),
+        }
+    }
+    Ok(rows)
+}
+
+fn run(beside: Beside, sizes: &Sizes, seed: u64) -> Result<Run> {
+    let forged = forge(sizes.mounted_drive_bytes, Contents::RecordsInOneOf(WRITTEN_ZONES_PART), POOL_BYTES)?;
+    let clock = VirtualClock::new();
+    let usual = Options::default().scrub_period;
+    // Of a full drive 30 days; of this one its part of it, so that as many bytes a second are due.
+    let scrub_period = if beside == Beside::Pace { usual / WRITTEN_ZONES_PART } else { usual * 1000 };
+    let mut bed = Bed::timed(forged.device, &clock, &Options { scrub_period, ..Options::default() })?;
+    bed.engine.mount();
+    bed.check_serving()?;
+    ensure!(bed.engine.status().blocks == forged.blocks, "not every block was found");
+    let _ticket = (beside == Beside::Pass).then(|| bed.engine.scrub(true));
+    let before = bed.engine.stats();
+    let began_us = clock.now_us();
+    let mut latencies_us = load(&mut bed, sizes, seed, forged.blocks)?;
+    let seconds = to_f64(clock.now_us() - began_us) / 1e6;
+    let scrubbed_bytes = bed.engine.stats().scrubbed_bytes - before.scrubbed_bytes;
+    latencies_us.sort_unstable();
+    let quantile = |per_cent: usize| {
+        let rank = (latencies_us.len() * per_cent).div_ceil(100).max(1) - 1;
+        latencies_us.get(rank).map_or(f64::NAN, |us| to_f64(*us) / 1e3)
+    };
+    Ok(Run {
+        p50_ms: quantile(50),
+        p99_ms: quantile(99),
+        scrubbed_mb_per_s: to_f64(scrubbed_bytes) / seconds / 1e6,
+        gets: latencies_us.len(),
+    })
+}
+
+/// Asks for blocks at times that do not depend on the answers; gives each answer's latency.
+fn load(bed: &mut Bed, sizes: &Sizes, seed: u64, blocks: u64) -> Result<Vec<u64>> {
+    let mut random = Arrivals(seed);
+    let began_us = bed.clock.now_us();
+    let end_us = began_us + sizes.simulated_load_s * 1_000_000;
+    let mut next_us = began_us + random.gap_us();
+    let mut under_way: VecDeque<(u64, Ticket<Block>)> = VecDeque::new();
+    let mut latencies_us = Vec::new();
+    while next_us < end_us || !under_way.is_empty() {
+        let now_us = bed.clock.now_us();
+        while next_us <= now_us && next_us < end_us {
+            let number = random.next() % blocks;
+            under_way
+                .push_back((next_us, bed.engine.get(key(number), RangeRequest::Whole, Class::Foreground)));
+            next_us += random.gap_us();
+        }
+        let until_next_us = next_us.saturating_sub(now_us).clamp(1, 100_000);
+        bed.engine.turn(Duration::from_micros(until_next_us))?;
+        let now_us = bed.clock.now_us();
+        let mut failure = None;
+        under_way.retain_mut(|(asked_us, ticket)| match ticket.try_take() {
+            None => true,
+            Some(Ok(block)) => {
+                if block.as_ref().len() != BLOCK_BYTES {
+                    failure = Some("a block came back with another length".to_owned());
+                }
+                latencies_us.push(now_us - *asked_us);
+                false
+            }
+            Some(Err(error)) => {
+                failure = Some(error.to_string());
+                false
+            }
+        });
+        if let Some(failure) = failure {
+            bail!("a GET failed: {failure}");
+        }
+    }
+    Ok(latencies_us)
+}
+
+/// Exponential gaps and places, from a seed (`splitmix64`).
+struct Arrivals(u64);
+
+impl Arrivals {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn gap_us(&mut self) -> u64 {
+        let share = (to_f64(self.next() >> 11) + 1.0) / 9_007_199_254_740_992.0;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "some tenths of a second"
+        )]
+        let us = (-share.ln() / GETS_PER_S * 1e6) as u64;
+        us.max(1)
+    }
+}
