@@ -1,0 +1,118 @@
+//! The inputs from which the fuzzer begins: one of each structure and of each form of a text.
+
+use imbrex_format::{CheckpointTable, TombstoneEntry, UNIT_BYTES};
+use imbrex_zoned::simulated::SimulatedGeometry;
+use imbrex_zoned::simulated::fuzzing::{encode_entry, encode_header};
+
+use crate::samples;
+
+/// The target, the name of the seed, and the seed.
+pub type Seed = (&'static str, String, Vec<u8>);
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<Seed> {
+    let mut seeds = structures();
+    seeds.extend(payloads());
+    seeds.extend(texts());
+    seeds
+}
+
+/// What an input says first, and then the structure without the zeros at its end.
+fn with_choices(choices: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    [&[choices], &bytes[..length]].concat()
+}
+
+fn structures() -> Vec<Seed> {
+    let footer = samples::encode_footer(&samples::entries());
+    let trailer = &footer[footer.len() - 128..];
+    // Its table stands behind the place of the table and three numbers of the trailer.
+    let table = [&trailer[76..80], &trailer[48..72], &footer[..3 * 64]].concat();
+    let geometry = SimulatedGeometry { serial: Some("SIM0".to_owned()), ..SimulatedGeometry::default() };
+    let mut seeds = vec![
+        ("label", "label".to_owned(), with_choices(0, &samples::encoded_label())),
+        ("label", "label-resealed".to_owned(), with_choices(1, &samples::encoded_label())),
+        ("zone_header", "header".to_owned(), with_choices(0, &samples::encoded_zone_header())),
+        ("zone_header", "header-resealed".to_owned(), with_choices(3, &samples::encoded_zone_header())),
+        ("footer_trailer", "trailer".to_owned(), with_choices(0, trailer)),
+        ("footer_trailer", "trailer-resealed".to_owned(), with_choices(1, trailer)),
+        ("footer_table", "table".to_owned(), with_choices(0, &table)),
+        ("drive_file", "header".to_owned(), with_choices(0, &encode_header(&geometry))),
+        ("drive_file", "header-resealed".to_owned(), with_choices(2, &encode_header(&geometry))),
+    ];
+    for zone in [0, 9] {
+        seeds.push(("drive_file", format!("entry-{zone}"), with_choices(3, &encode_entry(zone, &geometry))));
+    }
+    for (name, header, payload) in samples::records() {
+        let record = samples::encode_record(&header, &payload, &samples::scope());
+        let several_units = u8::from(record.len() > UNIT_BYTES) << 3;
+        seeds.push(("record", name.to_owned(), with_choices(several_units, &record)));
+        seeds.push(("record", format!("{name}-resealed"), with_choices(several_units | 7, &record)));
+    }
+    // What is longer, the fuzzer makes itself: it only has to say so in a length.
+    seeds.retain(|(_, _, bytes)| bytes.len() <= 1024);
+    seeds
+}
+
+fn payloads() -> Vec<Seed> {
+    let mut seeds = vec![
+        ("payloads", "commit".to_owned(), samples::commit_payload()),
+        ("payloads", "void".to_owned(), samples::void().encode().to_vec()),
+        (
+            "payloads",
+            "tombstones".to_owned(),
+            samples::tombstones().iter().flat_map(TombstoneEntry::encode).collect(),
+        ),
+        ("checkpoint", "zone-cell".to_owned(), samples::zone_cell().encode().to_vec()),
+        ("index_cell", "bucket".to_owned(), samples::bucket().to_vec()),
+    ];
+    let mut table = CheckpointTable::head(4, samples::ZONE, 3).to_vec();
+    samples::entries().into_iter().for_each(|entry| table.extend(CheckpointTable::entry(entry)));
+    seeds.push(("checkpoint", "table".to_owned(), table));
+    for (name, _, payload) in samples::records() {
+        if name.starts_with("checkpoint") {
+            seeds.push(("checkpoint", name.to_owned(), payload));
+        }
+    }
+    let (blocks_max, bucket) = (900_000_u64.to_le_bytes(), 77_u64.to_le_bytes());
+    let index = [&samples::bucket()[..], &blocks_max, &bucket, &[7; 48]].concat();
+    seeds.push(("index_cell", "bucket-and-key".to_owned(), index));
+    seeds
+}
+
+fn texts() -> Vec<Seed> {
+    let headers = [
+        "bytes=0-9",
+        "bytes=5-",
+        "bytes=-7",
+        "bytes=0-1,5-6",
+        "sha-256=:uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=:",
+        "crc32c=:4waSgw==:;a=1, sha-512=:AAAA:",
+        "*",
+        "\"1a-40\", W/\"1a-40\"",
+        "repair",
+        "background\nforeground",
+    ];
+    let names = [
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+        "000102030405060708090A0B0C0D0E0F",
+        "01000000030000000900000087654321",
+        "4GiB",
+        "64 mib",
+        "12kB",
+        "cursor=0100&limit=7",
+        "limit=10000",
+    ];
+    let bodies = [
+        r#"{"type":"urn:imbrex:problem:draining","title":"Draining","status":503,"detail":"It stops.","state":"draining"}"#,
+        r#"{"blocks":[{"key":"00","payload_bytes":1,"zone":2,"zone_offset_bytes":4096}],"next_cursor":"01"}"#,
+        r#"{"serial":"SIM0","replace":null,"blocks_max":5}"#,
+        "draining\nDraining\nIt stops.\ndraining\nurn:imbrex:problem:draining",
+    ];
+    let of = |target: &'static str, texts: &[&str]| -> Vec<Seed> {
+        let seed = |(number, text): (usize, &&str)| (target, number.to_string(), text.as_bytes().to_vec());
+        texts.iter().enumerate().map(seed).collect()
+    };
+    [of("header_texts", &headers), of("name_texts", &names), of("drive_json", &bodies)].concat()
+}
