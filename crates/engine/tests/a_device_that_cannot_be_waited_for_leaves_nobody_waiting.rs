@@ -7,7 +7,7 @@ mod support;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use imbrex_engine::{EngineError, RangeRequest, State};
+use imbrex_engine::{Class, EngineError, RangeRequest, State};
 use support::{DriveFile, content, key, put, put_request, wait};
 
 #[test]

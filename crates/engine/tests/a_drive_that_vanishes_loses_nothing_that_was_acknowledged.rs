@@ -4,7 +4,7 @@
 
 mod support;
 
-use imbrex_engine::{EngineError, PutOutcome, RangeRequest, State};
+use imbrex_engine::{Class, EngineError, PutOutcome, RangeRequest, State};
 use support::{DriveFile, content, key, put, wait};
 
 #[test]
@@ -28,5 +28,8 @@ fn it_answers_in_its_state_and_serves_again_when_it_returns() {
         let block = wait(engine.get(key(number), RangeRequest::Whole, Class::Foreground)).unwrap();
         assert_eq!(block.as_ref(), content(number, 50_000));
     }
-    assert!(matches!(wait(engine.get(key(9), RangeRequest::Whole, Class::Foreground)), Err(EngineError::NotFound)));
+    assert!(matches!(
+        wait(engine.get(key(9), RangeRequest::Whole, Class::Foreground)),
+        Err(EngineError::NotFound)
+    ));
 }

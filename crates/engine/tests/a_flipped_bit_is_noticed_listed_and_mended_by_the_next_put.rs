@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use imbrex_engine::{DamageKind, EngineError, PutOutcome, RangeRequest};
+use imbrex_engine::{Class, DamageKind, EngineError, PutOutcome, RangeRequest};
 use support::{DriveFile, content, key, put, wait};
 
 /// Flips one bit of the drive's file, `distance` bytes from where `needle` begins.
@@ -31,7 +31,10 @@ fn damaged_at(distance: isize) {
     let (engine, _) = drive.start();
     let answer = wait(engine.get(key(7), RangeRequest::Whole, Class::Foreground));
     assert!(matches!(answer, Err(EngineError::Corrupt { .. })), "{answer:?}");
-    assert_eq!(wait(engine.get(key(8), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), content(8, 5000));
+    assert_eq!(
+        wait(engine.get(key(8), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(),
+        content(8, 5000)
+    );
     let damage = wait(engine.damage()).unwrap();
     assert_eq!(
         damage.iter().map(|damage| (damage.key, damage.kind)).collect::<Vec<_>>(),
@@ -76,8 +79,14 @@ fn in_the_header_of_a_record_of_the_open_zone() {
 
     let (engine, _) = drive.start();
     assert_eq!(engine.status().damaged_blocks, 1);
-    assert_eq!(wait(engine.get(key(6), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), content(6, 9000));
-    assert_eq!(wait(engine.get(key(8), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), content(8, 5000));
+    assert_eq!(
+        wait(engine.get(key(6), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(),
+        content(6, 9000)
+    );
+    assert_eq!(
+        wait(engine.get(key(8), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(),
+        content(8, 5000)
+    );
 }
 
 #[test]
@@ -91,7 +100,9 @@ fn a_range_that_does_not_touch_the_damage_is_given() {
     flip_a_bit(&drive, &bytes[..4096], 150_000);
 
     let (engine, _) = drive.start();
-    let part = |first, last| wait(engine.get(key(7), RangeRequest::From { first, last: Some(last) }, Class::Foreground));
+    let part = |first, last| {
+        wait(engine.get(key(7), RangeRequest::From { first, last: Some(last) }, Class::Foreground))
+    };
     assert_eq!(part(1000, 1999).unwrap().as_ref(), &bytes[1000..2000]);
     assert!(matches!(part(140_000, 140_001), Err(EngineError::Corrupt { .. })));
 }

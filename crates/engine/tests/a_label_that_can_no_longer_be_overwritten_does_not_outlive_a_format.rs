@@ -4,7 +4,7 @@
 
 mod support;
 
-use imbrex_engine::{FormatOrder, RangeRequest, Replace, State};
+use imbrex_engine::{Class, FormatOrder, RangeRequest, Replace, State};
 use imbrex_zoned::Condition;
 use support::{DriveFile, content, key, put, wait};
 

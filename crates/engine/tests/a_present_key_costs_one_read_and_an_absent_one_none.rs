@@ -4,7 +4,7 @@
 
 mod support;
 
-use imbrex_engine::{EngineError, RangeRequest};
+use imbrex_engine::{Class, EngineError, RangeRequest};
 use support::{DriveFile, content, key, put, wait, wait_until};
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod support;
 
-use imbrex_engine::{EngineError, FormatOrder, RangeRequest, Replace, State};
+use imbrex_engine::{Class, EngineError, FormatOrder, RangeRequest, Replace, State};
 use support::{DriveFile, content, key, put, wait};
 
 #[test]
@@ -20,5 +20,8 @@ fn an_order_for_more_blocks_than_the_drive_has_units() {
         assert!(matches!(answer, Err(EngineError::FormatRefused { .. })), "{answer:?}");
     }
     assert_eq!(engine.status().state, State::Serving);
-    assert_eq!(wait(engine.get(key(1), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(), content(1, 5000));
+    assert_eq!(
+        wait(engine.get(key(1), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(),
+        content(1, 5000)
+    );
 }

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used, reason = "a module of tests")]
 
 pub mod faulty;
+pub mod plain_file;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
