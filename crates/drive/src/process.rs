@@ -15,7 +15,9 @@ use crate::options::Options;
 use crate::ready::{ready_line, tell_init};
 use crate::server::{LocalSocket, Server, Stopped};
 use crate::shutdown::StopSignals;
-use crate::size::size_text;
+
+/// What the process takes besides, in bytes: its code as far as it is used, its stacks, the runtime, the allocator's own.
+const PROCESS_BYTES: u64 = 12 << 20;
 
 /// How often the engine is asked whether it has mounted its drive.
 const MOUNT_PAUSE: Duration = Duration::from_millis(2);
@@ -93,13 +95,13 @@ async fn mount(engine: &Handle, options: &Options, format_if_empty: bool) -> Res
 /// Says what memory is taken, and that the drive is served.
 fn announce(server: &Server, engine: &Handle, options: &Options, limits: &Limits) {
     let status = server.status();
-    info!(
-        "memory: {} for buffers, {} bytes for the index and tables, at most {} for {} connections",
-        size_text(engine.pool().bytes_total() as u64),
-        status.memory_bytes.saturating_sub(engine.pool().bytes_total() as u64),
-        size_text(limits.connections_bytes_max() as u64),
-        limits.connections_max,
-    );
+    let memory = engine
+        .status()
+        .memory
+        .clone()
+        .with("connections, at most", limits.connections_bytes_max() as u64)
+        .with("code, stacks and runtime", PROCESS_BYTES);
+    info!("memory, taken at start and kept to under any load:\n{memory}");
     if let Some(reason) = &status.state_reason {
         warn!("the drive is {}: {reason}", status.state.as_str());
     }

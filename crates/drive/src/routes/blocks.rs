@@ -10,14 +10,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, put};
 use imbrex_engine::{
-    Block, BlockHead, EngineError, PutOutcome, PutRequest, RangeRequest, State as EngineState,
+    Block, BlockHead, Class, EngineError, PutOutcome, PutRequest, RangeRequest, State as EngineState,
 };
 use imbrex_format::{Key, PAYLOAD_BYTES_MAX};
 
 use super::conditions::{
     delete_unconditional, entity_tag, is_conditional, precondition_failed, put_only_if_absent, unmet,
 };
-use super::request::{BlockKey, class_of};
+use super::request::{BlockKey, class_of, lifetime_of};
 use crate::admission::NoMemory;
 use crate::app::App;
 use crate::body::{BlockBody, UploadError, content_range, receive};
@@ -42,6 +42,7 @@ async fn store(
     body: Body,
 ) -> Result<Response, Refusal> {
     let class = class_of(&headers)?;
+    let lifetime = lifetime_of(&headers)?;
     let payload_bytes = content_length(&headers)?;
     let digests = Running::new(Expected::from_headers(&headers).map_err(Refusal::bad_request)?);
     let only_if_absent = put_only_if_absent(&headers)?;
@@ -49,7 +50,7 @@ async fn store(
     if state != EngineState::Serving {
         return Err(Refusal::unavailable(&state));
     }
-    if only_if_absent && app.engine.head(key).await.is_ok() {
+    if only_if_absent && app.engine.head(key, class).await.is_ok() {
         return Err(precondition_failed("a block stands under this key already").with_key(key.to_string()));
     }
     let admitted = app.admission.upload(payload_bytes as usize).await;
@@ -57,7 +58,7 @@ async fn store(
     receive(body, &mut admitted.buffer, payload_bytes as usize, digests, &app.limits)
         .await
         .map_err(|error| refuse_upload(&app, error, payload_bytes))?;
-    let request = PutRequest { key, buffer: admitted.buffer, payload_bytes, class };
+    let request = PutRequest { key, buffer: admitted.buffer, payload_bytes, class, lifetime };
     let outcome = app.engine.put(request).await.map_err(|error| refusal(error, key))?;
     drop(admitted.right);
     Ok(match outcome {
@@ -73,17 +74,17 @@ async fn read(
     BlockKey(key): BlockKey,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    class_of(&headers)?;
+    let asked = Asked { app: &app, key, class: class_of(&headers)? };
     if is_conditional(&headers) {
-        let head = head(&app, key).await?;
+        let head = asked.head().await?;
         if let Some(response) = unmet(&headers, &entity_tag(head.birth, head.payload_bytes)) {
             return Ok(response);
         }
     }
-    let range = wanted_range(&app, key, &headers).await?;
+    let range = wanted_range(&asked, &headers).await?;
     let (block, range) = match headers.get(IF_RANGE) {
-        Some(tag) if range != RangeRequest::Whole => get_if_range(&app, key, range, tag).await?,
-        _ => (get(&app, key, range).await.map_err(|error| error.refusal(key))?, range),
+        Some(tag) if range != RangeRequest::Whole => asked.get_if_range(range, tag).await?,
+        _ => (asked.get(range).await.map_err(|error| error.refusal(key))?, range),
     };
     Ok(block_response(&app, block, range))
 }
@@ -94,8 +95,8 @@ async fn inspect(
     BlockKey(key): BlockKey,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    class_of(&headers)?;
-    let head = head(&app, key).await?;
+    let asked = Asked { app: &app, key, class: class_of(&headers)? };
+    let head = asked.head().await?;
     let tag = entity_tag(head.birth, head.payload_bytes);
     if let Some(response) = unmet(&headers, &tag) {
         return Ok(response);
@@ -113,9 +114,9 @@ async fn remove(
     BlockKey(key): BlockKey,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    class_of(&headers)?;
+    let class = class_of(&headers)?;
     delete_unconditional(&headers)?;
-    app.engine.delete(key).await.map_err(|error| refusal(error, key))?;
+    app.engine.delete(key, class).await.map_err(|error| refusal(error, key))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -142,7 +143,7 @@ fn content_length(headers: &HeaderMap) -> Result<u32, Refusal> {
 }
 
 /// The range that a get asks for. A malformed one is refused with the block's length.
-async fn wanted_range(app: &App, key: Key, headers: &HeaderMap) -> Result<RangeRequest, Refusal> {
+async fn wanted_range(asked: &Asked<'_>, headers: &HeaderMap) -> Result<RangeRequest, Refusal> {
     let Some(value) = headers.get(RANGE) else {
         return Ok(RangeRequest::Whole);
     };
@@ -150,8 +151,8 @@ async fn wanted_range(app: &App, key: Key, headers: &HeaderMap) -> Result<RangeR
         RangeHeader::One(range) => Ok(range),
         RangeHeader::Ignored => Ok(RangeRequest::Whole),
         RangeHeader::Malformed(detail) => {
-            let head = head(app, key).await?;
-            Err(Refusal::range(head.payload_bytes, detail).with_key(key.to_string()))
+            let head = asked.head().await?;
+            Err(Refusal::range(head.payload_bytes, detail).with_key(asked.key.to_string()))
         }
     }
 }
@@ -194,35 +195,44 @@ where
     }
 }
 
-async fn get(app: &App, key: Key, range: RangeRequest) -> Result<Block, ReadError> {
-    patiently(app, || app.engine.get(key, range)).await
-}
-
-/// A range if the block's tag is `tag`, else the whole block: one read where the tag is right.
-async fn get_if_range(
-    app: &App,
+/// What is asked of the engine for one reading request.
+struct Asked<'a> {
+    app: &'a App,
     key: Key,
-    range: RangeRequest,
-    tag: &HeaderValue,
-) -> Result<(Block, RangeRequest), Refusal> {
-    let matches = |block: &Block| entity_tag(block.birth, block.payload_bytes).as_bytes() == tag.as_bytes();
-    let first = get(app, key, range).await;
-    match first {
-        Ok(block) if matches(&block) => return Ok((block, range)),
-        Ok(_) | Err(ReadError::Engine(EngineError::RangeNotSatisfiable { .. })) => {}
-        Err(error) => return Err(error.refusal(key)),
-    }
-    let unsatisfiable = first.err();
-    let whole = get(app, key, RangeRequest::Whole).await.map_err(|error| error.refusal(key))?;
-    match unsatisfiable {
-        Some(error) if matches(&whole) => Err(error.refusal(key)),
-        _ => Ok((whole, RangeRequest::Whole)),
-    }
+    class: Class,
 }
 
-/// Asks the engine for a block's head.
-async fn head(app: &App, key: Key) -> Result<BlockHead, Refusal> {
-    patiently(app, || app.engine.head(key)).await.map_err(|error| error.refusal(key))
+impl Asked<'_> {
+    async fn get(&self, range: RangeRequest) -> Result<Block, ReadError> {
+        patiently(self.app, || self.app.engine.get(self.key, range, self.class)).await
+    }
+
+    /// A range if the block's tag is `tag`, else the whole block: one read where the tag is right.
+    async fn get_if_range(
+        &self,
+        range: RangeRequest,
+        tag: &HeaderValue,
+    ) -> Result<(Block, RangeRequest), Refusal> {
+        let matches =
+            |block: &Block| entity_tag(block.birth, block.payload_bytes).as_bytes() == tag.as_bytes();
+        let first = self.get(range).await;
+        match first {
+            Ok(block) if matches(&block) => return Ok((block, range)),
+            Ok(_) | Err(ReadError::Engine(EngineError::RangeNotSatisfiable { .. })) => {}
+            Err(error) => return Err(error.refusal(self.key)),
+        }
+        let unsatisfiable = first.err();
+        let whole = self.get(RangeRequest::Whole).await.map_err(|error| error.refusal(self.key))?;
+        match unsatisfiable {
+            Some(error) if matches(&whole) => Err(error.refusal(self.key)),
+            _ => Ok((whole, RangeRequest::Whole)),
+        }
+    }
+
+    async fn head(&self) -> Result<BlockHead, Refusal> {
+        let head = patiently(self.app, || self.app.engine.head(self.key, self.class)).await;
+        head.map_err(|error| error.refusal(self.key))
+    }
 }
 
 /// 200 or 206 with the block's bytes.

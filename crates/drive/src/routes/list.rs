@@ -12,7 +12,7 @@ use imbrex_format::UNIT_BYTES;
 use super::request::{ListQuery, ZoneNumber};
 use super::zones::check_zone;
 use crate::app::App;
-use crate::cursor::{decode_cursor, encode_cursor};
+use crate::cursor::{Place, decode_cursor, encode_cursor};
 use crate::problem::Refusal;
 
 /// `GET /v1/blocks?cursor=&limit=`.
@@ -22,9 +22,9 @@ pub(super) async fn blocks(
 ) -> Result<Json<ListPage>, Refusal> {
     let query = ListQuery::read(query)?;
     let limit = query.limit()?;
-    let cursor = cursor_of(&app, &query)?.unwrap_or_default();
+    let cursor = cursor_of(&app, &query, None)?;
     let page = app.engine.list(cursor, limit).await?;
-    Ok(Json(list_page(&app, &page)))
+    Ok(Json(list_page(&app, &page, None)))
 }
 
 /// `GET /v1/zones/{zone}/blocks?cursor=&limit=`.
@@ -36,34 +36,37 @@ pub(super) async fn zone_blocks(
     check_zone(&app, zone)?;
     let query = ListQuery::read(query)?;
     let limit = query.limit()?;
-    let cursor = cursor_of(&app, &query)?.unwrap_or(Cursor { zone, unit_offset: 0 });
-    if cursor.zone != zone {
-        return Err(Refusal::bad_request(format!(
-            "the cursor belongs to zone {}, not to {zone}",
-            cursor.zone
-        )));
-    }
-    let mut page = app.engine.list_zone(zone, cursor.unit_offset, limit).await?;
-    page.next = page.next.filter(|next| next.zone == zone);
-    Ok(Json(list_page(&app, &page)))
+    let cursor = cursor_of(&app, &query, Some(zone))?;
+    let page = app.engine.list_zone(zone, cursor.unit_offset, limit).await?;
+    Ok(Json(list_page(&app, &page, Some(zone))))
 }
 
 fn drive_id(app: &App) -> [u8; 16] {
     app.engine.status().drive_id.as_ref().map_or([0; 16], |id| id.0)
 }
 
-fn cursor_of(app: &App, query: &ListQuery) -> Result<Option<Cursor>, Refusal> {
+/// The cursor of a query for the listing of `zone`, or of the drive; the beginning where it has none.
+fn cursor_of(app: &App, query: &ListQuery, zone: Option<u32>) -> Result<Cursor, Refusal> {
     let Some(text) = query.cursor.as_deref() else {
-        return Ok(None);
+        return Ok(Cursor::default());
     };
-    decode_cursor(text, &drive_id(app)).map(Some).ok_or_else(|| {
+    let place = decode_cursor(text, &drive_id(app)).ok_or_else(|| {
         Refusal::bad_request(
             "the cursor is none of this drive's: give `next_cursor` of the page before, unchanged",
         )
-    })
+    })?;
+    if place.zone == zone {
+        return Ok(place.cursor);
+    }
+    let listing = |zone: Option<u32>| match zone {
+        Some(zone) => format!("zone {zone}"),
+        None => "the whole drive".to_owned(),
+    };
+    let (its, asked) = (listing(place.zone), listing(zone));
+    Err(Refusal::bad_request(format!("the cursor belongs to the listing of {its}, not to that of {asked}")))
 }
 
-fn list_page(app: &App, page: &Page) -> ListPage {
+fn list_page(app: &App, page: &Page, zone: Option<u32>) -> ListPage {
     let blocks = page.entries.iter().map(|entry| ListedBlock {
         key: entry.key.to_string(),
         payload_bytes: entry.payload_bytes,
@@ -72,6 +75,6 @@ fn list_page(app: &App, page: &Page) -> ListPage {
     });
     ListPage {
         blocks: blocks.collect(),
-        next_cursor: page.next.map(|next| encode_cursor(next, &drive_id(app))),
+        next_cursor: page.next.map(|cursor| encode_cursor(Place { zone, cursor }, &drive_id(app))),
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use imbrex_engine::Class;
+use imbrex_engine::{Class, Lifetime};
 use imbrex_format::Key;
 use serde::Deserialize;
 
@@ -101,6 +101,19 @@ pub(crate) fn class_of(headers: &HeaderMap) -> Result<Class, Refusal> {
         Some(b"background") => Ok(Class::Background),
         Some(other) => Err(Refusal::bad_request(format!(
             "Imbrex-Class is `{}`, which is none of foreground, repair and background",
+            String::from_utf8_lossy(other)
+        ))),
+    }
+}
+
+/// The lifetime that `Imbrex-Lifetime` announces for a block.
+pub(crate) fn lifetime_of(headers: &HeaderMap) -> Result<Lifetime, Refusal> {
+    match headers.get("imbrex-lifetime").map(axum::http::HeaderValue::as_bytes) {
+        None | Some(b"unknown") => Ok(Lifetime::Unknown),
+        Some(b"short") => Ok(Lifetime::Short),
+        Some(b"long") => Ok(Lifetime::Long),
+        Some(other) => Err(Refusal::bad_request(format!(
+            "Imbrex-Lifetime is `{}`, which is none of unknown, short and long",
             String::from_utf8_lossy(other)
         ))),
     }

@@ -67,7 +67,7 @@ fn a_cursor_or_a_limit_that_cannot_be_is_400() {
     for query in [
         "cursor=",
         "cursor=abc",
-        "cursor=00000000000000000000000000000000",
+        "cursor=000000000000000000000000000000000000000000000000",
         "limit=0",
         "limit=10001",
         "limit=-1",
