@@ -89,6 +89,11 @@ impl Client {
         self.engine.status().state.clone()
     }
 
+    /// What the engine says of itself, for a message.
+    pub(crate) fn describe(&self) -> String {
+        format!("{:?}; {:?}", self.engine.status(), self.engine.stats())
+    }
+
     /// Stops the engine in order.
     pub(crate) async fn stop(self) {
         self.engine.stop().await;

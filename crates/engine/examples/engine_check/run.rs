@@ -18,6 +18,9 @@ const KEYS: u64 = 400;
 /// The most requests at a time, each of another key.
 const TOGETHER_MAX: u64 = 8;
 
+/// How long an answer may take before the run is given up.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// Live bytes stay below this part of the drive, in percent: so that no drive is ever full, which is a question of how
 /// the groups fell.
 const LIVE_PERCENT_MAX: u64 = 35;
@@ -165,10 +168,13 @@ impl<'a> Run<'a> {
                 .collect();
             let mut answers = Vec::with_capacity(tasks.len());
             for task in tasks {
-                answers.push(task.await.map_err(|error| error.to_string())?);
+                let answer = tokio::time::timeout(ANSWER_TIME_MAX, task).await;
+                let answer = answer.map_err(|_| format!("one of {requests:?} is never answered"))?;
+                answers.push(answer.map_err(|error| error.to_string())?);
             }
             Ok::<_, String>(answers)
-        })?;
+        });
+        let answers = answers.map_err(|error| format!("{error}; {}", client.describe()))?;
         for (request, answer) in requests.iter().zip(answers) {
             let wanted = self.wanted(request);
             if answer != wanted {

@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
                 run.both(&Operation::Order { zone: zone.index, operation: ZoneOperation::Reset })?;
             }
         }
-        run.look(run.room(), &BTreeSet::new())?;
+        run.look(run.room(), false, &BTreeSet::new())?;
         Ok(run)
     }
 
@@ -149,11 +149,12 @@ impl<'a> Run<'a> {
                 touched.extend(self.zone_of(operation));
             }
         }
+        let refused = kernel.iter().any(|answer| answer.result.is_err());
         drop((kernel, simulated));
         for zone in resets {
             self.both(&Operation::Order { zone, operation: ZoneOperation::Reset })?;
         }
-        self.look(room, &touched)
+        self.look(room, refused, &touched)
     }
 
     /// Which limits are reached. Only single operations open zones, so that this tells what an operation met.
@@ -249,8 +250,16 @@ impl<'a> Run<'a> {
     }
 
     /// Looks at the zones of both drives, makes those equal that may differ, and compares the bytes of `touched`.
-    fn look(&mut self, room: Room, touched: &BTreeSet<u32>) -> Result<(), String> {
+    fn look(&mut self, room: Room, refused: bool, touched: &BTreeSet<u32>) -> Result<(), String> {
         let (kernel, simulated) = (self.kernel.zones()?, self.simulated.zones()?);
+        let open = |zones: &[Zone]| zones.iter().filter(|zone| is_open(zone)).count();
+        if !refused && room.open_limit && open(&kernel) != open(&simulated) {
+            return Err(format!(
+                "{} zones are open, on the simulated drive {}",
+                open(&kernel),
+                open(&simulated)
+            ));
+        }
         let mut remedied = false;
         for (&kernel, &simulated) in kernel.iter().zip(&simulated).filter(|(kernel, other)| kernel != other) {
             let remedy = self.allow(&Seen::Zones { kernel, simulated, room });
@@ -327,6 +336,10 @@ impl<'a> Run<'a> {
         }
         Ok(())
     }
+}
+
+fn is_open(zone: &Zone) -> bool {
+    matches!(zone.condition, Condition::ImplicitOpen | Condition::ExplicitOpen)
 }
 
 /// The range that a read reads.

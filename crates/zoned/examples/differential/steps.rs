@@ -9,6 +9,10 @@ use crate::random::Random;
 const ZONES_BEYOND_LIMIT: usize = 4;
 const ZONES_WITHOUT_LIMIT: usize = 12;
 
+/// Half of the time zones are opened, by little writes and by order, and hardly one is emptied or ended: so that the
+/// limits are reached. It changes after so many steps.
+const PHASE_STEPS: u64 = 64;
+
 /// The longest write and read, in bytes.
 const WRITE_BYTES_MAX: u64 = 2 << 20;
 const READ_BYTES_MAX: u64 = 256 << 10;
@@ -27,6 +31,8 @@ pub(crate) struct Steps {
     used: Vec<u32>,
     content: u64,
     wears: bool,
+    /// How many steps were chosen.
+    count: u64,
 }
 
 impl Steps {
@@ -40,11 +46,12 @@ impl Steps {
         used.truncate(2);
         used.extend(zones.iter().filter(is_sequential).take(sequential).map(|zone| zone.index));
         used.push(geometry.zone_count - 1);
-        Self { random: Random::new(seed), geometry, used, content: 0, wears }
+        Self { random: Random::new(seed), geometry, used, content: 0, wears, count: 0 }
     }
 
     /// The next step on drives whose zones are `zones`.
     pub(crate) fn next(&mut self, zones: &[Zone]) -> Step {
+        self.count += 1;
         let operation = match self.random.below(100) {
             0..34 => self.write_at_pointer(zones),
             34..46 => self.write_somewhere(zones),
@@ -58,6 +65,10 @@ impl Steps {
         Step::Together(vec![operation])
     }
 
+    fn crowds(&self) -> bool {
+        self.count / PHASE_STEPS % 2 == 1
+    }
+
     fn zone(&mut self, zones: &[Zone]) -> Zone {
         zones[self.random.of(&self.used) as usize]
     }
@@ -67,6 +78,7 @@ impl Steps {
         let pointer = zone.write_pointer_bytes.unwrap_or(0);
         let room = zone.capacity_bytes.saturating_sub(pointer).clamp(UNIT, WRITE_BYTES_MAX);
         let length = match self.random.below(10) {
+            _ if self.crowds() => UNIT,
             0..7 => UNIT * (1 + self.random.below(16)),
             7 => UNIT * (1 + self.random.below(room.div_ceil(UNIT))),
             _ => room,
@@ -138,6 +150,9 @@ impl Steps {
         let any = candidates.is_empty() || self.random.one_in(4);
         let zone = self.random.of(if any { &self.used } else { &candidates });
         let operation = match self.random.below(16) {
+            0..13 if self.crowds() => {
+                self.random.of(&[ZoneOperation::Open, ZoneOperation::Open, ZoneOperation::Close])
+            }
             0..6 => ZoneOperation::Open,
             6..10 => ZoneOperation::Close,
             10..12 => ZoneOperation::Finish,
