@@ -10,7 +10,7 @@ use imbrex_format::{DriveId, Key};
 use crate::unit::{u32_at, u64_at};
 
 /// The id of the drive whose cursors are read.
-const DRIVE: [u8; 16] = [7; 16];
+pub(crate) const DRIVE: [u8; 16] = [7; 16];
 
 /// The input is a text.
 pub fn run(input: &[u8]) {

@@ -1,5 +1,7 @@
 //! The inputs from which the fuzzer begins: one of each structure and of each form of a text.
 
+use imbrex_drive::cursor::{Place, encode_cursor};
+use imbrex_engine::Cursor;
 use imbrex_format::{CheckpointTable, TombstoneEntry, UNIT_BYTES};
 use imbrex_zoned::simulated::SimulatedGeometry;
 use imbrex_zoned::simulated::fuzzing::{encode_entry, encode_header};
@@ -97,7 +99,6 @@ fn texts() -> Vec<Seed> {
     let names = [
         "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
         "000102030405060708090A0B0C0D0E0F",
-        "01000000030000000900000087654321",
         "4GiB",
         "64 mib",
         "12kB",
@@ -114,5 +115,8 @@ fn texts() -> Vec<Seed> {
         let seed = |(number, text): (usize, &&str)| (target, number.to_string(), text.as_bytes().to_vec());
         texts.iter().enumerate().map(seed).collect()
     };
-    [of("header_texts", &headers), of("name_texts", &names), of("drive_json", &bodies)].concat()
+    let cursor = Cursor { sequence: 3, unit_offset: 9, open: Some(1) };
+    let cursor = encode_cursor(Place { zone: Some(5), cursor }, &crate::name_texts::DRIVE);
+    let cursor = vec![("name_texts", "cursor".to_owned(), cursor.into_bytes())];
+    [of("header_texts", &headers), of("name_texts", &names), of("drive_json", &bodies), cursor].concat()
 }
