@@ -6,8 +6,8 @@ use imbrex_format::Key;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::request::{
-    Block, BlockHead, Class, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
-    ScrubStatus, Status, ZoneStatus,
+    Block, BlockHead, Class, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest,
+    RangeRequest, ScrubStatus, Status, ZoneStatus,
 };
 
 /// Where an answer goes. Whoever asked may have gone; the request's place among those that the engine takes is held

@@ -123,7 +123,7 @@ impl Engine {
         if let Some(store) = self.store.as_mut() {
             store.now_us = self.clock.now_us();
             store.unix_s = self.clock.unix_s();
-            store.is_stopping = self.draining && store.is_idle();
+            store.is_stopping = self.draining;
         }
         let taken =
             (0..COMMANDS_PER_TURN_MAX).map_while(|_| next()).map(|command| self.accept(command)).count();

@@ -134,22 +134,24 @@ impl Store {
     /// Ends all writing to a zone: what was acknowledged of it is still read, until reclaim has moved it away.
     pub(crate) fn fence(&mut self, device: &mut dyn Device, zone: u32, error: &DeviceError) {
         self.open.close(zone);
-        let unix_s = self.unix_s;
-        let entry = self.zones.get_mut(zone);
-        if !matches!(entry.role, ZoneRole::Open | ZoneRole::Sealed) {
+        if !matches!(self.zones.get(zone).role, ZoneRole::Open | ZoneRole::Sealed) {
             return;
         }
+        // No two zones are closed at the same place of the log: listings go by it.
+        let (unix_s, closed_sequence) = (self.unix_s, self.take_sequence());
+        let entry = self.zones.get_mut(zone);
         tracing::error!(zone, %error, "a zone is fenced: nothing more is written to it");
         entry.role = ZoneRole::Fenced;
         entry.evacuate = true;
         entry.closed_at_unix_s = unix_s;
-        entry.closed_sequence = self.next_sequence;
+        entry.closed_sequence = closed_sequence;
         self.referee.closed(zone, entry.incarnation);
         self.stats.zones_fenced += 1;
         match error {
-            DeviceError::ZoneCondition { zone: changed, condition: condition @ (Condition::ReadOnly | Condition::Offline) }
-                if *changed == zone =>
-            {
+            DeviceError::ZoneCondition {
+                zone: changed,
+                condition: condition @ (Condition::ReadOnly | Condition::Offline),
+            } if *changed == zone => {
                 self.zone_changed(zone, *condition);
             }
             _ => self.to_finish.push(zone),

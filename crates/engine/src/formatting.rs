@@ -10,7 +10,7 @@ use imbrex_format::{
 use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
-use crate::checkpointing::part_units;
+use crate::checkpoint_parts::part_units;
 use crate::labels::{BLOCKS_MIN, blocks_possible, label_zones, next_generation, serial_of};
 use crate::log::{ENTRIES_MAX, STREAMS};
 use crate::request::{EngineError, FormatOrder, Replace, State};

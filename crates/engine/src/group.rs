@@ -38,14 +38,7 @@ impl Write {
 
 /// Somebody who waits for a group.
 pub(crate) enum Member {
-    Put {
-        key: Key,
-        location: Location,
-        payload_bytes: u32,
-        birth: u64,
-        kills: Vec<Kill>,
-        origin: PutOrigin,
-    },
+    Put { key: Key, location: Location, payload_bytes: u32, birth: u64, kills: Vec<Kill>, origin: PutOrigin },
     Delete(PendingDelete),
 }
 
@@ -120,7 +113,8 @@ impl Group {
                     return Dissolved::Lost { key, location, origin };
                 };
                 kills.push(Kill { location, incarnation, birth });
-                let put = PendingPut { key, buffer, payload_bytes, birth: Some(birth), kills, stream, origin };
+                let put =
+                    PendingPut { key, buffer, payload_bytes, birth: Some(birth), kills, stream, origin };
                 Dissolved::Put(location, put)
             }
             Member::Delete(delete) => Dissolved::Delete(delete),
@@ -136,7 +130,11 @@ pub(crate) enum Dissolved {
     Put(Location, PendingPut),
     Delete(PendingDelete),
     /// A put whose buffer the device has kept.
-    Lost { key: Key, location: Location, origin: PutOrigin },
+    Lost {
+        key: Key,
+        location: Location,
+        origin: PutOrigin,
+    },
 }
 
 /// Runs of records, each in one buffer, by their first unit.
@@ -148,7 +146,8 @@ impl Records {
     /// Cuts one record out of the run in which it lies.
     fn take(&mut self, location: Location) -> Option<Buffer> {
         let (first, count) = (location.unit_offset, location.unit_count);
-        let units = |buffer: &Buffer| u32::try_from(buffer.len() / imbrex_format::UNIT_BYTES).unwrap_or(u32::MAX);
+        let units =
+            |buffer: &Buffer| u32::try_from(buffer.len() / imbrex_format::UNIT_BYTES).unwrap_or(u32::MAX);
         let holds = |run: &(u32, Buffer)| run.0 <= first && first + count <= run.0 + units(&run.1);
         let place = self.runs.iter().position(holds)?;
         let (begin, mut buffer) = self.runs.swap_remove(place);

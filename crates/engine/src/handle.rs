@@ -16,8 +16,8 @@ use crate::engine::Engine;
 use crate::options::Options;
 use crate::publish::Published;
 use crate::request::{
-    Block, BlockHead, Class, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest, RangeRequest,
-    ScrubStatus, State, Stats, Status, ZoneStatus,
+    Block, BlockHead, Class, Cursor, Damage, EngineError, FormatOrder, Page, PutOutcome, PutRequest,
+    RangeRequest, ScrubStatus, State, Stats, Status, ZoneStatus,
 };
 use crate::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use crate::sync::thread;
@@ -158,7 +158,8 @@ impl Handle {
     /// As [`Handle::list`]; [`EngineError::Invalid`] where there is no such zone.
     pub async fn list_zone(&self, zone: u32, unit_offset: u32, limit: usize) -> Result<Page, EngineError> {
         let limit = limit.clamp(1, LIST_LIMIT_MAX);
-        let request = ListRequest { cursor: Cursor { unit_offset, ..Cursor::default() }, zone: Some(zone), limit };
+        let request =
+            ListRequest { cursor: Cursor { unit_offset, ..Cursor::default() }, zone: Some(zone), limit };
         self.ask(|reply| Command::List(request, reply)).await
     }
 

@@ -73,9 +73,11 @@ impl Inventory {
     pub(crate) fn next_read(&self, entry: &ZoneEntry) -> Option<Location> {
         let zone = self.zone;
         match self.step {
-            Step::Footer { unit_count } => {
-                Some(Location { zone, unit_offset: entry.capacity_units.saturating_sub(unit_count), unit_count })
-            }
+            Step::Footer { unit_count } => Some(Location {
+                zone,
+                unit_offset: entry.capacity_units.saturating_sub(unit_count),
+                unit_count,
+            }),
             Step::Stretch { unit, unit_count, .. } => Some(Location { zone, unit_offset: unit, unit_count }),
             Step::Done => None,
         }

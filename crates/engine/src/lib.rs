@@ -12,12 +12,14 @@
 mod arena;
 mod blocking;
 pub mod budget;
+mod checkpoint_parts;
 mod checkpointing;
 pub mod clock;
 mod command;
 mod committing;
 mod damage;
 mod engine;
+pub mod error;
 mod fencing;
 mod formatting;
 mod group;
@@ -49,6 +51,7 @@ mod sealing;
 mod signature;
 #[cfg(test)]
 mod simulation;
+pub mod status;
 mod store;
 mod sync;
 mod trash;
@@ -60,6 +63,7 @@ pub use budget::{MemoryBudget, MemoryLine};
 pub use handle::{Handle, LIST_LIMIT_MAX};
 pub use options::Options;
 pub use request::{
-    Block, BlockEntry, BlockHead, Class, Cursor, Damage, DamageKind, EngineError, FormatOrder, Lifetime, Page,
-    PutOutcome, PutRequest, RangeRequest, Replace, ScrubStatus, State, Stats, Status, ZoneRole, ZoneStatus,
+    Block, BlockEntry, BlockHead, Class, Cursor, Damage, DamageKind, EngineError, FormatOrder, Lifetime,
+    Page, PutOutcome, PutRequest, RangeRequest, Replace, ScrubStatus, State, Stats, Status, ZoneRole,
+    ZoneStatus,
 };

@@ -110,7 +110,9 @@ impl Store {
         let next = match listing.cursor.open {
             None => closed(sequence).map_or_else(|| self.open_from(0), Next::Closed),
             // If zones were closed since the open ones were begun with, one of those may be among them.
-            Some(open) => closed(sequence.saturating_add(1)).map_or_else(|| self.open_from(open), Next::Closed),
+            Some(open) => {
+                closed(sequence.saturating_add(1)).map_or_else(|| self.open_from(open), Next::Closed)
+            }
         };
         match next {
             Next::Closed(zone) => {
@@ -121,7 +123,8 @@ impl Store {
                 listing.zone = zone;
             }
             Next::Open(zone) => {
-                let place = self.open.iter().find(|(_, open)| open.zone == zone).map(|(stream, _)| stream as u8);
+                let place =
+                    self.open.iter().find(|(_, open)| open.zone == zone).map(|(stream, _)| stream as u8);
                 if listing.cursor.open != place {
                     let last = self.zones.iter().map(|(_, entry)| entry.closed_sequence);
                     let last = last.filter(|closed| *closed < u64::MAX).max().unwrap_or(0);
@@ -179,11 +182,8 @@ impl Store {
     fn list_table(&self, listing: &mut Listing, table: &[TableEntry]) {
         for entry in table {
             if let TableEntry::Block { key, unit_offset, unit_count, payload_bytes, .. } = entry {
-                let location = Location {
-                    zone: listing.zone,
-                    unit_offset: *unit_offset,
-                    unit_count: *unit_count,
-                };
+                let location =
+                    Location { zone: listing.zone, unit_offset: *unit_offset, unit_count: *unit_count };
                 if *unit_offset >= listing.cursor.unit_offset
                     && !self.list_block(listing, key, location, *payload_bytes)
                 {
@@ -219,10 +219,12 @@ impl Store {
     ) {
         let ReadPurpose::List(mut listing) = read.purpose else { return };
         match listing.step {
-            Step::Footer => match result.ok().and_then(|buffer| table_of(&self.label, read.location.zone, &buffer)) {
-                Some(table) => self.list_table(&mut listing, &table),
-                None => listing.step = Step::Stretch,
-            },
+            Step::Footer => {
+                match result.ok().and_then(|buffer| table_of(&self.label, read.location.zone, &buffer)) {
+                    Some(table) => self.list_table(&mut listing, &table),
+                    None => listing.step = Step::Stretch,
+                }
+            }
             Step::Stretch | Step::Unit => match result {
                 Ok(buffer) => self.list_stretch(&mut listing, read.location, &buffer),
                 Err(_) if listing.step == Step::Stretch => listing.step = Step::Unit,

@@ -45,9 +45,15 @@ use crate::request::{
     RangeRequest, ScrubStatus, State, Stats, Status, ZoneStatus,
 };
 
-/// An answer that will come. Dropping it says that nobody waits any more.
+/// An answer that will come, or by default none. Dropping it says that nobody waits any more.
 #[derive(Debug)]
 pub struct Ticket<T>(Option<Receiver<Result<T, EngineError>>>);
+
+impl<T> Default for Ticket<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
 
 impl<T> Ticket<T> {
     /// Takes the answer once it is there; `None` before, and after it was taken.

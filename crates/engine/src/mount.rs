@@ -117,7 +117,16 @@ impl<'a, 'b> Mount<'a, 'b> {
                 ),
             })?;
         let zones = ZoneTable::new(zones);
-        Ok(Self { io, index, zones, lost_records: 0, next_checkpoint: 1, base: None, conventional_end: None, label })
+        Ok(Self {
+            io,
+            index,
+            zones,
+            lost_records: 0,
+            next_checkpoint: 1,
+            base: None,
+            conventional_end: None,
+            label,
+        })
     }
 
     /// Finds what each zone holds; gives the logs that are to be replayed, oldest first.
@@ -146,7 +155,12 @@ impl<'a, 'b> Mount<'a, 'b> {
     }
 
     /// What a zone has become since the checkpoint (FORMAT.md, "Checkpoint", rules 3 and 4).
-    fn zone_since(&mut self, zone: &Zone, cell: &ZoneCell, base: &Base) -> Result<Option<ZoneLog>, DeviceError> {
+    fn zone_since(
+        &mut self,
+        zone: &Zone,
+        cell: &ZoneCell,
+        base: &Base,
+    ) -> Result<Option<ZoneLog>, DeviceError> {
         let is_empty = zone.condition == Condition::Empty;
         let freed_by = self.next_checkpoint + 1;
         let entry = self.zones.get_mut(zone.index);
@@ -203,7 +217,11 @@ impl<'a, 'b> Mount<'a, 'b> {
 
     /// A conventional zone that was free. They are opened in their order, so that once one has no new life, none behind
     /// it has.
-    fn conventional_since(&mut self, zone: &Zone, last_incarnation: u64) -> Result<Option<ZoneLog>, DeviceError> {
+    fn conventional_since(
+        &mut self,
+        zone: &Zone,
+        last_incarnation: u64,
+    ) -> Result<Option<ZoneLog>, DeviceError> {
         if self.conventional_end.is_some_and(|end| zone.index > end) {
             return Ok(None);
         }
@@ -244,7 +262,9 @@ impl<'a, 'b> Mount<'a, 'b> {
     fn drop_ended_lives(&mut self) {
         if self.base.is_some() {
             let zones = &self.zones;
-            self.index.retain(|location| !matches!(zones.get(location.zone).role, ZoneRole::Reset | ZoneRole::Free));
+            self.index.retain(|location| {
+                !matches!(zones.get(location.zone).role, ZoneRole::Reset | ZoneRole::Free)
+            });
         }
     }
 

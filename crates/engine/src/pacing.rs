@@ -26,7 +26,8 @@ const ZONE_OVERHEAD_UNITS: u32 = 12;
 
 /// The pace of a drive.
 pub(crate) fn pace_of(zones: &ZoneTable) -> Pace {
-    let usable = |entry: &&ZoneEntry| !matches!(entry.role, ZoneRole::Label | ZoneRole::Checkpoint | ZoneRole::Lost);
+    let usable =
+        |entry: &&ZoneEntry| !matches!(entry.role, ZoneRole::Label | ZoneRole::Checkpoint | ZoneRole::Lost);
     let capacities = || zones.iter().map(|(_, entry)| entry).filter(usable);
     let count = u32::try_from(capacities().count()).unwrap_or(u32::MAX);
     let units = capacities().map(|entry| entry.capacity_units).max().unwrap_or(1);
@@ -37,7 +38,10 @@ impl Store {
     /// Counts how much room there is, and tells reclaim how much it matters.
     pub(crate) fn update_pace(&mut self) {
         let is_large = self.zones.count() > ZONES_AT_ONCE;
-        if is_large && self.now_us < self.level_counted_us.saturating_add(LOOK_US) && self.level_counted_us > 0 {
+        if is_large
+            && self.now_us < self.level_counted_us.saturating_add(LOOK_US)
+            && self.level_counted_us > 0
+        {
             return;
         }
         self.level_counted_us = self.now_us;
@@ -74,7 +78,9 @@ impl Store {
 
     /// Whether a put may go to the next group now. What reclaim moves always may, and what a failed write has left.
     pub(crate) fn may_write(&self, put: &PendingPut) -> bool {
-        !matches!(put.origin, PutOrigin::Client { .. }) || !put.may_be_dropped() || self.pace.may_client_write()
+        !matches!(put.origin, PutOrigin::Client { .. })
+            || !put.may_be_dropped()
+            || self.pace.may_client_write()
     }
 
     /// Whether a put for which there is no room now will have some.

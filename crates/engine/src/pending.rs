@@ -28,7 +28,11 @@ impl Kill {
 
 /// Who wants a block written.
 pub(crate) enum PutOrigin {
-    Client { reply: Reply<PutOutcome>, class: Class, deadline_us: u64 },
+    Client {
+        reply: Reply<PutOutcome>,
+        class: Class,
+        deadline_us: u64,
+    },
     /// Reclaim moves it from a zone that is to be reset.
     Moved,
 }
@@ -179,7 +183,10 @@ impl Pending {
     }
 
     /// Takes the deletions for which `test` is true.
-    pub(crate) fn extract_deletes(&mut self, mut test: impl FnMut(&PendingDelete) -> bool) -> Vec<PendingDelete> {
+    pub(crate) fn extract_deletes(
+        &mut self,
+        mut test: impl FnMut(&PendingDelete) -> bool,
+    ) -> Vec<PendingDelete> {
         let mut taken = Vec::new();
         for queue in &mut self.deletes {
             for _ in 0..queue.len() {

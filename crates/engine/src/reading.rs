@@ -123,7 +123,8 @@ impl Reads {
 
     /// The memory of the slots and queues, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let slots = self.slots.capacity() * size_of::<Option<Read>>() + self.free.capacity() * size_of::<usize>();
+        let slots =
+            self.slots.capacity() * size_of::<Option<Read>>() + self.free.capacity() * size_of::<usize>();
         slots as u64 + self.waiting.memory_bytes()
     }
 }
@@ -475,10 +476,9 @@ impl Read {
                 u32::try_from(end.div_ceil(UNIT_BYTES)).map_or(record_units, |units| units.min(record_units))
             }
             ReadPurpose::Head(_) | ReadPurpose::Probe(_) => 1,
-            ReadPurpose::Get(..)
-            | ReadPurpose::Compare(_)
-            | ReadPurpose::List(_)
-            | ReadPurpose::Zone(..) => record_units,
+            ReadPurpose::Get(..) | ReadPurpose::Compare(_) | ReadPurpose::List(_) | ReadPurpose::Zone(..) => {
+                record_units
+            }
         }
     }
 }

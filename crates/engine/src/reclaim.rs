@@ -268,13 +268,7 @@ impl Store {
         })
     }
 
-    fn move_record(
-        &mut self,
-        scope: &ZoneScope,
-        key: Key,
-        location: Location,
-        buffer: Buffer,
-    ) {
+    fn move_record(&mut self, scope: &ZoneScope, key: Key, location: Location, buffer: Buffer) {
         let lives = self.index.contains(self.index.hash(&key), location);
         if !lives || self.busy.contains(&key) {
             if let Some(victim) = self.reclaim.victim.as_mut() {
@@ -335,7 +329,8 @@ impl Store {
             let Some(entry) = entries.get(victim.next_tombstone) else { return };
             victim.next_tombstone += 1;
             let Some((key, kill)) = tombstone_of(entry) else { continue };
-            if kill.location.zone != victim.zone && self.zones.has_life(kill.location.zone, kill.incarnation) {
+            if kill.location.zone != victim.zone && self.zones.has_life(kill.location.zone, kill.incarnation)
+            {
                 victim.carrying += 1;
                 self.pending.push_delete(stream, PendingDelete { key, kill, reply: None });
             }
@@ -424,7 +419,8 @@ fn tombstone_of(entry: &TableEntry) -> Option<(Key, Kill)> {
 impl Reclaim {
     pub(crate) fn describe(&self) -> String {
         let victim = self.victim.as_ref();
-        let victim = victim.map(|v| (v.zone, v.step, v.next, v.is_reading, v.moving, v.carrying, v.passed_over));
+        let victim =
+            victim.map(|v| (v.zone, v.step, v.next, v.is_reading, v.moving, v.carrying, v.passed_over));
         format!("{victim:?}, arena {}", self.arena.longest_units())
     }
 }

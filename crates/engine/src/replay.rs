@@ -153,9 +153,8 @@ impl<'a, 'b> Replay<'a, 'b> {
             entry.written_units = scanned.good_units;
         }
         let tail = Tail { good_units: entry.good_units, written_units: entry.written_units };
-        let writable =
-            !matches!(entry.condition, Condition::ReadOnly | Condition::Full | Condition::Offline)
-                && log.trailer.is_none();
+        let writable = !matches!(entry.condition, Condition::ReadOnly | Condition::Full | Condition::Offline)
+            && log.trailer.is_none();
         let listed = log.listed.len() + scanned.entries.len();
         if is_newest && writable && tail.has_room(listed, entry.capacity_units) {
             entry.role = ZoneRole::Open;

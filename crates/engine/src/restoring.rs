@@ -26,7 +26,7 @@ pub(crate) struct Base {
 /// What the slots hold.
 pub(crate) struct Found {
     pub(crate) base: Option<Base>,
-    /// A number that no checkpoint on the drive bears.
+    /// The number of the next checkpoint: one more than that of the newest that counts.
     pub(crate) next_number: u64,
 }
 
@@ -50,10 +50,13 @@ pub(crate) fn find_checkpoint(
     }
     slots.sort_unstable();
     let next_number = slots.last().map_or(1, |(number, _)| number + 1);
+    // One that is not the last but one is no one's: zones were freed since that it calls used.
+    slots.retain(|(number, _)| number + 2 >= next_number);
     for (_, slot) in slots.into_iter().rev() {
         let base = Reader::new(io, label, table, index, slot).whole()?;
-        if base.is_some() {
-            return Ok(Found { base, next_number });
+        if let Some(base) = base {
+            let next_number = base.end.number + 1;
+            return Ok(Found { base: Some(base), next_number });
         }
         tracing::warn!(slot, "a checkpoint of the index does not count: it is torn or damaged");
         index.clear();
@@ -122,7 +125,9 @@ impl<'a, 'b> Reader<'a, 'b> {
             return Ok(None);
         }
         Ok(match self.next_record()? {
-            Some(header) if header.kind == RecordKind::CheckpointBegin => self.take(&header)?.ok().map(|_| self.number),
+            Some(header) if header.kind == RecordKind::CheckpointBegin => {
+                self.take(&header)?.ok().map(|_| self.number)
+            }
             _ => None,
         })
     }
@@ -180,12 +185,13 @@ impl<'a, 'b> Reader<'a, 'b> {
             Err(DeviceError::Gone) => return Err(DeviceError::Gone),
             Err(_) => None,
         };
-        Ok(header.filter(|header| {
-            header.sequence == self.sequence + 1 && header.unit_count <= end - unit
-        }))
+        Ok(header.filter(|header| header.sequence == self.sequence + 1 && header.unit_count <= end - unit))
     }
 
-    fn take(&mut self, header: &RecordHeader) -> Result<Result<Option<CheckpointEnd>, NotACheckpoint>, DeviceError> {
+    fn take(
+        &mut self,
+        header: &RecordHeader,
+    ) -> Result<Result<Option<CheckpointEnd>, NotACheckpoint>, DeviceError> {
         let (zone, unit, count) = (self.zone(), self.unit, header.unit_count);
         self.sequence = header.sequence;
         if header.kind == RecordKind::Padding {
@@ -219,7 +225,8 @@ impl<'a, 'b> Reader<'a, 'b> {
 
     /// The checkpoint, where nothing of it is missing.
     fn base(self, end: CheckpointEnd) -> Option<Base> {
-        let Self { index, zones, record_count, patch_count, next_cell, number, slot, tables, label, .. } = self;
+        let Self { index, zones, record_count, patch_count, next_cell, number, slot, tables, label, .. } =
+            self;
         index.recount();
         let mut are_places = true;
         index.sweep(0..index.cell_count(), |location| are_places &= location.zone < label.zone_count);

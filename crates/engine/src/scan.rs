@@ -87,15 +87,8 @@ pub(crate) fn scan_zone(
         last_sequence: bounds.first_sequence.saturating_sub(1),
         ..ScannedZone::default()
     };
-    let mut scan = Scan {
-        io,
-        scope,
-        bounds,
-        found,
-        pending: Vec::new(),
-        unproven: None,
-        small_records: false,
-    };
+    let mut scan =
+        Scan { io, scope, bounds, found, pending: Vec::new(), unproven: None, small_records: false };
     scan.run()?;
     Ok(scan.found)
 }
@@ -252,9 +245,10 @@ impl Scan<'_, '_> {
                 self.found.damaged.push((*key, Location { zone, unit_offset, unit_count }));
             }
         }
-        let before = self.pending.drain(..).filter(|(sequence, _)| {
-            *sequence >= first_sequence && *sequence < commit.first_sequence
-        });
+        let before = self
+            .pending
+            .drain(..)
+            .filter(|(sequence, _)| *sequence >= first_sequence && *sequence < commit.first_sequence);
         self.found.entries.extend(before.map(|(_, entry)| entry));
         self.found.entries.extend(commit.entries);
         self.found.open = commit.open;

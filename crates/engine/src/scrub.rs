@@ -188,8 +188,7 @@ impl Store {
                 let TableEntry::Block { key, unit_offset, unit_count, .. } = entry else { continue };
                 let location =
                     Location { zone: current.zone, unit_offset: *unit_offset, unit_count: *unit_count };
-                if self.zones.is_acknowledged(location)
-                    && self.index.contains(self.index.hash(key), location)
+                if self.zones.is_acknowledged(location) && self.index.contains(self.index.hash(key), location)
                 {
                     current.record = Some(Record { key: *key, location, done_units: 0, checker: None });
                     break;
@@ -316,7 +315,9 @@ impl Store {
             ..ScrubStatus::default()
         };
         let begin = self.unix_s.saturating_sub(self.scrub.period_s).max(self.scrub.pass_since_unix_s);
-        for (_, entry) in self.zones.iter().filter(|(_, entry)| entry.is_readable_log() && entry.live_units > 0) {
+        for (_, entry) in
+            self.zones.iter().filter(|(_, entry)| entry.is_readable_log() && entry.live_units > 0)
+        {
             let live_bytes = u64::from(entry.live_units) * UNIT_BYTES as u64;
             status.zones += 1;
             status.live_bytes += live_bytes;

@@ -79,9 +79,7 @@ impl Store {
         entries: usize,
         writes: &mut VecDeque<Write>,
     ) -> bool {
-        writes.is_empty()
-            && self.zones.free_count() > kept
-            && self.open_zone(stream, needed, entries, writes)
+        writes.is_empty() && self.zones.free_count() > kept && self.open_zone(stream, needed, entries, writes)
     }
 
     /// Seals the stream's open zone and opens a free one with room for `unit_count` units of records; tells whether there
@@ -121,12 +119,12 @@ impl Store {
     /// Fills the zone up to its footer and writes the footer; gives back the table.
     fn seal(&mut self, old: OpenZone, writes: &mut VecDeque<Write>) -> Vec<TableEntry> {
         let zone = old.zone;
-        let unix_s = self.unix_s;
+        let (unix_s, closed_sequence) = (self.unix_s, self.take_sequence());
         let entry = self.zones.get_mut(zone);
         entry.role = ZoneRole::Sealed;
         entry.table_entries = u32::try_from(old.entries.len()).unwrap_or(u32::MAX);
         entry.closed_at_unix_s = unix_s;
-        entry.closed_sequence = self.next_sequence;
+        entry.closed_sequence = closed_sequence;
         self.referee.closed(zone, entry.incarnation);
         let (capacity, first_sequence) = (entry.capacity_units, entry.first_sequence);
         let scope = ZoneScope::new(&self.label, zone, entry.incarnation);

@@ -247,7 +247,11 @@ impl Store {
         let incarnation = entry.incarnation;
         self.referee.inspected(zone, incarnation, guarded.live, guarded.index_entries);
         if let Err(refusal) = self.referee.judge_reset(zone, incarnation, self.now_us) {
-            tracing::error!(zone, reason = refusal.name(), "a reset was refused, and the zone is kept: {refusal}");
+            tracing::error!(
+                zone,
+                reason = refusal.name(),
+                "a reset was refused, and the zone is kept: {refusal}"
+            );
             self.stats.resets_refused += 1;
             self.zones.get_mut(zone).role = ZoneRole::Lost;
             self.trash.under_way = None;

@@ -20,8 +20,8 @@ use crate::engine::Engine;
 use crate::options::Options;
 use crate::publish::Published;
 use crate::request::{
-    Block, BlockHead, Class, Cursor, EngineError, FormatOrder, Lifetime, Page, PutOutcome, PutRequest, RangeRequest,
-    Replace, State,
+    Block, BlockHead, Class, Cursor, EngineError, FormatOrder, Lifetime, Page, PutOutcome, PutRequest,
+    RangeRequest, Replace, State,
 };
 
 type Answer<T> = Receiver<Result<T, EngineError>>;
