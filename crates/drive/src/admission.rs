@@ -1,8 +1,8 @@
 //! Who gets memory: a put takes its buffer before its body is read, and waits for it in a bounded queue for a
 //! bounded time.
 //!
-//! Uploads together hold at most three quarters of the pool, and so do downloads: clients that send slowly
-//! cannot keep others from reading, nor those that read slowly from writing.
+//! Uploads together hold at most three quarters of what the engine leaves of the pool, and so do downloads: clients
+//! that send slowly cannot keep others from reading, nor those that read slowly from writing.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::limits::Limits;
+use crate::limits::{ENGINE_BYTES, Limits};
 
 /// The keeper of the pool's memory.
 pub(crate) struct Admission {
@@ -97,7 +97,7 @@ impl Queued<'_> {
 impl Admission {
     /// Divides `pool`.
     pub(crate) fn new(pool: BufferPool, limits: &Limits) -> Self {
-        let share_bytes = pool.bytes_total() / 4 * 3;
+        let share_bytes = pool.bytes_total().saturating_sub(ENGINE_BYTES) / 4 * 3;
         // However small the pool, one block of the largest size can be taken in.
         let upload_units = (share_bytes / UNIT_BYTES).max(record_units(PAYLOAD_BYTES_MAX) as usize);
         let released = Arc::new(Notify::new());
@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn uploads_leave_a_quarter_of_the_memory_to_others_and_the_next_waits_for_its_turn() {
-        let admission = admission(64 << 20, 8);
+        let admission = admission((64 << 20) + ENGINE_BYTES, 8);
         let mut held = Vec::new();
         while let Ok(Ok(admitted)) =
             tokio::time::timeout(Duration::from_millis(50), admission.upload(4 << 20)).await
@@ -210,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_queue_for_memory_is_bounded() {
-        let admission = admission(32 << 20, 1);
+        let admission = admission((32 << 20) + ENGINE_BYTES, 1);
         let _all = admission.upload(16 << 20).await.unwrap();
         let waits = tokio::spawn({
             let admission = Arc::clone(&admission);
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_download_counts_until_it_is_dropped() {
-        let admission = admission(32 << 20, 1);
+        let admission = admission((32 << 20) + ENGINE_BYTES, 1);
         let download = admission.download(24 << 20);
         assert!(!admission.download_allowed());
         drop(download);

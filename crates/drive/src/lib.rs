@@ -16,6 +16,7 @@ mod app;
 mod body;
 pub mod cursor;
 pub mod digest;
+pub mod duration;
 pub mod failure;
 pub mod limits;
 mod metrics;
