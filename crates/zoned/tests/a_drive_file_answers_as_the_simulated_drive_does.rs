@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use imbrex_zoned::drive_file::DriveFileDevice;
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedGeometry};
 use imbrex_zoned::{Backend, Buffer, BufferPool, Completion, Device, DeviceError, Token, ZoneOperation};
 
+/// How long a device may be silent before the test is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 const UNIT: u64 = 4096;
 const ZONES: u64 = 12;
 const ZONE_UNITS: u64 = 16;
@@ -120,7 +123,9 @@ fn submit(
     }
     let mut completions = Vec::new();
     while completions.len() < operations.len() {
-        device.wait(None, &mut completions).unwrap();
+        let before = completions.len();
+        device.wait(Some(SILENCE_MAX), &mut completions).unwrap();
+        assert!(completions.len() > before, "some of {operations:?} never completed");
     }
     let of = |completion: Completion| {
         let n = completion.token.0;
