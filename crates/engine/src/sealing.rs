@@ -101,6 +101,8 @@ impl Store {
         let first_sequence = self.take_sequence();
         let Some(mut buffer) = self.reserve.take(Purpose::ZoneHeader, 1) else { return false };
         self.zones.take(zone, stream, first_sequence);
+        // Without a time it would be due for the scrub at once, and be read while it is written.
+        self.zones.get_mut(zone).closed_at_unix_s = self.unix_s;
         self.referee.opened(zone, first_sequence);
         let header = ZoneHeader {
             zone,

@@ -41,7 +41,7 @@ pub(crate) struct ZoneEntry {
     pub(crate) freed_by: u64,
     /// Its place in the order in which zones were closed: the log's next sequence then; [`u64::MAX`] while it is open.
     pub(crate) closed_sequence: u64,
-    /// When it was sealed, fenced or put into the trash.
+    /// When it was opened, then when it was sealed, fenced or put into the trash.
     pub(crate) closed_at_unix_s: u64,
     /// When every record in it was last read and checked; 0: never.
     pub(crate) scrubbed_at_unix_s: u64,
