@@ -34,6 +34,8 @@ pub(crate) struct Checkpointing {
     buffer: Option<Buffer>,
     running: Option<Running>,
     failures: u32,
+    /// Zones to which it could not be written: they are given up when the drive is next mounted.
+    bad_zones: Vec<u32>,
     /// Whether the one that is written at the end is done, or need not be.
     is_last_done: bool,
 }
@@ -110,6 +112,7 @@ impl Checkpointing {
             buffer,
             running: None,
             failures: 0,
+            bad_zones: Vec::new(),
             is_last_done: false,
         })
     }
@@ -130,6 +133,11 @@ impl Checkpointing {
 }
 
 impl Store {
+    /// Zones to which checkpoints can no longer be written.
+    pub(crate) fn bad_checkpoint_zones(&self) -> &[u32] {
+        &self.checkpointing.bad_zones
+    }
+
     /// Whether no group may be begun, because a checkpoint is being brought to its end.
     pub(crate) fn checkpoint_holds_groups(&self) -> bool {
         use Step::{Hold, LastPatches, Tables, ZoneCells};
@@ -210,6 +218,7 @@ impl Store {
             if !self.zones.get(zone).can_be_reset() {
                 tracing::error!(zone, "a zone that is kept for checkpoints can no longer be written");
                 self.checkpointing.failures = FAILURES_MAX;
+                self.checkpointing.bad_zones.push(zone);
                 return false;
             }
             self.referee.needed(zone, false);
@@ -426,13 +435,16 @@ impl Store {
 
     /// Gives up the checkpoint that is being written. The newest one still counts; the next is tried when one is due again.
     pub(crate) fn checkpoint_failed(&mut self, reason: &str) {
-        if self.checkpointing.running.take().is_none() {
-            return;
-        }
+        let Some(running) = self.checkpointing.running.take() else { return };
+        let nth = running.nth.min(self.checkpointing.slot_zones - 1);
+        let zone = Some(self.checkpointing.zone_of(running.slot, nth));
         tracing::error!(reason, "a checkpoint was given up");
         self.index.track_changes(false);
         self.stats.checkpoints_failed += 1;
         self.checkpointing.failures += 1;
+        if self.checkpointing.failures >= FAILURES_MAX {
+            self.checkpointing.bad_zones.extend(zone);
+        }
         self.written_since_checkpoint_bytes = 0;
     }
 }

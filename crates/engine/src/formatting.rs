@@ -143,7 +143,7 @@ const ZONES_PER_CHECKPOINT_ZONE: usize = 8;
 /// Where the checkpoints' two slots lie, and how many zones each has: the first run of usable zones of one kind behind the
 /// labels, with room for the index and zone cells, a tenth of them again as patches, and the tables of the open zones.
 /// `None` where the drive has too few zones for it.
-fn checkpoint_slots(zones: &[Zone], label_zones: [u32; 2], blocks_max: u64) -> Option<(u32, u32)> {
+pub(crate) fn checkpoint_slots(zones: &[Zone], label_zones: [u32; 2], blocks_max: u64) -> Option<(u32, u32)> {
     let usable = |zone: &Zone| {
         !matches!(zone.condition, Condition::ReadOnly | Condition::Offline)
             && !label_zones.contains(&zone.index)

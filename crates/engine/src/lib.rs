@@ -40,6 +40,7 @@ mod publish;
 mod reading;
 mod reclaim;
 mod referee;
+mod relocating;
 mod replay;
 pub mod request;
 mod reserve;

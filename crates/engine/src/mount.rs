@@ -3,7 +3,8 @@
 //! The label says whose the drive is. A checkpoint says what stood on it at one moment, and the report of zones which
 //! zones have been written since: only those are read. Without a checkpoint every zone is asked what it holds. Then the
 //! zones' logs are replayed ([`crate::replay`]). Nothing is written to the drive, save that zones which will take no more
-//! records are finished, so that they do not count against the drive's limit of open zones.
+//! records are finished, so that they do not count against the drive's limit of open zones, and that new labels name other
+//! zones for checkpoints where those can no longer be written ([`crate::relocating`]).
 
 use imbrex_format::{
     Label, TableEntry, Trailer, UNIT_BYTES, ZoneCell, ZoneCellRole, ZoneContent, ZoneHeader, ZoneScope,
@@ -15,6 +16,7 @@ use crate::index::Index;
 use crate::labels::{FoundLabel, find_label};
 use crate::location::{Location, PLACE_BITS};
 use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, Stream, streams_max};
+use crate::relocating::relocate_checkpoints;
 use crate::replay::{Replay, ZoneLog};
 use crate::request::{State, ZoneRole};
 use crate::restoring::{Base, find_checkpoint};
@@ -52,12 +54,12 @@ pub(crate) enum MountOutcome {
     Refused(State),
 }
 
-/// Reads the drive.
+/// Reads the drive. `bad_zones` are zones to which a checkpoint could not be written.
 ///
 /// # Errors
 ///
 /// The drive's own; what stands on the drive is an outcome and no error.
-pub(crate) fn mount(device: &mut dyn Device) -> Result<MountOutcome, DeviceError> {
+pub(crate) fn mount(device: &mut dyn Device, bad_zones: &[u32]) -> Result<MountOutcome, DeviceError> {
     if let Err(reason) = check_geometry(device) {
         return Ok(MountOutcome::Refused(State::Incompatible { reason }));
     }
@@ -68,6 +70,7 @@ pub(crate) fn mount(device: &mut dyn Device) -> Result<MountOutcome, DeviceError
         FoundLabel::Label(label) => *label,
         FoundLabel::Refused(state) => return Ok(MountOutcome::Refused(state)),
     };
+    let label = relocate_checkpoints(&mut io, &zones, label, bad_zones)?;
     let mut mount = match Mount::new(&mut io, label, &zones) {
         Ok(mount) => mount,
         Err(state) => return Ok(MountOutcome::Refused(state)),
