@@ -173,10 +173,9 @@ impl Store {
     /// Whether a checkpoint is due: after so much was written, where zones wait to be freed, and at the end.
     fn wants_checkpoint(&self) -> bool {
         let Checkpointing { every_bytes, is_last_done, .. } = &self.checkpointing;
-        let waiting = || self.zones.iter().any(|(_, entry)| entry.role == ZoneRole::Reset);
         self.written_since_checkpoint_bytes >= *every_bytes
             || (self.is_stopping && !is_last_done && self.is_idle())
-            || (self.pace_wants_zones() && waiting())
+            || (self.zones.reset_count() > 0 && self.pace_wants_zones())
     }
 
     /// Goes on with a checkpoint, or begins one that is due.

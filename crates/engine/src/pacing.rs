@@ -45,6 +45,7 @@ impl Store {
             return;
         }
         self.level_counted_us = self.now_us;
+        self.level_is_fresh = true;
         let mut level = Level { free_units: self.free_bytes() / UNIT_BYTES as u64, ..Level::default() };
         for (zone, entry) in self.zones.iter() {
             match entry.role {
@@ -81,6 +82,12 @@ impl Store {
         !matches!(put.origin, PutOrigin::Client { .. })
             || !put.may_be_dropped()
             || self.pace.may_client_write()
+    }
+
+    /// When the level has to be counted again, where reclaim waits for that.
+    pub(crate) fn level_due_us(&self) -> Option<u64> {
+        let is_waited_for = self.zones.count() > ZONES_AT_ONCE && self.pace.pressure() > 0;
+        is_waited_for.then(|| self.level_counted_us.saturating_add(LOOK_US))
     }
 
     /// Whether a put for which there is no room now will have some.

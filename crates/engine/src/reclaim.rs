@@ -78,7 +78,7 @@ impl Store {
         if self.fault.is_some() {
             return;
         }
-        if self.reclaim.victim.is_none() && !self.choose_victim() {
+        if self.reclaim.victim.is_none() && !(self.level_is_fresh && self.choose_victim()) {
             return;
         }
         let Some(victim) = &self.reclaim.victim else { return };

@@ -93,6 +93,8 @@ pub(crate) struct Store {
     pub(crate) pace: Pace,
     /// When the level was last counted.
     pub(crate) level_counted_us: u64,
+    /// Whether it was counted in this turn: a zone is chosen for reclaim only then.
+    pub(crate) level_is_fresh: bool,
     /// Whether something can be reclaimed, or is on its way to be free.
     pub(crate) has_reclaimable: bool,
     pub(crate) scrub: Scrub,
@@ -161,6 +163,7 @@ impl Store {
             trash_rest_us,
             referee: Referee::new(zones_u32, trash_rest_us),
             level_counted_us: 0,
+            level_is_fresh: false,
             has_reclaimable: true,
             written_since_checkpoint_bytes: 0,
             stats: Stats::default(),
@@ -383,6 +386,7 @@ impl Store {
             self.reads.waiting.next_deadline_us(),
             self.trash.due_us(self.trash_rest_us),
             self.scrub_due_us(),
+            self.level_due_us(),
         ]
         .into_iter()
         .flatten()

@@ -326,7 +326,6 @@ impl Store {
         let freed_by = self.checkpoint_that_frees();
         let entry = self.zones.get_mut(zone);
         self.good_units -= u64::from(entry.good_units);
-        entry.role = ZoneRole::Reset;
         entry.written_units = 0;
         entry.good_units = 0;
         entry.table_entries = 0;
@@ -335,7 +334,7 @@ impl Store {
             entry.condition = Condition::Empty;
         }
         match freed_by {
-            Some(number) => entry.freed_by = number,
+            Some(number) => self.zones.set_reset(zone, number),
             None => self.zones.set_free(zone),
         }
     }

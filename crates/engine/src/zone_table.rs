@@ -152,6 +152,8 @@ pub(crate) struct ZoneTable {
     next_free: usize,
     free_count: u32,
     free_units: u64,
+    /// How many zones were reset and wait for checkpoints.
+    reset_count: u32,
 }
 
 impl ZoneTable {
@@ -162,6 +164,7 @@ impl ZoneTable {
             next_free: 0,
             free_count: 0,
             free_units: 0,
+            reset_count: 0,
         }
     }
 
@@ -247,11 +250,26 @@ impl ZoneTable {
 
     /// Makes a zone that was reset free again. Its last life is remembered, so that its end can be told.
     pub(crate) fn set_free(&mut self, zone: u32) {
+        let was_reset = u32::from(self.get(zone).role == ZoneRole::Reset);
+        self.reset_count -= was_reset;
         let entry = self.get_mut(zone);
         entry.role = ZoneRole::Free;
         let units = u64::from(entry.capacity_units);
         self.free_count += 1;
         self.free_units += units;
+    }
+
+    /// Notes that a zone was reset: it is free once the checkpoint with the number `freed_by` counts.
+    pub(crate) fn set_reset(&mut self, zone: u32, freed_by: u64) {
+        let entry = self.get_mut(zone);
+        entry.role = ZoneRole::Reset;
+        entry.freed_by = freed_by;
+        self.reset_count += 1;
+    }
+
+    /// How many zones were reset and wait for checkpoints.
+    pub(crate) fn reset_count(&self) -> u32 {
+        self.reset_count
     }
 
     /// How many zones are free.
@@ -270,6 +288,8 @@ impl ZoneTable {
         let (count, units) = (free().count(), free().map(|entry| u64::from(entry.capacity_units)).sum());
         self.free_count = u32::try_from(count).unwrap_or(u32::MAX);
         self.free_units = units;
+        let reset = self.entries.iter().filter(|entry| entry.role == ZoneRole::Reset).count();
+        self.reset_count = u32::try_from(reset).unwrap_or(u32::MAX);
     }
 
     /// Whether the record at `location` lies in what has been acknowledged.
