@@ -7,5 +7,5 @@ cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --locked --quiet --release --workspace --all-targets -- -D warnings
 cargo clippy --locked --quiet --release --package imbrex-zoned --package imbrex-drive --all-targets \
     --features imbrex-zoned/tokio-uring,imbrex-drive/tokio-uring -- -D warnings
-cargo clippy --locked --quiet --release --package imbrex-zoned --package imbrex-engine --all-targets \
-    --features imbrex-zoned/shuttle,imbrex-engine/shuttle -- -D warnings
+cargo clippy --locked --quiet --release --package imbrex-zoned --package imbrex-engine --package imbrex-drive \
+    --all-targets --features imbrex-drive/shuttle -- -D warnings

@@ -7,3 +7,4 @@ cargo test --locked --release --package imbrex-zoned --features shuttle \
     --test a_wake_is_kept_until_somebody_waits --test memory_that_comes_back_wakes_who_waits_for_it -- --show-output
 cargo test --locked --release --package imbrex-engine --features shuttle \
     --test every_request_is_answered_under_any_schedule -- --show-output
+cargo test --locked --release --package imbrex-drive --features shuttle --lib -- --show-output schedules

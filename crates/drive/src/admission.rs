@@ -13,9 +13,14 @@ use imbrex_format::{PAYLOAD_BYTES_MAX, UNIT_BYTES, record_units};
 use imbrex_zoned::{Buffer, BufferPool, Waker};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::limits::{ENGINE_BYTES, Limits};
+use crate::patience::timeout_at;
+
+#[cfg(all(test, feature = "shuttle"))]
+#[path = "admission_schedules.rs"]
+mod schedules;
 
 /// The keeper of the pool's memory.
 pub(crate) struct Admission {
@@ -162,6 +167,9 @@ impl Admission {
 
     /// Begins to listen for memory that comes free.
     pub(crate) fn listen(&self) -> Listener<'_> {
+        // Shuttle does not know tokio's own steps: others may run between a look and this one.
+        #[cfg(feature = "shuttle")]
+        shuttle::thread::yield_now();
         let mut listener = Box::pin(self.released.notified());
         listener.as_mut().enable();
         listener

@@ -22,6 +22,7 @@ pub mod limits;
 mod metrics;
 mod opening;
 pub mod options;
+mod patience;
 mod problem;
 pub mod process;
 pub mod range;
