@@ -164,6 +164,9 @@ pub struct FormatOrder {
 
 /// Answer of `GET /v1/blocks` and of `GET /v1/zones/{n}/blocks`: a part of the list of blocks, in the
 /// drive's own order.
+///
+/// A block that is there from the first page to the last is listed. One that reclaim moves meanwhile may be listed
+/// twice, and one that is put or deleted meanwhile may be listed or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListPage {
     /// The blocks of this page. It may be shorter than the limit, even empty, and yet not be the last.
@@ -201,7 +204,8 @@ pub struct ZoneStatus {
     pub kind: String,
     /// Its condition: `conventional`, `empty`, `open`, `closed`, `full`, `read-only` or `offline`.
     pub condition: String,
-    /// What the engine uses it for: `label`, `free`, `open`, `sealed`, `fenced` or `lost`.
+    /// What the engine uses it for: `label`, `free`, `open`, `sealed`, `fenced`, `trash`, `reset`, `checkpoint` or
+    /// `lost`.
     pub role: String,
     /// Bytes that can be written to it.
     pub capacity_bytes: u64,
@@ -273,6 +277,69 @@ pub struct DriveStats {
     pub flush_errors: u64,
     /// Zones sealed with a footer.
     pub zones_sealed: u64,
+    /// Zones to which nothing more is written because a write or a flush has failed.
+    pub zones_fenced: u64,
+    /// Blocks that were written elsewhere after a write or a flush had failed.
+    pub rewritten_blocks: u64,
+    /// Zones that reclaim has emptied.
+    pub zones_reclaimed: u64,
+    /// Zones that were reset.
+    pub zones_reset: u64,
+    /// Resets that the referee has refused: each is a defect of Imbrex, and the zone was kept.
+    pub resets_refused: u64,
+    /// Blocks that reclaim has moved.
+    pub moved_blocks: u64,
+    /// Bytes of records that it has moved. The write amplification of the drive is
+    /// `device_written_bytes` by `payload_written_bytes`.
+    pub moved_bytes: u64,
+    /// Bytes that reclaim has read.
+    pub reclaim_read_bytes: u64,
+    /// Tombstones that it has carried on.
+    pub carried_tombstones: u64,
+    /// Checkpoints of the index that were completed.
+    pub checkpoints: u64,
+    /// Checkpoints that were given up.
+    pub checkpoints_failed: u64,
+    /// Bytes written for checkpoints.
+    pub checkpoint_bytes: u64,
+    /// Records that the scrub has read and checked.
+    pub scrubbed_records: u64,
+    /// Bytes that it has read.
+    pub scrubbed_bytes: u64,
+    /// Damaged records that it has found.
+    pub scrub_errors: u64,
+}
+
+/// Answer of `GET /v1/scrub`, and of `POST /v1/scrub`, which orders a full pass now: how far the drive is with reading
+/// and checking every block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScrubStatus {
+    /// Within how many seconds every block is read once.
+    pub period_s: u64,
+    /// Since when an ordered pass runs, in seconds since 1970; `null` where none was ordered since the drive was
+    /// mounted. It is done when `covered_zones` is `zones`.
+    pub pass_since_unix_s: Option<u64>,
+    /// The zone that is being read; `null` where none is.
+    pub zone: Option<u32>,
+    /// Zones in which blocks live.
+    pub zones: u32,
+    /// Those of them that were read whole within the period, and since the pass that was ordered.
+    pub covered_zones: u32,
+    /// Those that are due now.
+    pub overdue_zones: u32,
+    /// Bytes of records that live, their headers included.
+    pub live_bytes: u64,
+    /// Those of them in covered zones.
+    pub covered_bytes: u64,
+    /// When the zone that has waited longest was last read whole, in seconds since 1970; `null` where one never was,
+    /// or there is none.
+    pub oldest_unix_s: Option<u64>,
+    /// Records read and checked since the drive was mounted.
+    pub records: u64,
+    /// Bytes read since then.
+    pub bytes: u64,
+    /// Damaged records found since then; `GET /v1/damage` lists them.
+    pub errors: u64,
 }
 
 /// What a drive's process is busy with.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
-use imbrex_api::drive::{DriveStatus, ListPage};
+use imbrex_api::drive::{DriveStatus, ListPage, ScrubStatus};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
@@ -131,11 +131,31 @@ impl DataClient {
         self.json(&url).await
     }
 
+    /// How far the drive's scrub is; where `start` says so, after a full pass has begun.
+    ///
+    /// # Errors
+    /// Where the drive does not answer, refuses, or answers something else.
+    pub(crate) async fn scrub(&self, start: bool) -> Result<ScrubStatus, Error> {
+        let url = format!("{}/v1/scrub", self.base);
+        // hyper leaves the length of an empty body out, and without it nobody could tell where the order ends.
+        let headers = [("content-length", "0".to_owned())];
+        if start {
+            self.answer(Call { headers: &headers, ..Call::plain(Method::POST, &url) }).await
+        } else {
+            self.json(&url).await
+        }
+    }
+
     async fn json<T: DeserializeOwned>(&self, url: &str) -> Result<T, Error> {
-        let answer = self.http.exchange(Call::plain(Method::GET, url)).await.map_err(|no_answer| {
+        self.answer(Call::plain(Method::GET, url)).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
+        let url = call.url;
+        let answer = self.http.exchange(call).await.map_err(|no_answer| {
             Error::Unreachable { url: self.base.clone(), reason: no_answer.to_string() }
         })?;
-        if answer.status != StatusCode::OK {
+        if !answer.status.is_success() {
             return Err(Error::Refused(answer.problem(url).detail));
         }
         serde_json::from_slice(&answer.body)

@@ -119,6 +119,7 @@ pub(crate) enum Command {
     Get(Get),
     Ls(Ls),
     Rm(Rm),
+    Scrub(Scrub),
     Verify(Verify),
     /// Print a script that completes imbrexctl's arguments in a shell
     #[command(
@@ -224,6 +225,23 @@ pub(crate) struct Rm {
     /// other manifests name as well go for them too.
     #[arg(short, long)]
     pub(crate) recursive: bool,
+}
+
+/// Show how far the drives are with reading and checking every block
+///
+/// A drive reads every block within its period by itself, whenever nobody else needs the disk. The table shows the
+/// zones in which blocks live, how many of them were read, how many are due, and when the one that has waited longest
+/// was read.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  imbrexctl scrub
+  imbrexctl scrub eui.00000000000000a1 --start")]
+pub(crate) struct Scrub {
+    /// The drive's ID, from the first column of imbrexctl drives; without it, every drive that serves.
+    pub(crate) drive: Option<String>,
+    /// Begin a full pass now.
+    #[arg(long)]
+    pub(crate) start: bool,
 }
 
 /// Read back everything under a key and check it

@@ -67,6 +67,16 @@ impl Session {
     /// # Errors
     /// Where no drive can be asked.
     pub(crate) async fn transport(&self, what: &'static str) -> Result<Transport, Error> {
+        let fleet = self.fleet().await?;
+        let progress = Progress::new(what, !self.output.is_json());
+        Ok(Transport::new(Arc::new(fleet), progress, usize::from(self.transfer.jobs)))
+    }
+
+    /// The drives that serve.
+    ///
+    /// # Errors
+    /// Where no drive can be asked.
+    pub(crate) async fn fleet(&self) -> Result<Fleet, Error> {
         let fleet = if self.is_direct() { self.direct_fleet().await? } else { self.node_fleet().await? };
         if fleet.members().is_empty() {
             return Err(Error::NoDrives(match fleet.not_asked() {
@@ -75,8 +85,7 @@ impl Session {
                 reasons => format!("no drive serves: {}", reasons.join("; ")),
             }));
         }
-        let progress = Progress::new(what, !self.output.is_json());
-        Ok(Transport::new(Arc::new(fleet), progress, usize::from(self.transfer.jobs)))
+        Ok(fleet)
     }
 
     async fn direct_fleet(&self) -> Result<Fleet, Error> {

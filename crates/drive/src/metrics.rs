@@ -212,6 +212,17 @@ fn register_engine(registry: &mut Registry, stats: &Stats) {
         ("write_errors", "Writes that the drive failed", stats.write_errors),
         ("flush_errors", "Flushes that the drive failed", stats.flush_errors),
         ("zones_sealed", "Zones sealed with a footer", stats.zones_sealed),
+        ("zones_fenced", "Zones closed because a write or a flush has failed", stats.zones_fenced),
+        ("rewritten_blocks", "Blocks written elsewhere after such a failure", stats.rewritten_blocks),
+        ("zones_reclaimed", "Zones that reclaim has emptied", stats.zones_reclaimed),
+        ("zones_reset", "Zones that were reset", stats.zones_reset),
+        ("resets_refused", "Resets that the referee has refused", stats.resets_refused),
+        ("moved_blocks", "Blocks that reclaim has moved", stats.moved_blocks),
+        ("carried_tombstones", "Tombstones that reclaim has carried on", stats.carried_tombstones),
+        ("checkpoints", "Checkpoints of the index completed", stats.checkpoints),
+        ("checkpoints_failed", "Checkpoints given up", stats.checkpoints_failed),
+        ("scrubbed_records", "Records that the scrub has read", stats.scrubbed_records),
+        ("scrub_errors", "Damaged records that the scrub has found", stats.scrub_errors),
     ] {
         registry.register(name, help, ConstCounter::new(value));
     }
@@ -220,6 +231,10 @@ fn register_engine(registry: &mut Registry, stats: &Stats) {
         ("device_written", "Bytes written to the device, headers included", stats.device_written_bytes),
         ("payload_written", "Bytes of blocks stored", stats.payload_written_bytes),
         ("payload_read", "Bytes of blocks given back", stats.payload_read_bytes),
+        ("moved", "Bytes of records that reclaim has moved", stats.moved_bytes),
+        ("reclaim_read", "Bytes that reclaim has read", stats.reclaim_read_bytes),
+        ("checkpoint_written", "Bytes written for checkpoints", stats.checkpoint_bytes),
+        ("scrubbed", "Bytes that the scrub has read", stats.scrubbed_bytes),
     ] {
         registry.register_with_unit(name, help, Unit::Bytes, ConstCounter::new(value));
     }

@@ -2,16 +2,23 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser};
 use imbrex_zoned::Backend;
 
+use crate::duration::{duration_text, parse_duration};
+use crate::limits::ENGINE_BYTES;
 use crate::size::{parse_size_bytes, size_text};
 
-/// The least `--memory`: two blocks of the largest size, one on its way in and one on its way out.
-const MEMORY_BYTES_MIN: u64 = 40 << 20;
+/// The least `--memory`: what the engine keeps to itself, and two blocks of the largest size (16 MiB and the units of
+/// their headers), one on its way in and one on its way out.
+const MEMORY_BYTES_MIN: u64 = ENGINE_BYTES as u64 + (33 << 20);
 /// The size of a simulated zone where none is given.
 pub const ZONE_SIZE_BYTES: u64 = 64 << 20;
+
+/// A day.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 const AFTER_HELP: &str = "\
 Exit status:
@@ -49,7 +56,7 @@ pub struct Options {
     pub socket: Option<PathBuf>,
 
     /// The size of all buffers together: what is on its way in or out
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_memory_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "96MiB", value_parser = parse_memory_bytes)]
     pub memory: u64,
 
     /// How many blocks the index is to hold; used when the drive is formatted
@@ -63,6 +70,22 @@ pub struct Options {
     /// The size of its zones: 64MiB where absent
     #[arg(long, value_name = "SIZE", conflicts_with = "device", value_parser = parse_size_bytes)]
     pub zone_size: Option<u64>,
+
+    /// How long a zone in which nothing lives any more rests before it is reset
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_trash_rest)]
+    pub trash_rest: Duration,
+
+    /// Within which time every block is read and checked once
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_scrub_period)]
+    pub scrub_period: Duration,
+
+    /// How long a request may wait for the disk, or a put for room, before it is answered 503
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_deadline)]
+    pub deadline: Duration,
+
+    /// After how much written the index is checkpointed: a start after a crash reads that much of the log at most
+    #[arg(long, value_name = "SIZE", default_value = "32GiB", value_parser = parse_checkpoint_bytes)]
+    pub checkpoint_every: u64,
 
     /// By what means the drive is reached; `tokio-uring` is there for comparison
     #[cfg(feature = "tokio-uring")]
@@ -81,6 +104,18 @@ pub enum BackendName {
 }
 
 impl Options {
+    /// The bounds and periods of the engine.
+    #[must_use]
+    pub fn engine(&self) -> imbrex_engine::Options {
+        imbrex_engine::Options {
+            deadline: self.deadline,
+            trash_rest: self.trash_rest,
+            scrub_period: self.scrub_period,
+            checkpoint_bytes: self.checkpoint_every,
+            ..imbrex_engine::Options::default()
+        }
+    }
+
     /// By what means the drive is reached.
     #[cfg(feature = "tokio-uring")]
     #[must_use]
@@ -121,6 +156,38 @@ fn parse_memory_bytes(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+/// A zone may be reset at once, where a test wants that, and waits a year at most.
+fn parse_trash_rest(text: &str) -> Result<Duration, String> {
+    parse_bounded(text, Duration::ZERO, 365 * DAY)
+}
+
+/// More often than each minute it would never be done; ten years is longer than a drive is kept.
+fn parse_scrub_period(text: &str) -> Result<Duration, String> {
+    parse_bounded(text, Duration::from_secs(60), 3650 * DAY)
+}
+
+/// No disk turns faster than in 4 ms (15,000 a minute), and a drive's own error recovery takes up to a minute or two.
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    parse_bounded(text, Duration::from_millis(10), Duration::from_secs(600))
+}
+
+fn parse_bounded(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if (least..=most).contains(&duration) {
+        return Ok(duration);
+    }
+    Err(format!("`{text}` is not from {} to {}", duration_text(least), duration_text(most)))
+}
+
+/// A checkpoint more often than each MiB would write more than it saves; beyond 16 TiB it is none at all.
+fn parse_checkpoint_bytes(text: &str) -> Result<u64, String> {
+    let (bytes, least, most) = (parse_size_bytes(text)?, 1 << 20, 16 << 40);
+    if (least..=most).contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(format!("{} are not from {} to {}", size_text(bytes), size_text(least), size_text(most)))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -135,11 +202,29 @@ mod tests {
     fn the_command_lines_of_the_manual_are_read() {
         Options::command().debug_assert();
         let options = parse("--simulated drive.img --size 4GiB --listen 127.0.0.1:7500").unwrap();
-        assert_eq!((options.size, options.memory), (Some(4 << 30), 64 << 20));
+        assert_eq!((options.size, options.memory), (Some(4 << 30), 96 << 20));
         let line = "--device /dev/nvme0n1 --id X --listen 0.0.0.0:7500 --socket /run/s --memory 128MiB --blocks-max 9";
         let options = parse(line).unwrap();
         assert_eq!((options.memory, options.blocks_max), (128 << 20, Some(9)));
-        parse("--simulated drive.img --socket /run/s").unwrap();
+        parse("--simulated drive.img --socket /run/s --memory 56MiB").unwrap();
+    }
+
+    #[test]
+    fn the_engine_has_its_own_defaults_unless_others_are_given() {
+        let (engine, own) =
+            (parse("--simulated a --socket s").unwrap().engine(), imbrex_engine::Options::default());
+        assert_eq!(format!("{engine:?}"), format!("{own:?}"));
+        let line = "--simulated a --socket s --trash-rest 0s --scrub-period 7d --deadline 2s --checkpoint-every 1GiB";
+        let engine = parse(line).unwrap().engine();
+        assert_eq!((engine.trash_rest, engine.scrub_period), (Duration::ZERO, 7 * DAY));
+        assert_eq!((engine.deadline, engine.checkpoint_bytes), (Duration::from_secs(2), 1 << 30));
+        let refused = [
+            "--trash-rest 366d", "--trash-rest 5", "--scrub-period 59s", "--scrub-period 3651d", "--deadline 9ms",
+            "--deadline 11m", "--checkpoint-every 1KiB", "--checkpoint-every 17TiB",
+        ];
+        for option in refused {
+            assert!(parse(&format!("--simulated a --socket s {option}")).is_err(), "{option}");
+        }
     }
 
     #[test]
@@ -162,7 +247,7 @@ mod tests {
             "--simulated a --device b --listen 127.0.0.1:1",
             "--device b --size 4GiB --listen 127.0.0.1:1",
             "--simulated a --listen nowhere",
-            "--simulated a --listen 127.0.0.1:1 --memory 1MiB",
+            "--simulated a --listen 127.0.0.1:1 --memory 55MiB",
             "--simulated a --listen 127.0.0.1:1 --blocks-max 0",
             "--simulated a --listen 127.0.0.1:1 --size 4G",
         ] {

@@ -43,7 +43,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let pool = BufferPool::new(pool_bytes).map_err(system("taking the memory for the buffers"))?;
     let Opened { device, format_if_empty } = open_drive(&options, pool)?;
     let engine =
-        Handle::start(device, &imbrex_engine::Options::default()).map_err(system("starting the engine"))?;
+        Handle::start(device, &options.engine()).map_err(system("starting the engine"))?;
     let limits = Limits::default();
     let id = options.id.clone().unwrap_or_else(|| engine.identity().id());
     let mut server = Server::new(engine.clone(), limits.clone(), id, options.blocks_max);

@@ -7,6 +7,7 @@ mod ls;
 mod node;
 mod put;
 mod rm;
+mod scrub;
 mod verify;
 
 use crate::error::Error;
@@ -29,6 +30,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         Command::Get(options) => get::run(&session, options).await,
         Command::Ls(options) => ls::run(&session, options).await,
         Command::Rm(options) => rm::run(&session, options).await,
+        Command::Scrub(options) => scrub::run(&session, options).await,
         Command::Verify(options) => verify::run(&session, options).await,
         Command::Completions { shell } => completions(shell, session.output),
     }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -172,18 +173,19 @@ impl ReadError {
     }
 }
 
-/// Asks the engine for something that takes memory. Where memory is full the request waits, as a put does.
+/// Asks the engine for something that takes memory. Where memory is full the request waits, as a put does, for as long
+/// as the limits say: the engine's own deadline is not waited for twice.
 async fn patiently<T, F>(app: &App, attempt: impl Fn() -> F) -> Result<T, ReadError>
 where
     F: Future<Output = Result<T, EngineError>>,
 {
-    let mut queued = None;
+    let (began, mut queued) = (Instant::now(), None);
     loop {
         // Listening begins before the attempt, so that no memory that comes free is missed.
         let listener = app.admission.listen();
         if app.admission.download_allowed() {
             match attempt().await {
-                Err(EngineError::Overloaded { .. }) => {}
+                Err(EngineError::Overloaded { .. }) if began.elapsed() < app.limits.waiting_time_max => {}
                 answer => return answer.map_err(ReadError::Engine),
             }
         }

@@ -7,6 +7,7 @@ mod format;
 pub mod fuzzing;
 mod list;
 mod request;
+mod scrub;
 mod status;
 mod zones;
 
@@ -46,6 +47,7 @@ pub(crate) fn router(app: Arc<App>, origin: Origin) -> Router {
         .route("/v1/zones", read_only(get(zones::all)))
         .route("/v1/zones/{zone}", read_only(get(zones::one)))
         .route("/v1/zones/{zone}/blocks", read_only(get(list::zone_blocks)))
+        .route("/v1/scrub", with_allowed(get(scrub::show).post(scrub::start), "GET, HEAD, POST"))
         .route("/v1/format", with_allowed(format, "POST"))
         .fallback(async |request: Request| Refusal::no_such_path(request.uri().path()))
         .with_state(app)
