@@ -140,3 +140,69 @@ impl Sequencer {
         self.busy.iter().find(|busy| busy.zone == zone)?.write_start_bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Sequencer;
+    use crate::simulated::{SimulatedGeometry, zone_entry};
+    use crate::{Condition, ZoneOperation};
+
+    const UNIT: u64 = 4096;
+
+    /// Four zones of two units, the first conventional.
+    fn sequencer() -> Sequencer {
+        let geometry = SimulatedGeometry {
+            zone_count: 4,
+            zone_size_bytes: 2 * UNIT,
+            zone_capacity_bytes: 2 * UNIT,
+            conventional_zones: 1,
+            ..SimulatedGeometry::default()
+        };
+        let zones = (0..4).map(|zone| zone_entry::first_state(&geometry, zone)).collect();
+        Sequencer::new(geometry.geometry(), zones)
+    }
+
+    fn reported(sequencer: &Sequencer, zone: usize) -> (Condition, Option<u64>) {
+        let zone = sequencer.report()[zone];
+        (zone.condition, zone.write_pointer_bytes)
+    }
+
+    #[test]
+    fn what_a_write_in_flight_has_not_written_yet_is_neither_told_nor_read() {
+        let mut sequencer = sequencer();
+        let zone = 2 * UNIT;
+        assert_eq!(sequencer.begin_write(zone, 2 * UNIT), Ok(true));
+        assert_eq!(reported(&sequencer, 1), (Condition::ImplicitOpen, Some(0)));
+        assert_eq!(sequencer.check_read(zone, 2 * UNIT), Ok(0));
+        sequencer.end_write(1, true);
+        assert_eq!(reported(&sequencer, 1), (Condition::Full, None));
+        assert_eq!(sequencer.check_read(zone, 2 * UNIT), Ok(2 * UNIT));
+    }
+
+    #[test]
+    fn a_write_that_failed_leaves_the_zone_as_far_as_it_was_written_and_free_for_the_next() {
+        let mut sequencer = sequencer();
+        let zone = 2 * 2 * UNIT;
+        assert_eq!(sequencer.begin_write(zone, UNIT), Ok(true));
+        sequencer.end_write(2, true);
+        assert_eq!(sequencer.begin_write(zone + UNIT, UNIT), Ok(false));
+        sequencer.end_write(2, false);
+        assert_eq!(reported(&sequencer, 2), (Condition::Closed, Some(UNIT)));
+        assert!(!sequencer.is_busy(2));
+        assert_eq!(sequencer.begin_write(zone + UNIT, UNIT), Ok(false));
+    }
+
+    #[test]
+    fn an_order_counts_once_what_it_changes_has_been_kept() {
+        let mut sequencer = sequencer();
+        let kept = sequencer.begin_order(3, ZoneOperation::Finish).unwrap();
+        assert_eq!(kept.map(|state| state.condition), Some(Condition::Full));
+        assert_eq!(reported(&sequencer, 3).0, Condition::Empty);
+        sequencer.apply_order(3, ZoneOperation::Finish).unwrap();
+        assert!(sequencer.is_busy(3));
+        sequencer.end_order(3);
+        assert_eq!(reported(&sequencer, 3).0, Condition::Full);
+        assert_eq!(sequencer.begin_order(3, ZoneOperation::Finish), Ok(None), "it changes nothing");
+        assert!(!sequencer.is_busy(3));
+    }
+}

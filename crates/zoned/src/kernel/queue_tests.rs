@@ -67,7 +67,7 @@ fn random_operations_in_flight_together_do_what_the_same_do_one_by_one() {
         // What is in flight over each unit: ranges in flight never overlap, so that the outcome is determined.
         let mut busy = vec![false; FILE_UNITS];
         let mut random = Random(11);
-        let (mut submitted, mut completed, mut parts) = (0_u64, 0_u64, 0);
+        let (mut submitted, mut completed, mut parts, mut silent) = (0_u64, 0_u64, 0, 0);
         let mut ended = Vec::new();
         while completed < 20_000 {
             let (unit, units) = (random.below(FILE_UNITS), random.below(16) + 1);
@@ -94,6 +94,8 @@ fn random_operations_in_flight_together_do_what_the_same_do_one_by_one() {
                 }
             }
             queue.wait(Some(Duration::from_millis(20)), &mut ended).unwrap();
+            silent = if ended.is_empty() { silent + 1 } else { 0 };
+            assert!(silent < 1000, "{} operations never ended", queue.in_flight());
             for Ended { operation, result } in ended.drain(..) {
                 assert_eq!(result, Ok(()));
                 let start = usize::try_from(operation.offset_bytes).unwrap();
