@@ -44,8 +44,8 @@ impl Backend {
     /// Makes a drive of at most `size_bytes` in a file, with buffers of `pool_bytes`, and opens it. The file is
     /// allocated beforehand, as a disk is.
     pub(crate) fn create(self, path: &Path, size_bytes: u64, pool_bytes: usize) -> Result<Box<dyn Device>> {
-        let geometry =
-            SimulatedGeometry::fitted(size_bytes, ZONE_BYTES).map_err(|sentence| anyhow::anyhow!(sentence))?;
+        let geometry = SimulatedGeometry::fitted(size_bytes, ZONE_BYTES)
+            .map_err(|sentence| anyhow::anyhow!(sentence))?;
         let pool = BufferPool::new(pool_bytes).context("cannot take the engine's buffers")?;
         drop(SimulatedDevice::create(path, geometry, pool.clone())?);
         let file = OpenOptions::new().write(true).open(path)?;

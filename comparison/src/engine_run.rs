@@ -45,6 +45,8 @@ struct Cost {
     p99_us: u32,
     /// CPU of the whole process: the engine's thread, checksums and copies of the senders, the kernel's part.
     cpu_s_per_gb: f64,
+    /// The kernel's part of it.
+    system_cpu_s_per_gb: f64,
     device_reads: u64,
     flushes: u64,
     device_written_bytes: u64,
@@ -60,6 +62,7 @@ struct Report {
     ingest: Cost,
     get_present: Option<Cost>,
     get_absent: Option<Cost>,
+    copy_and_checksum_s_per_gb: f64,
     index_false_matches: u64,
     memory_budget_bytes: u64,
     memory_peak_bytes: u64,
@@ -80,8 +83,10 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     let (mut present, mut absent) = (None, None);
     if plan.gets > 0 {
         drop_caches()?;
-        present = Some(metered(&engine, plan.block_bytes, || gets(plan, engine.handle(), &noise, blocks, true))?);
-        absent = Some(metered(&engine, plan.block_bytes, || gets(plan, engine.handle(), &noise, blocks, false))?);
+        present =
+            Some(metered(&engine, plan.block_bytes, || gets(plan, engine.handle(), &noise, blocks, true))?);
+        absent =
+            Some(metered(&engine, plan.block_bytes, || gets(plan, engine.handle(), &noise, blocks, false))?);
     }
     let report = Report {
         backend: plan.backend.name(),
@@ -91,6 +96,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
         ingest,
         get_present: present,
         get_absent: absent,
+        copy_and_checksum_s_per_gb: copy_and_checksum_s_per_gb(&noise, plan.block_bytes)?,
         index_false_matches: engine.stats().index_false_matches,
         memory_budget_bytes: engine.handle().status().memory_bytes,
         memory_peak_bytes: Meters::memory_peak_bytes()?,
@@ -102,9 +108,10 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
 
 fn metered(engine: &Imbrex, block_bytes: usize, work: impl FnOnce() -> Result<Latencies>) -> Result<Cost> {
     let before: Stats = engine.stats();
-    let (cpu, began) = (cpu_s()?, Instant::now());
+    let ((user, system), began) = (cpu_s()?, Instant::now());
     let mut latencies = work()?;
-    let (cpu, seconds) = (cpu_s()? - cpu, began.elapsed().as_secs_f64());
+    let (user_after, system_after) = cpu_s()?;
+    let (user, system, seconds) = (user_after - user, system_after - system, began.elapsed().as_secs_f64());
     let after = engine.stats();
     let bytes = to_f64(latencies.len() as u64) * to_f64(block_bytes as u64);
     Ok(Cost {
@@ -113,19 +120,34 @@ fn metered(engine: &Imbrex, block_bytes: usize, work: impl FnOnce() -> Result<La
         mb_per_s: bytes / seconds / 1e6,
         p50_us: latencies.quantile_us(500),
         p99_us: latencies.quantile_us(990),
-        cpu_s_per_gb: cpu * 1e9 / bytes,
+        cpu_s_per_gb: (user + system) * 1e9 / bytes,
+        system_cpu_s_per_gb: system * 1e9 / bytes,
         device_reads: after.device_reads - before.device_reads,
         flushes: after.flushes - before.flushes,
         device_written_bytes: after.device_written_bytes - before.device_written_bytes,
     })
 }
 
-/// CPU time of this process in seconds.
-fn cpu_s() -> Result<f64> {
+/// CPU time of this process in seconds: its own, and the kernel's for it.
+fn cpu_s() -> Result<(f64, f64)> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).context("cannot read this process's CPU time")?;
-    let cpu_us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     #[expect(clippy::cast_precision_loss, reason = "microseconds of one run")]
-    Ok(cpu_us as f64 / 1e6)
+    let seconds = |time: nix::sys::time::TimeVal| time.num_microseconds() as f64 / 1e6;
+    Ok((seconds(usage.user_time()), seconds(usage.system_time())))
+}
+
+/// CPU seconds for a GB that is copied into a record and checksummed, and nothing else.
+fn copy_and_checksum_s_per_gb(noise: &Noise, block_bytes: usize) -> Result<f64> {
+    let mut record = vec![0; imbrex_format::record_units(block_bytes) as usize * imbrex_format::UNIT_BYTES];
+    let count = (1_usize << 30) / block_bytes;
+    let (user, system) = cpu_s()?;
+    for number in 0..count as u64 {
+        let mut writer = imbrex_format::PayloadWriter::new(block_bytes);
+        writer.write(&mut record, noise.payload(number, block_bytes))?;
+        writer.finish(&mut record)?;
+    }
+    let (user_after, system_after) = cpu_s()?;
+    Ok((user_after - user + system_after - system) * 1e9 / to_f64((count * block_bytes) as u64))
 }
 
 fn ingest(plan: &Plan, handle: &Handle, noise: &Noise, blocks: u64) -> Result<Latencies> {
@@ -141,7 +163,10 @@ fn ingest(plan: &Plan, handle: &Handle, noise: &Noise, blocks: u64) -> Result<La
                 scope.spawn(move || stream_of(handle, noise, plan.block_bytes, numbers, window))
             })
             .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a stream panicked"))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a stream panicked")))
+            .collect()
     });
     for outcome in outcomes {
         total.extend(outcome?);
@@ -206,7 +231,8 @@ fn gets(plan: &Plan, handle: &Handle, noise: &Noise, blocks: u64, present: bool)
         let running: Vec<_> = (0..plan.streams)
             .map(|stream| {
                 scope.spawn(move || {
-                    let mut random = crate::random::Random::new(plan.seed ^ stream ^ u64::from(present) << 32);
+                    let mut random =
+                        crate::random::Random::new(plan.seed ^ stream ^ u64::from(present) << 32);
                     let mut latencies = Latencies::default();
                     for _ in 0..share {
                         let number = random.below(blocks) + if present { 0 } else { blocks };
@@ -226,7 +252,10 @@ fn gets(plan: &Plan, handle: &Handle, noise: &Noise, blocks: u64, present: bool)
                 })
             })
             .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a reader panicked"))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a reader panicked")))
+            .collect()
     });
     let mut total = Latencies::default();
     for outcome in outcomes {

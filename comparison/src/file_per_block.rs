@@ -62,8 +62,7 @@ impl Contender for FilePerBlock {
     fn put(&self, key: &Key, payload: &[u8], durable: bool) -> Result<()> {
         let path = self.path(key);
         let draft = path.with_extension("new");
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).custom_flags(O_DIRECT).open(&draft)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).custom_flags(O_DIRECT).open(&draft)?;
         file.write_all(payload)?;
         if durable {
             file.sync_all()?;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use imbrex_engine::{
-    Class, EngineError, FormatOrder, Handle, Lifetime, Options, PutRequest, RangeRequest, Replace, State, Stats,
+    Class, EngineError, FormatOrder, Handle, Lifetime, Options, PutRequest, RangeRequest, Replace, State,
+    Stats,
 };
 use imbrex_format::{PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::{Buffer, Device};
@@ -129,7 +130,8 @@ impl Contender for Imbrex {
     fn get(&self, key: &Key, look: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let began = Instant::now();
         while began.elapsed() < TRY_MAX {
-            match block_on(self.handle.get(imbrex_format::Key(*key), RangeRequest::Whole, Class::Foreground)) {
+            match block_on(self.handle.get(imbrex_format::Key(*key), RangeRequest::Whole, Class::Foreground))
+            {
                 Ok(block) => {
                     look(block.as_ref());
                     return Ok(true);

@@ -136,7 +136,8 @@ impl<'a> Suite<'a> {
             return Ok(());
         }
         self.age(&mut tell)?;
-        let mut aged = vec![phase("replace", Action::Replace, 1, part), phase("replace", Action::Replace, 8, part)];
+        let mut aged =
+            vec![phase("replace", Action::Replace, 1, part), phase("replace", Action::Replace, 8, part)];
         aged.extend(measured(part));
         for phase in &aged {
             tell(&self.phase("aged", phase)?)?;

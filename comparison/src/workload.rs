@@ -62,7 +62,12 @@ pub(crate) struct Client {
 impl Client {
     /// Client `index`, whose numbers are no other's.
     pub(crate) fn new(seed: u64, index: u64) -> Self {
-        Self { live: Vec::new(), next_number: index << 40, next_get: 0, random: Random::new(seed ^ (index << 32)) }
+        Self {
+            live: Vec::new(),
+            next_number: index << 40,
+            next_get: 0,
+            random: Random::new(seed ^ (index << 32)),
+        }
     }
 
     /// Blocks are read in a new order, from its start.
@@ -104,7 +109,10 @@ impl Work<'_> {
                     })
                 })
                 .collect();
-            running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a client panicked"))).collect()
+            running
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| bail!("a client panicked")))
+                .collect()
         });
         let mut total = Outcome { took: began.elapsed(), ..Outcome::default() };
         for outcome in outcomes {

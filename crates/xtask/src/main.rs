@@ -50,7 +50,7 @@ enum Command {
         /// Write what was found to this file, as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
-        /// Run this part alone (ingest, reads, loopback, simulated, comparison); may be given several times.
+        /// Run this part alone (ingest, reads, backends, loopback, simulated-ingest, index, churn, mounts, scrub, comparison); may be given several times.
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
         /// Take small sizes: some 5 minutes instead of 25, after the programs are built.

@@ -37,11 +37,16 @@ use crate::workspace::Workspace;
 const SEED: u64 = 20_261_121;
 
 /// The parts, in the order in which they run, each with what it gives.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 10] = [
     ("ingest", "ingest against fio on the same disk"),
     ("reads", "device reads for a GET, CPU for a GB"),
+    ("backends", "the engine by io-uring and by tokio-uring"),
     ("loopback", "CPU of the whole drive process"),
-    ("simulated", "what needs a disk: in simulated drive time"),
+    ("simulated-ingest", "ingest on a modelled disk"),
+    ("index", "memory of the index"),
+    ("churn", "write amplification"),
+    ("mounts", "mounts of a full drive on a modelled disk"),
+    ("scrub", "reads beside a scrub on a modelled disk"),
     ("comparison", "what a user would pick instead"),
 ];
 
@@ -115,11 +120,12 @@ fn run_part(
     findings: &mut Findings,
 ) -> Result<()> {
     match part {
-        "ingest" | "reads" => {
+        "ingest" | "reads" | "backends" => {
             let program = CompareProgram::build(workspace, directory)?;
             let ground = |backend| Ground { program: &program, directory, sizes, seed: SEED, backend };
             let rows = match part {
                 "ingest" => ground("io-uring").ingest()?,
+                "backends" => ground("io-uring").backends()?,
                 _ => ground("io-uring").reads()?,
             };
             findings.rows.extend(rows);
@@ -130,36 +136,13 @@ fn run_part(
             let lines = &mut findings.comparisons;
             contenders::run(&program, directory, sizes, SEED, |line| lines.push(line))?;
         }
-        _ => simulated_rows(sizes, findings),
+        "simulated-ingest" => findings.rows.extend(simulated::ingest::rows(sizes)?),
+        "index" => findings.rows.extend(simulated::index_memory::rows(sizes)?),
+        "churn" => findings.rows.extend(simulated::churn::rows(sizes, SEED)?),
+        "mounts" => findings.rows.extend(simulated::mounts::rows(sizes)?),
+        _ => findings.rows.extend(simulated::scrub::rows(sizes, SEED)?),
     }
     Ok(())
-}
-
-/// Every simulation; one that fails does not keep the others from running.
-fn simulated_rows(sizes: &Sizes, findings: &mut Findings) {
-    type Part<'a> = (&'static str, Box<dyn Fn() -> Result<Vec<Row>> + 'a>);
-    let parts: [Part<'_>; 5] = [
-        ("ingest", Box::new(|| simulated::ingest::rows(sizes))),
-        ("index memory", Box::new(|| simulated::index_memory::rows(sizes))),
-        ("write amplification", Box::new(|| simulated::churn::rows(sizes, SEED))),
-        ("mounts", Box::new(|| simulated::mounts::rows(sizes))),
-        ("scrub", Box::new(|| simulated::scrub::rows(sizes, SEED))),
-    ];
-    for (name, part) in parts {
-        match part() {
-            Ok(rows) => findings.rows.extend(rows),
-            Err(error) => {
-                eprintln!("✗ simulated {name}: {error:#}");
-                let row = Row::without_figure(
-                    format!("simulated {name}"),
-                    Kind::Simulated,
-                    "",
-                    &format!("{error:#}"),
-                );
-                findings.rows.push(row);
-            }
-        }
-    }
 }
 
 fn json_of(findings: &Findings, machine: &Value, sizes: &Sizes, seconds: u64) -> Value {

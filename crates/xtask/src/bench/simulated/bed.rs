@@ -104,7 +104,7 @@ impl Bed {
             }
             self.engine.turn(Duration::from_millis(100))?;
         }
-        bail!("the engine did not come to an end")
+        bail!("the engine did not come to an end: {:?}", self.engine.stats())
     }
 }
 

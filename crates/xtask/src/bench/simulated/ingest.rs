@@ -17,10 +17,11 @@ use crate::step::Step;
 pub const ZONE_BYTES: u64 = 256 << 20;
 /// Zones of the drive: its first, on the outer tracks.
 const ZONES: u32 = 96;
-/// Puts under way of all streams together, in bytes.
-const WINDOW_BYTES: u64 = 64 << 20;
-/// The engine's buffers in bytes: the group on its way and the one that gathers.
-const POOL_BYTES: usize = 160 << 20;
+/// Puts under way of all streams together, in bytes: with half of it in one group, and the other half gathering, a
+/// flush covers 32 or 128 MiB.
+const WINDOWS_BYTES: [u64; 2] = [64 << 20, 256 << 20];
+/// What the engine's buffers have beyond the window, in bytes: its reserve, and room between the blocks.
+const POOL_SPARE_BYTES: u64 = 64 << 20;
 
 /// A row for each block size and number of streams.
 ///
@@ -30,10 +31,12 @@ pub fn rows(sizes: &Sizes) -> Result<Vec<Row>> {
     let bytes = sizes.simulated_ingest_bytes;
     let mut rows = Vec::new();
     for block_bytes in [1_u64 << 20, 4 << 20] {
-        for (streams, target) in [(1_u64, 0.97), (8, 0.90)] {
+        for ((streams, target), window_bytes) in
+            [(1_u64, 0.97), (8, 0.90)].into_iter().flat_map(|case| WINDOWS_BYTES.map(|window| (case, window)))
+        {
             let step =
                 Step::begin(format!("Simulated ingest, {} MiB blocks, {streams} streams", block_bytes >> 20));
-            let run = ingest(block_bytes, streams, bytes)?;
+            let run = ingest(block_bytes, streams, window_bytes, bytes)?;
             let raw = raw_bytes_per_s(bytes, None);
             let same = raw_bytes_per_s(bytes, Some(run.bytes_per_flush));
             step.done("");
@@ -54,13 +57,14 @@ pub fn rows(sizes: &Sizes) -> Result<Vec<Row>> {
                      each put acknowledged when flushed; raw: the model's own sequential write, 4 x 1 MiB under way, one flush \
                      at the end",
                     bytes >> 20,
-                    WINDOW_BYTES >> 20
+                    window_bytes >> 20
                 ))
                 .against("engine MB/s", run.bytes_per_s / 1e6)
                 .against("raw MB/s", raw / 1e6)
                 .against("raw MB/s with as many flushes as the engine's", same / 1e6)
                 .against("MiB for each flush", to_f64(run.bytes_per_flush) / 1_048_576.0)
-                .against("bytes written for each byte stored", run.written_per_byte);
+                .against("bytes written for each byte stored", run.written_per_byte)
+                .against("bytes scrubbed meanwhile for each byte stored", run.scrubbed_per_byte);
             rows.push(explained(row, run.bytes_per_s, raw, same, run.written_per_byte));
         }
     }
@@ -84,9 +88,10 @@ struct Run {
     bytes_per_s: f64,
     bytes_per_flush: u64,
     written_per_byte: f64,
+    scrubbed_per_byte: f64,
 }
 
-fn ingest(block_bytes: u64, streams: u64, bytes: u64) -> Result<Run> {
+fn ingest(block_bytes: u64, streams: u64, window_bytes: u64, bytes: u64) -> Result<Run> {
     let geometry = SimulatedGeometry {
         zone_count: ZONES,
         zone_size_bytes: ZONE_BYTES,
@@ -97,13 +102,13 @@ fn ingest(block_bytes: u64, streams: u64, bytes: u64) -> Result<Run> {
         ..SimulatedGeometry::default()
     };
     let clock = VirtualClock::new();
-    let device =
-        regenerating(geometry, BufferPool::new(POOL_BYTES).context("cannot take the engine's buffers")?)?;
+    let pool = BufferPool::new(usize::try_from(window_bytes + POOL_SPARE_BYTES)?);
+    let device = regenerating(geometry, pool.context("cannot take the engine's buffers")?)?;
     let mut bed = Bed::timed(device, &clock, &Options::default())?;
     bed.format(u64::from(ZONES) * 256)?;
     let template = Template::new(usize::try_from(block_bytes)?)?;
     let blocks = bytes / block_bytes;
-    let share = (WINDOW_BYTES / block_bytes / streams).max(1);
+    let share = (window_bytes / block_bytes / streams).max(1);
     let mut windows: Vec<Window<_>> = (0..streams).map(|_| Window::default()).collect();
     let before = bed.engine.stats();
     let (began_us, mut begun, mut ended) = (clock.now_us(), 0, 0);
@@ -128,6 +133,7 @@ fn ingest(block_bytes: u64, streams: u64, bytes: u64) -> Result<Run> {
         bytes_per_s: stored / seconds,
         bytes_per_flush: blocks * block_bytes / flushes,
         written_per_byte: to_f64(stats.device_written_bytes - before.device_written_bytes) / stored,
+        scrubbed_per_byte: to_f64(stats.scrubbed_bytes - before.scrubbed_bytes) / stored,
     })
 }
 
