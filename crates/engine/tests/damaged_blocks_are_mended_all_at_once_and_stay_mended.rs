@@ -67,7 +67,7 @@ fn seven_hundred() {
     faults.holds_flushes.store(true, SeqCst);
     let release = || {
         // While no flush ends, puts gather: all of them have read what they replace.
-        wait_until(|| engine.stats().checksum_failures == u64::from(COUNT));
+        wait_until(|| engine.stats().device_reads == u64::from(COUNT));
         faults.holds_flushes.store(false, SeqCst);
     };
     let outcomes = put_all(&engine, release);
