@@ -5,13 +5,9 @@
 
 mod drive;
 
-use drive::checkpoint::Draft;
 use drive::{Op, TestDrive, busy, key};
 use imbrex_format::verify::{FindingKind, Report, Verdict, VerifyOptions};
-use imbrex_format::{
-    CheckpointCells, Commit, IndexEntry, Label, RecordKind, TableEntry, UNIT_BYTES, VoidRange, ZoneCellRole,
-    ZoneContent, ZoneHeader,
-};
+use imbrex_format::{Commit, Label, RecordKind, TableEntry, UNIT_BYTES, VoidRange, ZoneContent, ZoneHeader};
 use imbrex_zoned::Condition;
 
 const WHOLE: VerifyOptions =
@@ -236,133 +232,6 @@ fn a_label_that_is_not_the_drives_or_not_the_other_ones() {
     }
     let report = with(1, |label| label.generation = 2).verify(&WHOLE);
     assert_eq!((report.verdict, report.notes.len()), (Verdict::Sound, 1), "a crash came between two labels");
-}
-
-fn checkpoint_that(alter: impl Fn(&mut Draft)) -> TestDrive {
-    let mut drive = busy();
-    let mut draft = drive.draft(1);
-    alter(&mut draft);
-    drive.write_checkpoint(0, &draft);
-    drive.group(6, &[Op::Put(70, 10)]);
-    drive
-}
-
-#[test]
-fn a_checkpoint_that_contradicts_itself() {
-    let alterations: [fn(&mut Draft); 7] = [
-        |draft| draft.end.number += 1,
-        |draft| draft.end.record_count += 1,
-        |draft| draft.end.patch_count -= 1,
-        |draft| draft.begin.bucket_count += 1,
-        |draft| draft.cells.truncate(draft.cells.len() - 1),
-        |draft| draft.patched[0] = 0,
-        |draft| draft.change_zone(9, |cell| cell.role = ZoneCellRole::Free),
-    ];
-    for (number, alter) in alterations.iter().enumerate().take(4) {
-        let mut drive = checkpoint_that(alter);
-        let report = assert_lie(&mut drive, FindingKind::CheckpointContradicts);
-        assert!(report.checkpoint.is_none(), "{number}: {report}");
-    }
-    assert_eq!(checkpoint_that(alterations[5]).verify(&WHOLE).verdict, Verdict::Sound);
-    assert_eq!(checkpoint_that(alterations[6]).verify(&WHOLE).verdict, Verdict::Sound);
-
-    let mut drive = busy();
-    drive.checkpoint(0, 1);
-    drive.checkpoint(1, 1);
-    assert_lie(&mut drive, FindingKind::CheckpointContradicts);
-
-    let mut drive = busy();
-    let mut draft = drive.draft(1);
-    let last = draft.cells.len() - 1;
-    draft.cells[last] = [9; 64];
-    drive.write_checkpoint(0, &draft);
-    assert_lie(&mut drive, FindingKind::CheckpointContradicts);
-    assert!(CheckpointCells::COUNT_MAX > last);
-}
-
-#[test]
-fn a_checkpoint_that_says_another_thing_than_the_log() {
-    let alterations: [fn(&mut Draft); 14] = [
-        |draft| assert!(!draft.take_entry().is_empty()),
-        |draft| {
-            let entry = draft.take_entry();
-            let moved = IndexEntry { place_units: entry.place_units + 1, ..entry };
-            put(draft, moved);
-        },
-        |draft| {
-            let entry = draft.take_entry();
-            put(draft, IndexEntry { tag: entry.tag ^ 1, ..entry });
-        },
-        |draft| {
-            let entry = draft.take_entry();
-            put(draft, IndexEntry { unit_count: entry.unit_count + 1, ..entry });
-        },
-        |draft| put(draft, IndexEntry { place_units: 9 * 64 + 1, unit_count: 1, tag: 1 }),
-        |draft| draft.end.blocks += 1,
-        |draft| draft.end.live_units += 1,
-        |draft| draft.end.open[0].good_units -= 1,
-        |draft| draft.change_zone(5, |cell| cell.live_units += 1),
-        |draft| draft.change_zone(5, |cell| cell.table_entries += 1),
-        |draft| draft.change_zone(5, |cell| cell.tombstones += 1),
-        |draft| draft.change_zone(5, |cell| cell.incarnation -= 1),
-        |draft| draft.change_zone(0, |cell| cell.role = ZoneCellRole::Free),
-        |draft| draft.tables[0].1.truncate(1),
-    ];
-    for (number, alter) in alterations.iter().enumerate() {
-        let mut drive = checkpoint_that(alter);
-        let report = drive.verify(&WHOLE);
-        let kinds: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
-        assert_eq!(report.verdict, Verdict::Lying, "{number}: {report}");
-        assert!(
-            kinds.iter().all(|kind| *kind == FindingKind::CheckpointContradictsLog),
-            "{number}: {report}"
-        );
-    }
-}
-
-fn put(draft: &mut Draft, entry: IndexEntry) {
-    let buckets = usize::try_from(draft.begin.bucket_count).unwrap();
-    let free = (0..buckets).flat_map(|bucket| (0..6).map(move |slot| (bucket, slot)));
-    let mut free = free.filter(|(bucket, slot)| IndexEntry::of_slot(&draft.cells[*bucket], *slot).is_empty());
-    let (bucket, slot) = free.next_back().unwrap();
-    entry.put_into_slot(&mut draft.cells[bucket], slot);
-}
-
-#[test]
-fn a_zone_that_was_reset_while_something_in_it_was_live() {
-    let mut drive = busy();
-    drive.checkpoint(0, 1);
-    drive.reset(7);
-    let report = drive.verify(&WHOLE);
-    // Without the zone the blocks that were moved to it are gone, and the tombstones of their old places with it.
-    assert_eq!(report.verdict, Verdict::Lying, "{report}");
-}
-
-#[test]
-fn a_tombstone_that_was_dropped_while_its_target_still_stands() {
-    let mut drive = busy();
-    drive.checkpoint(0, 1);
-    let moved: Vec<Op> =
-        drive.live.iter().filter(|block| block.zone == 5).map(|block| Op::Move(*block)).collect();
-    drive.group(7, &moved);
-    drive.reset(5);
-    assert_lie(&mut drive, FindingKind::CheckpointContradictsLog);
-}
-
-#[test]
-fn a_zone_that_was_opened_again_before_its_time() {
-    let mut drive = busy();
-    drive.checkpoint(0, 1);
-    let gone: Vec<Op> =
-        drive.live.iter().filter(|block| block.zone == 6).map(|block| Op::Move(*block)).collect();
-    let carried = drive.dead.iter().filter(|block| block.zone != 6).map(|block| Op::Delete(*block));
-    let gone: Vec<Op> = gone.into_iter().chain(carried).collect();
-    drive.group(7, &gone);
-    drive.reset(6);
-    assert_eq!(drive.verify(&WHOLE).verdict, Verdict::Sound);
-    drive.open_zone(6, ZoneContent::Records, 0);
-    drive.group(6, &[Op::Put(80, 10)]);
-    assert_lie(&mut drive, FindingKind::CheckpointContradictsLog);
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod common;
 
 use common::{ZONE, label, reseal, salt, scope};
 use imbrex_format::{
-    CELL_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatches, Commit, Footer,
-    IndexEntry, Label, Trailer, UNIT_BYTES, VoidRange, ZoneCell, ZoneHeader, check_payload,
+    CELL_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatches, CheckpointTable, Commit,
+    Footer, IndexEntry, Label, Trailer, UNIT_BYTES, VoidRange, ZoneCell, ZoneHeader, check_payload,
     decode_record_header, decode_tombstones, payload,
 };
 use proptest::prelude::*;
@@ -37,6 +37,7 @@ fn decode_as_payload(bytes: &[u8]) {
     let _ = (Commit::decode(bytes), VoidRange::decode(bytes), decode_tombstones(bytes));
     let _ = CheckpointBegin::decode(bytes).map(|begin| begin.cell_count());
     let _ = CheckpointEnd::decode(bytes);
+    let _ = CheckpointTable::decode(bytes);
     for cell in CheckpointCells::decode(bytes).iter().flat_map(|cells| cells.cells) {
         decode_cell(cell);
     }

@@ -8,9 +8,9 @@
 mod common;
 
 use imbrex_format::{
-    CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatches, Commit, Footer, IndexEntry, Label,
-    RecordHeader, Trailer, UNIT_BYTES, VoidRange, ZoneCell, ZoneHeader, check_payload, decode_record_header,
-    decode_tombstones, index_bucket_count, index_hash, other_bucket, payload,
+    CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatches, CheckpointTable, Commit, Footer,
+    IndexEntry, Label, RecordHeader, Trailer, UNIT_BYTES, VoidRange, ZoneCell, ZoneHeader, check_payload,
+    decode_record_header, decode_tombstones, index_bucket_count, index_hash, other_bucket, payload,
 };
 
 /// The bytes of a fixture: lines of an offset and 32 bytes, all other bytes zero.
@@ -88,6 +88,7 @@ fn a_checkpoint_is_read_as_it_was() {
     };
     assert_eq!(CheckpointBegin::decode(&frozen("checkpoint_begin")), Ok(common::checkpoint_begin()));
     assert_eq!(CheckpointEnd::decode(&frozen("checkpoint_end")), Ok(common::checkpoint_end()));
+    assert_eq!(CheckpointTable::decode(&frozen("checkpoint_table")), Ok(common::checkpoint_table()));
     let bytes = frozen("checkpoint_cells");
     let cells = CheckpointCells::decode(&bytes).unwrap();
     assert_eq!((cells.number, cells.first_cell, cells.cells), (4, common::FIRST_CELL, &common::cells()[..]));

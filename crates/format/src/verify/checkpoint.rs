@@ -33,8 +33,12 @@ pub(super) fn run(survey: &mut Survey<'_>, label: &Label) -> Result<(), Halt> {
         return Ok(());
     }
     let mut slots = Vec::new();
+    let mut begun = [None; CHECKPOINT_SLOTS as usize];
     for slot in 0..CHECKPOINT_SLOTS {
         let records = slot::list(survey, label, slot)?;
+        begun[slot as usize] = begun_number(survey, &records)?;
+        // What was begun there and cannot be told may have freed zones that the other one calls used.
+        survey.incomplete |= records.damaged_at.is_some() && begun[slot as usize].is_none();
         if let Some(number) = number_of(survey, slot, &records)? {
             slots.push((number, slot, records));
         }
@@ -71,7 +75,25 @@ pub(super) fn run(survey: &mut Survey<'_>, label: &Label) -> Result<(), Halt> {
         tombstones_since: 0,
         is_compared: false,
     });
+    let other = begun[usize::from(loaded.slot == 0)].filter(|other| *other > loaded.begin.number);
+    if let Some(other) = other.filter(|other| *other != loaded.begin.number + 1) {
+        let number = loaded.begin.number;
+        survey
+            .findings
+            .note(format!("checkpoint {number} is stale, for checkpoint {other} was begun: it is none"));
+        return Ok(());
+    }
     compare::run(survey, label, &loaded)
+}
+
+/// The number of the checkpoint that was begun in a slot, where its first record tells it.
+fn begun_number(survey: &mut Survey<'_>, found: &SlotRecords) -> Result<Option<u64>, Halt> {
+    let Some((zone, header)) = found.records.first() else { return Ok(None) };
+    if header.kind != RecordKind::CheckpointBegin {
+        return Ok(None);
+    }
+    let decoded = survey.reader.record(*zone, header)?.map(CheckpointBegin::decode);
+    Ok(decoded.ok().and_then(Result::ok).map(|begin| begin.number))
 }
 
 fn release(survey: &mut Survey<'_>, loaded: &Loaded) -> u32 {

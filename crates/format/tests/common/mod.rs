@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "samples that cannot be made fail their test")]
 
 use imbrex_format::{
-    CELL_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatch, CheckpointPatches, Commit,
-    CommitZone, DriveId, Footer, IndexEntry, Key, Label, PayloadWriter, RecordHeader, RecordKind, TableEntry,
-    TombstoneEntry, UNIT_BYTES, VoidRange, ZoneCell, ZoneCellRole, ZoneContent, ZoneHeader, ZoneScope,
-    footer_units, record_units, seal_record,
+    CELL_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatch, CheckpointPatches,
+    CheckpointTable, Commit, CommitZone, DriveId, Footer, IndexEntry, Key, Label, PayloadWriter,
+    RecordHeader, RecordKind, TableEntry, TombstoneEntry, UNIT_BYTES, VoidRange, ZoneCell, ZoneCellRole,
+    ZoneContent, ZoneHeader, ZoneScope, footer_units, record_units, seal_record,
 };
 
 /// The zone in which the samples stand, its life, and its capacity in units.
@@ -124,6 +124,11 @@ pub(crate) fn records() -> Vec<(&'static str, RecordHeader, Vec<u8>)> {
             header(RecordKind::CheckpointPatches, 3, 3, patches_payload().len()),
             patches_payload(),
         ),
+        (
+            "checkpoint_table",
+            header(RecordKind::CheckpointTable, 5, 5, table_payload().len()),
+            table_payload(),
+        ),
         ("checkpoint_end", header(RecordKind::CheckpointEnd, 4, 4, CheckpointEnd::BYTES), end_payload()),
     ]
 }
@@ -223,6 +228,16 @@ pub(crate) fn checkpoint_end() -> CheckpointEnd {
         taken_at_unix_s: 1_793_000_260,
         open: commit().open,
     }
+}
+
+pub(crate) fn checkpoint_table() -> CheckpointTable {
+    CheckpointTable { number: 4, zone: ZONE, entries: entries() }
+}
+
+fn table_payload() -> Vec<u8> {
+    let mut payload = CheckpointTable::head(4, ZONE, 3).to_vec();
+    entries().into_iter().for_each(|entry| payload.extend(CheckpointTable::entry(entry)));
+    payload
 }
 
 fn end_payload() -> Vec<u8> {
