@@ -23,8 +23,8 @@ const MEMORY_MIB: u32 = 640;
 const DRIVE_MIB: u64 = 64;
 
 /// No program runs longer, and the guest does not either, in seconds.
-const PROGRAM_SECONDS_MAX: u64 = 120;
-const RUN_TIME_MAX: Duration = Duration::from_secs(600);
+const PROGRAM_SECONDS_MAX: u64 = 240;
+const RUN_TIME_MAX: Duration = Duration::from_secs(900);
 
 /// `null_blk`'s drives in configfs.
 const NULL_BLK: &str = "/sys/kernel/config/nullb";

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use imbrex_zoned::kernel::KernelDevice;
-use imbrex_zoned::simulated::SimulatedDrive;
+use imbrex_zoned::simulated::{SimulatedDevice, SimulatedDrive, SimulatedGeometry};
 use imbrex_zoned::{BufferPool, Device};
 
 use crate::twin;
@@ -40,6 +40,21 @@ impl KernelDrive {
 impl Twin {
     pub(crate) fn of(real: &KernelDrive) -> Result<Self, String> {
         let device = twin::of(&mut real.device()?, pool()?)?;
+        Ok(Self { drive: device.drive() })
+    }
+
+    /// A drive of no other's shape, with zones of 2 MiB of which 1.5 MiB can be written, and low limits.
+    pub(crate) fn of_zones(zone_count: u32) -> Result<Self, String> {
+        let shape = SimulatedGeometry {
+            zone_count,
+            zone_size_bytes: 2 << 20,
+            zone_capacity_bytes: 3 << 19,
+            conventional_zones: 0,
+            zone_open_max: Some(5),
+            zone_active_max: Some(8),
+            ..SimulatedGeometry::default()
+        };
+        let device = SimulatedDevice::in_memory(shape, pool()?).map_err(|error| error.to_string())?;
         Ok(Self { drive: device.drive() })
     }
 }
