@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use imbrex_format::Key;
+use imbrex_format::{Key, TableEntry};
 
 use crate::command::Command;
 use crate::damage::DamageList;
@@ -48,6 +48,23 @@ impl MemoryBudget {
     pub fn total_bytes(&self) -> u64 {
         self.lines.iter().map(|line| line.bytes).fold(0, u64::saturating_add)
     }
+}
+
+/// An empty table with room for `entries_max` entries. Its memory is written to, so that it is there: what was only asked
+/// for, the system gives when it is first used, and may then not have.
+pub(crate) fn empty_table(entries_max: usize) -> Vec<TableEntry> {
+    // Not zeros, for which the system may hand out memory that is not there yet.
+    let filler = TableEntry::Block {
+        key: Key([0xFF; 32]),
+        unit_offset: 1,
+        unit_count: 1,
+        payload_bytes: 1,
+        sequence: 1,
+        birth: 1,
+    };
+    let mut table = vec![filler; entries_max];
+    table.clear();
+    table
 }
 
 impl Store {

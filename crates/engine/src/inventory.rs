@@ -12,6 +12,7 @@ use imbrex_format::{
 };
 use imbrex_zoned::DeviceError;
 
+use crate::budget::empty_table;
 use crate::location::Location;
 use crate::zone_table::ZoneEntry;
 
@@ -42,7 +43,7 @@ impl Inventory {
         Self {
             zone: 0,
             step: Step::Done,
-            entries: Vec::with_capacity(entries_max),
+            entries: empty_table(entries_max),
             found: BTreeMap::new(),
             unexplained_units: 0,
         }

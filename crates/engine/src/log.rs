@@ -9,6 +9,7 @@
 use imbrex_format::{COMMIT_ENTRIES_MAX, TableEntry, VoidRange, commit_units, footer_units};
 use imbrex_zoned::Geometry;
 
+use crate::budget::empty_table;
 use crate::request::Lifetime;
 
 /// The most records and tombstones that one zone lists: their footer has 1,024 units.
@@ -134,7 +135,7 @@ pub(crate) struct OpenZones {
 impl OpenZones {
     /// No zone is open; tables for `streams_max` of them, each of which can list `entries_max` records.
     pub(crate) fn new(streams_max: usize, entries_max: usize) -> Self {
-        let tables = (0..streams_max).map(|_| Vec::with_capacity(entries_max)).collect();
+        let tables = (0..streams_max).map(|_| empty_table(entries_max)).collect();
         Self { zones: Default::default(), tables, streams_max }
     }
 

@@ -1,5 +1,5 @@
 //! The engine says at start what memory it takes. Whatever is asked of it then, the process takes no more: puts of small
-//! and large blocks, gets, deletions, listings, reclaim, scrub, checkpoints, and a mount of all that again.
+//! and large blocks, gets, deletions, listings, reclaim, scrub, checkpoints.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -21,12 +21,12 @@ use imbrex_format::{Key, PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::BufferPool;
 use support::plain_file::PlainFile;
 
-const ZONES: u32 = 40;
-const ZONE_BYTES: u64 = 32 << 20;
+const ZONES: u32 = 32;
+const ZONE_BYTES: u64 = 16 << 20;
 const POOL_BYTES: usize = 64 << 20;
 /// How many blocks the load has; which of them live changes.
-const BLOCKS: usize = 60_000;
-const OPERATIONS: usize = 400_000;
+const BLOCKS: usize = 40_000;
+const OPERATIONS: usize = 100_000;
 
 /// The memory of this process that is in use, in bytes (proc(5), `status`).
 fn resident_bytes() -> u64 {
@@ -70,7 +70,7 @@ fn options() -> Options {
     Options {
         trash_rest: Duration::from_secs(1),
         scrub_period: Duration::from_secs(60),
-        checkpoint_bytes: 128 << 20,
+        checkpoint_bytes: 64 << 20,
         ..Options::default()
     }
 }
@@ -78,9 +78,9 @@ fn options() -> Options {
 /// Most blocks are small, some are as large as they may be here.
 fn payload_bytes(block: u32) -> u32 {
     match block % 512 {
-        0 => 4 << 20,
-        1..=3 => 512 << 10,
-        4..=40 => 64 << 10,
+        0 => 2 << 20,
+        1 => 512 << 10,
+        2..=20 => 64 << 10,
         rest => 100 + rest * 9,
     }
 }
@@ -206,7 +206,7 @@ impl Load {
 
     /// Time in which nobody asks: scrub, reclaim and the trash have it.
     fn rest(&mut self) {
-        for number in 0..100_000 {
+        for number in 0..50_000 {
             self.turn();
             if number % 256 == 0 {
                 self.peak_bytes = self.peak_bytes.max(resident_bytes());
@@ -227,7 +227,7 @@ fn memory_stays_within_three_percent_of_what_was_declared() {
     let device = PlainFile::new(ZONES, ZONE_BYTES, BufferPool::new(POOL_BYTES).unwrap());
     let mut engine = Manual::new(Box::new(device), Arc::clone(&clock) as Arc<dyn Clock>, &options());
     engine.mount();
-    let order = FormatOrder { serial: "TEST".into(), replace: Replace::Nothing, blocks_max: Some(200_000) };
+    let order = FormatOrder { serial: "TEST".into(), replace: Replace::Nothing, blocks_max: Some(100_000) };
     engine.format(order).unwrap();
     assert_eq!(engine.state(), State::Serving);
     let budget = engine.status().memory.clone();

@@ -36,22 +36,11 @@ impl PlainFile {
             device_bytes: u64::from(zone_count) * zone_size_bytes,
             rotational: true,
         };
-        let file = tempfile::tempfile().unwrap();
+        // Of the machine's memory, and none of the process's.
+        let file = tempfile::tempfile_in("/dev/shm").unwrap();
         file.set_len(geometry.device_bytes).unwrap();
         let pointers = vec![0; zone_count as usize];
         Self { file, identity, geometry, pool, pointers, done: Vec::with_capacity(IN_FLIGHT_MAX) }
-    }
-
-    /// The drive after its host has gone: with another pool, and otherwise as it was.
-    pub fn reopened(&self) -> Self {
-        Self {
-            file: self.file.try_clone().unwrap(),
-            identity: self.identity.clone(),
-            geometry: self.geometry.clone(),
-            pool: self.pool.clone(),
-            pointers: self.pointers.clone(),
-            done: Vec::with_capacity(IN_FLIGHT_MAX),
-        }
     }
 
     fn finish(&mut self, token: Token, result: Result<(), DeviceError>, buffer: Option<Buffer>) {
