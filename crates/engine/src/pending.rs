@@ -73,10 +73,13 @@ impl PendingPut {
         matches!(self.origin, PutOrigin::Client { .. }) && self.birth.is_none()
     }
 
-    fn class(&self) -> Class {
+    /// The queue in which it waits: what reclaim moves has one of its own.
+    fn queue(&self) -> usize {
         match self.origin {
-            PutOrigin::Client { class, .. } => class,
-            PutOrigin::Moved => Class::Background,
+            PutOrigin::Moved => 0,
+            PutOrigin::Client { class: Class::Foreground, .. } => 1,
+            PutOrigin::Client { class: Class::Repair, .. } => 2,
+            PutOrigin::Client { class: Class::Background, .. } => 3,
         }
     }
 }
@@ -92,16 +95,21 @@ pub(crate) struct PendingDelete {
 /// How often the class that waits longest behind others has its turn: once in so many.
 const TURNS_OF_OTHERS: u64 = 8;
 
-/// Puts of one stream: foreground before repair before background, but each has its turns.
+/// Puts of one stream: foreground before repair before background, but each has its turns. What reclaim moves comes
+/// first, and no client's put ever stands before it: on a full drive clients wait for the room that it makes. It is never
+/// more than reclaim's own memory holds.
 #[derive(Default)]
 struct PutQueue {
-    classes: [VecDeque<PendingPut>; 3],
+    classes: [VecDeque<PendingPut>; 4],
     turn: u64,
 }
 
 impl PutQueue {
     fn next_class(&self) -> Option<usize> {
-        let mut waiting = (0..3).filter(|class| !self.classes[*class].is_empty());
+        if !self.classes[0].is_empty() {
+            return Some(0);
+        }
+        let mut waiting = (1..4).filter(|class| !self.classes[*class].is_empty());
         if self.turn % TURNS_OF_OTHERS == TURNS_OF_OTHERS - 1 { waiting.next_back() } else { waiting.next() }
     }
 }
@@ -116,18 +124,18 @@ impl Pending {
     /// Room for `requests_max` requests.
     pub(crate) fn new(requests_max: usize) -> Self {
         let mut pending = Self { puts: Default::default(), deletes: Default::default() };
-        pending.puts[Stream::Hot as usize].classes[0].reserve_exact(requests_max);
+        pending.puts[Stream::Hot as usize].classes[1].reserve_exact(requests_max);
         pending.deletes[Stream::Hot as usize].reserve_exact(requests_max);
         pending
     }
 
     pub(crate) fn push_put(&mut self, put: PendingPut) {
-        self.puts[put.stream as usize].classes[put.class() as usize].push_back(put);
+        self.puts[put.stream as usize].classes[put.queue()].push_back(put);
     }
 
     /// Puts one back before all others of its class.
     pub(crate) fn return_put(&mut self, put: PendingPut) {
-        self.puts[put.stream as usize].classes[put.class() as usize].push_front(put);
+        self.puts[put.stream as usize].classes[put.queue()].push_front(put);
     }
 
     pub(crate) fn push_delete(&mut self, stream: Stream, delete: PendingDelete) {
