@@ -33,6 +33,8 @@ pub(crate) struct Checkpointing {
     pub(crate) part_units: u32,
     buffer: Option<Buffer>,
     running: Option<Running>,
+    /// What the device has not finished yet: it may be of a checkpoint that was given up.
+    in_flight: u32,
     failures: u32,
     /// Zones to which it could not be written: they are given up when the drive is next mounted.
     bad_zones: Vec<u32>,
@@ -111,6 +113,7 @@ impl Checkpointing {
             part_units,
             buffer,
             running: None,
+            in_flight: 0,
             failures: 0,
             bad_zones: Vec::new(),
             is_last_done: false,
@@ -208,7 +211,7 @@ impl Store {
             // Nothing has changed since the last one.
             self.checkpointing.is_last_done = self.checkpointing.newest.is_some();
         }
-        if !self.wants_checkpoint() || self.trash.is_judging() {
+        if !self.wants_checkpoint() || self.trash.is_judging() || self.checkpointing.in_flight > 0 {
             return false;
         }
         let slot = self.checkpointing.newest.map_or(0, |newest| 1 - newest);
@@ -273,6 +276,7 @@ impl Store {
 
     fn checkpoint_under_way(&mut self) {
         self.log_in_flight += 1;
+        self.checkpointing.in_flight += 1;
         if let Some(running) = self.checkpointing.running.as_mut() {
             running.is_under_way = true;
         }
@@ -393,6 +397,7 @@ impl Store {
         buffer: Option<Buffer>,
     ) {
         buffer.into_iter().for_each(|buffer| self.checkpoint_buffer_back(buffer));
+        self.checkpointing.in_flight = self.checkpointing.in_flight.saturating_sub(1);
         let Some(running) = self.checkpointing.running.as_mut() else { return };
         running.is_under_way = false;
         let (step, reset) = (running.step, running.resetting.take());
@@ -408,6 +413,7 @@ impl Store {
         }
         if step == Step::Done {
             self.checkpoint_counts();
+            self.finish_zones(device);
         }
         self.pump_writes(device);
         self.pump_checkpoint(device);
@@ -424,7 +430,12 @@ impl Store {
         self.checkpointing.is_last_done = self.is_stopping;
         self.stats.checkpoints += 1;
         for nth in 0..self.checkpointing.slot_zones {
-            self.referee.needed(self.checkpointing.zone_of(running.slot, nth), true);
+            let zone = self.checkpointing.zone_of(running.slot, nth);
+            self.referee.needed(zone, true);
+            // A zone that is written in part counts against the drive's limit, beside the one of the next checkpoint.
+            if matches!(self.zones.get(zone).condition, Condition::ImplicitOpen) {
+                self.to_finish.push(zone);
+            }
         }
         let freed = |entry: &ZoneEntry| entry.role == ZoneRole::Reset && entry.freed_by <= number;
         let zones: Vec<u32> =

@@ -374,6 +374,12 @@ impl<'a, 'b> Mount<'a, 'b> {
         replay.run(logs)?;
         let Replay { index, mut zones, open, last_sequence, last_group, lost_records, damaged, .. } = replay;
         zones.count_free();
+        if let Some(base) = &base {
+            // As when it was completed: a crash may have come between.
+            for zone in label.checkpoint_slot(base.slot) {
+                finish_zone(io, &mut zones, zone)?;
+            }
+        }
         Ok(Mounted {
             index,
             zones,
