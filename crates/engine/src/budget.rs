@@ -6,10 +6,12 @@
 
 use std::fmt;
 
-use imbrex_format::{Key, TableEntry};
+use imbrex_format::{COMMIT_ENTRIES_MAX, Key, TableEntry};
+use imbrex_zoned::Buffer;
 
 use crate::command::Command;
 use crate::damage::DamageList;
+use crate::group::{Member, Write};
 use crate::index::Index;
 use crate::pending::{PendingDelete, PendingPut};
 use crate::store::Store;
@@ -67,6 +69,11 @@ pub(crate) fn empty_table(entries_max: usize) -> Vec<TableEntry> {
     table
 }
 
+/// One group is written while one is flushed, each of as many records as a commit lists. Their lists grow by doubling, and so
+/// have up to twice the room that they need.
+const GROUPS_BYTES: u64 = (2 * 2 * COMMIT_ENTRIES_MAX) as u64
+    * (size_of::<Member>() + size_of::<TableEntry>() + size_of::<Write>() + size_of::<(u32, Buffer)>()) as u64;
+
 impl Store {
     /// What the store takes, beside `pool_bytes` of buffers, out of which the log, reclaim, scrub and checkpoints have
     /// theirs.
@@ -81,6 +88,7 @@ impl Store {
             .with("scrub", self.scrub.memory_bytes())
             .with("queues for reads", self.reads.memory_bytes())
             .with("queues for writes", self.write_queues_bytes())
+            .with("groups being written", GROUPS_BYTES)
             .with("list of damage", DamageList::MEMORY_BYTES_MAX)
     }
 

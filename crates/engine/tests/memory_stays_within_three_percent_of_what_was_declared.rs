@@ -191,7 +191,7 @@ impl Load {
     fn run(&mut self, operations: usize) {
         for number in 0..operations {
             self.operate();
-            let depth = 1 + number / 1000 % 300;
+            let depth = 1 + number / 500 % 1000;
             while self.waiting.len() >= depth {
                 self.turn();
             }
