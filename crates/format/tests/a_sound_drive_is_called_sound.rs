@@ -5,6 +5,7 @@ mod drive;
 use drive::{Op, TestDrive, busy, key, tombstone};
 use imbrex_format::verify::{FindingKind, Report, Verdict, VerifyError, VerifyOptions, verify};
 use imbrex_format::{RecordKind, UNIT_BYTES, VoidRange, ZoneContent};
+use imbrex_zoned::Condition;
 
 const WHOLE: VerifyOptions =
     VerifyOptions { payloads: true, zone: None, all: true, memory_bytes_max: 16 << 20 };
@@ -136,6 +137,20 @@ fn one_whose_zone_was_begun_and_torn_in_its_header() {
     drive.write(10, 0, &[7; UNIT_BYTES]);
     let report = assert_sound(&mut drive);
     assert_eq!(report.notes.len(), 1, "{report}");
+}
+
+#[test]
+fn one_whose_begun_zone_was_finished_and_one_that_was_sealed_behind_a_torn_group() {
+    let mut drive = busy();
+    drive.memory.zones[10].condition = Condition::Full;
+    drive.memory.zones[10].write_pointer_bytes = None;
+    drive.torn(6, &[Op::Put(20, 100), Op::Put(21, 100)]);
+    let cut = drive.zones[6].next_unit - 1;
+    drive.memory.unit(6, cut).fill(0xee);
+    drive.sequence += 1 << 20;
+    drive.seal(6);
+    let report = assert_sound(&mut drive);
+    assert_eq!((report.counts.live_blocks, report.counts.zones_sealed), (6, 2));
 }
 
 #[test]

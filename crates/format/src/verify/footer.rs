@@ -85,6 +85,9 @@ pub(super) fn check(
         )
     })?;
     if is_explained && is_subset {
+        let hidden = entries.len() - log.entries.len();
+        let what = format!("its footer lists {hidden} blocks and tombstones whose commits do not check out");
+        survey.findings.add(FindingKind::RecordDamaged, At::unit(zone.index, log.good_units), what)?;
         survey.ledger.budget.give_back((log.entries.capacity() * size_of::<TableEntry>()) as u64);
         survey.ledger.budget.take((entries.capacity() * size_of::<TableEntry>()) as u64)?;
         log.entries = entries;
@@ -97,8 +100,9 @@ pub(super) fn check(
 fn check_end(survey: &mut Survey<'_>, trailer: &Trailer, log: &ZoneLog, at: At) -> Result<(), Halt> {
     let contradicts = FindingKind::FooterContradicts;
     let padded = log.pending.padded_until(log.good_units);
-    let is_damaged = log.pending.is_damaged() || log.end == End::Damaged;
-    let is_right = padded == Some(trailer.table_first_unit) || is_damaged;
+    let is_torn = log.pending.is_torn_before_padding(log.last_sequence, trailer.table_first_unit);
+    let is_damaged = !is_torn && (log.pending.is_damaged() || log.end == End::Damaged);
+    let is_right = padded == Some(trailer.table_first_unit) || is_torn || is_damaged;
     survey.findings.expect(is_right, contradicts, at, || {
         format!(
             "its table begins at unit {}, and what is committed and padded ends at unit {}",

@@ -7,6 +7,9 @@ use crate::table_entry::TableEntry;
 use crate::tombstone::TombstoneEntry;
 use crate::void::VoidRange;
 
+/// How closely the records of one group follow one another in sequence, at least; a mount makes it jump further.
+pub(super) const CLOSE: u64 = 1 << 19;
+
 /// A record.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -84,6 +87,17 @@ impl Pending {
         !self.gaps.is_empty()
             || !self.damaged_commits.is_empty()
             || self.members.iter().any(|member| member.damage.is_some())
+    }
+
+    /// Whether it is what a crash has torn, and padding up to `end` that was written after the next mount: then the
+    /// sequence, which was `last_sequence` at the last commit, has made its jump before the padding.
+    pub(super) fn is_torn_before_padding(&self, last_sequence: u64, end: u32) -> bool {
+        let Some((padding, torn)) = self.members.split_last() else { return false };
+        let header = &padding.header;
+        let last = torn.iter().map(|member| member.header.sequence).fold(last_sequence, u64::max);
+        header.kind == RecordKind::Padding
+            && header.unit_offset + header.unit_count == end
+            && header.sequence >= last.saturating_add(CLOSE)
     }
 
     /// The unit after all of the padding that alone stands after `unit`; `None` where anything else does.

@@ -13,13 +13,11 @@ use crate::tombstone::decode_tombstones;
 use crate::verify::finding::FindingKind;
 use crate::verify::findings::{At, Halt};
 use crate::verify::life::End;
-use crate::verify::pending::{Member, Pending};
+use crate::verify::pending::{CLOSE, Member, Pending};
 use crate::verify::survey::Survey;
 use crate::void::VoidRange;
 use crate::zone_header::ZoneContent;
 
-/// How closely the records of one group follow one another in sequence, at least.
-const CLOSE: u64 = 1 << 19;
 /// Below how many units a record's neighbours are read with it.
 const SMALL_UNITS: u32 = 64;
 

@@ -62,11 +62,7 @@ pub(super) fn verify_zone(survey: &mut Survey<'_>, label: &Label, zone: &Zone) -
     };
     let trailer = sealed_by(survey, zone, incarnation, &last)?;
     let is_sequential = zone.kind == ZoneKind::SequentialWriteRequired;
-    let written = match zone.write_pointer_bytes {
-        Some(pointer) => u32::try_from(pointer / UNIT_BYTES as u64).unwrap_or(u32::MAX),
-        None => footer::capacity_units(zone),
-    };
-    let end = trailer.as_ref().map_or(written, |trailer| trailer.table_first_unit);
+    let end = trailer.as_ref().map_or(written_units(zone), |trailer| trailer.table_first_unit);
     let scope = ZoneScope::new(label, zone.index, incarnation);
     let bounds = Bounds { end, first_sequence, is_sequential };
     let mut log = Walk::new(survey, label, scope, bounds).run()?;
@@ -116,7 +112,7 @@ fn identify(
         return Ok(Some((incarnation, incarnation)));
     }
     // A crash can tear a header, and no record can have followed it then; a conventional zone keeps what it held before.
-    if zone.write_pointer_bytes == Some(UNIT_BYTES as u64) || zone.kind == ZoneKind::Conventional {
+    if zone.kind == ZoneKind::Conventional || is_blank_behind_header(survey, zone)? {
         survey.findings.note(format!("zone {}: a header and nothing else was begun: {why}", zone.index));
         return Ok(None);
     }
@@ -124,6 +120,26 @@ fn identify(
     let what = format!("it is written, and neither header, footer nor first record checks out: {why}");
     survey.findings.add(FindingKind::ZoneLost, at, what)?;
     Ok(None)
+}
+
+/// Whether nothing stands behind a zone's first unit. The zone may have been finished since.
+fn is_blank_behind_header(survey: &mut Survey<'_>, zone: &Zone) -> Result<bool, Halt> {
+    let end = written_units(zone);
+    for unit in 1..end {
+        let bytes = survey.reader.unit(zone.index, unit, end, true)?;
+        if !bytes.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// How far a zone can hold what was written to it.
+fn written_units(zone: &Zone) -> u32 {
+    match zone.write_pointer_bytes {
+        Some(pointer) => u32::try_from(pointer / UNIT_BYTES as u64).unwrap_or(u32::MAX),
+        None => footer::capacity_units(zone),
+    }
 }
 
 fn life_of_first_record(survey: &mut Survey<'_>, label: &Label, zone: &Zone) -> Result<Option<u64>, Halt> {
