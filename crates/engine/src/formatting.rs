@@ -87,7 +87,26 @@ pub(crate) fn format(
     for zone in label.label_zones {
         io.write_unit(zone, 0, |unit| label.encode(unit))?;
     }
-    io.flush()
+    io.flush()?;
+    for zone in zones.iter().filter(|zone| label.label_zones.contains(&zone.index)) {
+        finish_label_zone(&mut io, zone)?;
+    }
+    Ok(())
+}
+
+/// Finishes a zone in which a label was written, so that it does not count against the drive's limit of active zones. A
+/// drive that refuses loses nothing by it.
+///
+/// # Errors
+///
+/// [`DeviceError::Gone`].
+pub(crate) fn finish_label_zone(io: &mut Blocking<'_>, zone: &Zone) -> Result<(), DeviceError> {
+    if zone.kind == ZoneKind::SequentialWriteRequired
+        && io.zone(zone.index, ZoneOperation::Finish) == Err(DeviceError::Gone)
+    {
+        return Err(DeviceError::Gone);
+    }
+    Ok(())
 }
 
 /// Makes a zone one that holds nothing: a reset, or zeros where its header would be.
@@ -170,6 +189,27 @@ pub(crate) fn checkpoint_slots(zones: &[Zone], label_zones: [u32; 2], blocks_max
     Some((run[0].index, u32::try_from(slot_zones).ok()?))
 }
 
+#[cfg(test)]
+thread_local! {
+    /// In tests of this crate a drive's id and secret follow from this, so that a run can be repeated.
+    static RANDOM_SEED: std::cell::Cell<u64> = const { std::cell::Cell::new(1) };
+}
+
+/// What the ids and secrets of the drives follow from that this thread formats next.
+#[cfg(test)]
+pub(crate) fn set_random_seed(seed: u64) {
+    RANDOM_SEED.set(seed.wrapping_mul(2).wrapping_add(1));
+}
+
+#[cfg(test)]
+#[expect(clippy::unnecessary_wraps, reason = "as the other one")]
+fn random() -> Result<[u8; 16], DeviceError> {
+    let seed = RANDOM_SEED.get().wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+    RANDOM_SEED.set(seed);
+    Ok((u128::from(seed).wrapping_mul(0x5851_F42D_4C95_7F2D_1405_7B7E_F767_814F)).to_le_bytes())
+}
+
+#[cfg(not(test))]
 fn random() -> Result<[u8; 16], DeviceError> {
     let mut bytes = [0; 16];
     let errno = |error: getrandom::Error| error.raw_os_error().unwrap_or(5);

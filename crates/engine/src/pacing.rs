@@ -46,7 +46,11 @@ impl Store {
         }
         self.level_counted_us = self.now_us;
         self.level_is_fresh = true;
-        let mut level = Level { free_units: self.free_bytes() / UNIT_BYTES as u64, ..Level::default() };
+        self.waits_for_zone &= !self.pending.is_empty();
+        // What is left in open zones is no room for what does not fit there.
+        let free_units =
+            if self.waits_for_zone { self.zones.free_units() } else { self.free_bytes() / UNIT_BYTES as u64 };
+        let mut level = Level { free_units, ..Level::default() };
         for (zone, entry) in self.zones.iter() {
             match entry.role {
                 ZoneRole::Trash | ZoneRole::Reset => level.resting_units += u64::from(entry.capacity_units),

@@ -8,7 +8,7 @@ use imbrex_format::Label;
 use imbrex_zoned::{Condition, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
-use crate::formatting::checkpoint_slots;
+use crate::formatting::{checkpoint_slots, finish_label_zone};
 
 /// Writes new labels where a zone of a slot cannot be written, or is one of `bad_zones`; gives the label that counts.
 ///
@@ -59,5 +59,6 @@ fn rewrite_label(io: &mut Blocking<'_>, zone: &Zone, label: &Label) -> Result<()
         io.zone(zone.index, ZoneOperation::Reset)?;
     }
     io.write_unit(zone.index, 0, |unit| label.encode(unit))?;
-    io.flush()
+    io.flush()?;
+    finish_label_zone(io, zone)
 }

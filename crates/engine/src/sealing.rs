@@ -38,6 +38,7 @@ impl Store {
                 return true;
             }
             if !put_may_be_refused(self.pending.first_put(stream)) || self.space_will_come() {
+                self.waits_for_zone = true;
                 break;
             }
             if let Some(put) = self.pending.take_put(stream) {
@@ -55,6 +56,7 @@ impl Store {
         if self.has_room(stream, 1, 1) || self.open_if_free(stream, kept, 1, 1, writes) {
             return true;
         }
+        self.waits_for_zone = true;
         if !self.space_will_come() {
             for delete in self.pending.extract_deletes(|delete| delete.reply.is_some()) {
                 self.release(&delete.key);
@@ -97,6 +99,7 @@ impl Store {
             let table = self.seal(old, writes);
             self.open.give_back(table);
         }
+        self.waits_for_zone = false;
         let table = self.open.table();
         let first_sequence = self.take_sequence();
         let Some(mut buffer) = self.reserve.take(Purpose::ZoneHeader, 1) else { return false };

@@ -91,6 +91,8 @@ pub(crate) struct Store {
     pub(crate) trash_rest_us: u64,
     pub(crate) referee: Referee,
     pub(crate) pace: Pace,
+    /// Whether something waits to be written for which a zone must be opened, and too few are free.
+    pub(crate) waits_for_zone: bool,
     /// When the level was last counted.
     pub(crate) level_counted_us: u64,
     /// Whether it was counted in this turn: a zone is chosen for reclaim only then.
@@ -139,6 +141,7 @@ impl Store {
             scrub: Scrub::new(pool, options, entries_max)?,
             checkpointing: Checkpointing::new(pool, &mounted, options)?,
             pace: pace_of(&mounted.zones),
+            waits_for_zone: false,
             label: mounted.label,
             index: mounted.index,
             zones: mounted.zones,
@@ -185,7 +188,7 @@ impl Store {
         for (zone, entry) in zones.iter() {
             match entry.role {
                 crate::request::ZoneRole::Label | crate::request::ZoneRole::Checkpoint => {
-                    referee.reserve(zone)
+                    referee.reserve(zone);
                 }
                 _ if entry.is_readable_log() => referee.opened(zone, entry.incarnation),
                 _ => {}
