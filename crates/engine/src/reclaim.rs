@@ -167,7 +167,7 @@ impl Store {
             (Ok(()), Some(buffer)) => self.move_records(location, buffer),
             (result, buffer) => {
                 buffer.into_iter().for_each(|buffer| self.reclaim.arena.give_back(buffer));
-                self.run_unreadable(location, result.err());
+                self.run_unreadable(location, result.as_ref().err());
             }
         }
         self.pump_reclaim(device);
@@ -302,10 +302,10 @@ impl Store {
     }
 
     /// A run that cannot be read is read again record by record; a record that cannot be is lost.
-    fn run_unreadable(&mut self, run: Location, error: Option<DeviceError>) {
+    fn run_unreadable(&mut self, run: Location, error: Option<&DeviceError>) {
         self.stats.read_errors += 1;
         if let Some(DeviceError::ZoneCondition { zone, condition }) = error {
-            self.zone_changed(zone, condition);
+            self.zone_changed(*zone, *condition);
         }
         let single = self.entry_at(run.zone, run.unit_offset).filter(|(_, location)| *location == run);
         if let Some((key, location)) = single {

@@ -83,7 +83,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         self.later = logs.iter().map(|log| log.zone).collect();
         let newest = |stream: Stream| {
             let serving = |log: &&ZoneLog| self.open.serving(log.stream) == stream;
-            logs.iter().filter(serving).next_back().map(|log| log.zone)
+            logs.iter().rfind(serving).map(|log| log.zone)
         };
         let newest = Stream::ALL.map(newest);
         for log in logs {

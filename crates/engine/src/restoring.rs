@@ -179,7 +179,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     /// The record at the present unit, if one stands there whose number follows.
     fn next_record(&mut self) -> Result<Option<RecordHeader>, DeviceError> {
         let (zone, unit, end) = (self.zone(), self.unit, self.end_unit);
-        let Some(scope) = self.scope.clone().filter(|_| unit < end) else { return Ok(None) };
+        let Some(scope) = self.scope.filter(|_| unit < end) else { return Ok(None) };
         let header = match self.io.look(zone, unit, 1, WINDOW_UNITS_MAX, end) {
             Ok(bytes) => decode_record_header(bytes, &scope, unit).ok(),
             Err(DeviceError::Gone) => return Err(DeviceError::Gone),
