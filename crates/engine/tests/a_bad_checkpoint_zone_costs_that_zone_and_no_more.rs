@@ -1,5 +1,7 @@
 //! A drive whose checkpoint zones wear out goes on with others: what was acknowledged stays, and zones go on being freed.
 
+#![allow(clippy::unwrap_used, reason = "in a test, an error is a failure")]
+
 mod support;
 
 use imbrex_engine::{Class, FormatOrder, Handle, Options, RangeRequest, Replace, State};
@@ -38,11 +40,13 @@ fn churn(engine: &Handle, rounds: u8) {
             let _ = wait(engine.delete(key(number), Class::Foreground));
             let stored = loop {
                 match put(engine, number, &content(number ^ round, 100_000)) {
-                    Err(imbrex_engine::EngineError::Unavailable { state: State::Mounting }) => serving(engine),
+                    Err(imbrex_engine::EngineError::Unavailable { state: State::Mounting }) => {
+                        serving(engine)
+                    }
                     answer => break answer,
                 }
             };
-            stored.unwrap();
+            stored.expect("room for the block");
         }
     }
 }

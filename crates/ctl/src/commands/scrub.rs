@@ -37,7 +37,9 @@ pub(crate) async fn run(session: &Session, options: Scrub) -> Result<(), Error> 
         drives.push(Line { drive: member.name.clone(), scrub });
     }
     if let Some(drive) = options.drive.filter(|_| drives.is_empty()) {
-        return Err(Error::NoDrives(format!("no drive that serves has the ID {drive}: see imbrexctl drives")));
+        return Err(Error::NoDrives(format!(
+            "no drive that serves has the ID {drive}: see imbrexctl drives"
+        )));
     }
     if session.output.is_json() {
         return session.output.json(&Lines { drives });
@@ -46,8 +48,18 @@ pub(crate) async fn run(session: &Session, options: Scrub) -> Result<(), Error> 
 }
 
 fn table(drives: &[Line]) -> Table {
-    let mut table =
-        Table::new(&["ID", ">PERIOD", ">ZONES", ">READ", ">DUE", ">STORED", ">COVERED", "OLDEST", "PASS SINCE", ">DAMAGED"]);
+    let mut table = Table::new(&[
+        "ID",
+        ">PERIOD",
+        ">ZONES",
+        ">READ",
+        ">DUE",
+        ">STORED",
+        ">COVERED",
+        "OLDEST",
+        "PASS SINCE",
+        ">DAMAGED",
+    ]);
     for Line { drive, scrub } in drives {
         table.row([
             drive.clone(),
