@@ -16,9 +16,9 @@ const AGED_FILL: f64 = 0.80;
 /// How much of what is live is deleted and written anew to age a disk.
 const CHURN: f64 = 0.5;
 /// How long a fill or a churn lasts at most, in units of a phase's time.
-const AGING_PHASES_MAX: u32 = 20;
+const AGING_PHASES_MAX: u32 = 10;
 /// How long compaction or reclaim may go on after a phase, in seconds.
-const SETTLE_S_MAX: u64 = 20;
+const SETTLE_S_MAX: u64 = 8;
 
 /// What to run.
 #[derive(Clone, Debug)]

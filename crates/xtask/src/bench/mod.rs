@@ -100,13 +100,16 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<()> {
                     Row::without_figure(format!("{part}: {what}"), Kind::Measured, "", &format!("{error:#}"));
                 findings.rows.push(row);
             }
+            // After each part, so that a run that is interrupted leaves what it has found.
+            if let Some(path) = &request.json {
+                let report = json_of(&findings, &machine, &sizes, began.elapsed().as_secs());
+                let text = serde_json::to_string_pretty(&report)?;
+                fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+            }
         }
     }
-    let report = json_of(&findings, &machine, &sizes, began.elapsed().as_secs());
     print_table(&findings, &machine, began.elapsed().as_secs());
     if let Some(path) = &request.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("→ {}", path.display());
     }
     Ok(())

@@ -54,7 +54,7 @@ impl Sizes {
             mounted_drive_bytes: 20_000_000_000_000,
             mounted_tail_bytes: 32 << 30,
             simulated_ingest_bytes: 8 << 30,
-            simulated_load_s: 900,
+            simulated_load_s: 300,
         }
     }
 
@@ -77,7 +77,7 @@ impl Sizes {
             mounted_drive_bytes: 20_000_000_000_000,
             mounted_tail_bytes: 8 << 30,
             simulated_ingest_bytes: 2 << 30,
-            simulated_load_s: 200,
+            simulated_load_s: 100,
         }
     }
 }
