@@ -1,5 +1,7 @@
 //! Admission under many schedules: whoever waits for memory gets it when it comes back, from whichever thread.
 
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
+
 use std::sync::Arc;
 
 use imbrex_format::{PAYLOAD_BYTES_MAX, UNIT_BYTES, record_units};

@@ -219,8 +219,14 @@ mod tests {
         assert_eq!((engine.trash_rest, engine.scrub_period), (Duration::ZERO, 7 * DAY));
         assert_eq!((engine.deadline, engine.checkpoint_bytes), (Duration::from_secs(2), 1 << 30));
         let refused = [
-            "--trash-rest 366d", "--trash-rest 5", "--scrub-period 59s", "--scrub-period 3651d", "--deadline 9ms",
-            "--deadline 11m", "--checkpoint-every 1KiB", "--checkpoint-every 17TiB",
+            "--trash-rest 366d",
+            "--trash-rest 5",
+            "--scrub-period 59s",
+            "--scrub-period 3651d",
+            "--deadline 9ms",
+            "--deadline 11m",
+            "--checkpoint-every 1KiB",
+            "--checkpoint-every 17TiB",
         ];
         for option in refused {
             assert!(parse(&format!("--simulated a --socket s {option}")).is_err(), "{option}");

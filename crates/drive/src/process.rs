@@ -42,8 +42,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let pool_bytes = usize::try_from(options.memory).unwrap_or(usize::MAX);
     let pool = BufferPool::new(pool_bytes).map_err(system("taking the memory for the buffers"))?;
     let Opened { device, format_if_empty } = open_drive(&options, pool)?;
-    let engine =
-        Handle::start(device, &options.engine()).map_err(system("starting the engine"))?;
+    let engine = Handle::start(device, &options.engine()).map_err(system("starting the engine"))?;
     let limits = Limits::default();
     let id = options.id.clone().unwrap_or_else(|| engine.identity().id());
     let mut server = Server::new(engine.clone(), limits.clone(), id, options.blocks_max);

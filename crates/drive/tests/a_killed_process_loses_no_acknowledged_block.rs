@@ -1,7 +1,8 @@
 //! SIGKILL of the real program under concurrent puts and deletes, again and again.
 //!
 //! After each kill: what was acknowledged is there byte for byte, what was acknowledged as deleted is gone, and
-//! what was under way is one or the other, but whole. `IMBREX_KILL_SEED` replays a run's choices, and
+//! what was under way is one or the other, but whole. The drive is small: zones are reclaimed, reset and written again,
+//! and checkpoints are made, all the while. `IMBREX_KILL_SEED` replays a run's choices, and
 //! `IMBREX_KILL_ROUNDS` sets how many there are; when exactly the kernel kills is not in anyone's hand.
 #![expect(
     clippy::unwrap_used,
@@ -28,9 +29,23 @@ const ROUNDS: u64 = 200;
 const CLIENTS: u64 = 4;
 /// The longest time from the start of traffic to the kill.
 const TRAFFIC_MS_MAX: u64 = 100;
-/// Deleted space does not come back yet: the drive has room for all that can be written in all rounds.
-const SIZE: &str = "48GiB";
-const BLOCKS_MAX: &str = "2000000";
+/// The drive is written over and over. What lives at once is bounded by [`LIVE_BYTES_MAX`], well below its size.
+const SHAPE: [&str; 10] = [
+    "--size",
+    "192MiB",
+    "--zone-size",
+    "4MiB",
+    "--blocks-max",
+    "40000",
+    "--trash-rest",
+    "0s",
+    "--checkpoint-every",
+    "8MiB",
+];
+/// What of one client's blocks may live at once, in bytes.
+const LIVE_BYTES_MAX: u64 = 20 << 20;
+/// The longest time from the last look at the process' figures to the kill.
+const LAST_MS_MAX: u64 = 8;
 /// Every so many rounds, everything is checked; otherwise the last rounds' blocks and a sample.
 const FULL_CHECK_ROUNDS: u64 = 20;
 const SAMPLE: usize = 24;
@@ -66,6 +81,30 @@ struct Totals {
     checks: u64,
     under_way: u64,
     bytes: u64,
+    maintenance: Maintenance,
+}
+
+/// What the drive did for itself, as it said shortly before each kill.
+#[derive(Default)]
+struct Maintenance {
+    reclaimed_zones: u64,
+    reset_zones: u64,
+    moved_blocks: u64,
+    checkpoints: u64,
+}
+
+impl Maintenance {
+    /// Adds what the process at `address` has done since it started.
+    fn add(&mut self, address: SocketAddr) {
+        let stats = Client::connect(address).unwrap().get("/v1/stats").unwrap().json();
+        let figure =
+            |name: &str| stats[name].as_u64().unwrap_or_else(|| panic!("{name} is missing in {stats}"));
+        self.reclaimed_zones += figure("zones_reclaimed");
+        self.reset_zones += figure("zones_reset");
+        self.moved_blocks += figure("moved_blocks");
+        self.checkpoints += figure("checkpoints");
+        assert_eq!(figure("resets_refused"), 0, "the referee refused a reset");
+    }
 }
 
 fn environment(name: &str) -> Option<u64> {
@@ -77,7 +116,8 @@ fn start(file: &Path) -> (Child, SocketAddr) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_imbrex-drive"))
         .arg("--simulated")
         .arg(file)
-        .args(["--size", SIZE, "--blocks-max", BLOCKS_MAX, "--listen", "127.0.0.1:0"])
+        .args(SHAPE)
+        .args(["--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -103,8 +143,11 @@ fn traffic(
     let Ok(mut connection) = Client::connect(address) else {
         return;
     };
+    let mut live_bytes: u64 =
+        mine.values().filter(|entry| entry.known == Known::Stored).map(|entry| entry.length as u64).sum();
     loop {
         let victim = match random.below(4) {
+            _ if live_bytes > LIVE_BYTES_MAX => stored_at(mine, random.next()),
             0 => stored_at(mine, random.next()),
             _ => None,
         };
@@ -126,11 +169,15 @@ fn traffic(
         match answer.map(|answer| answer.status) {
             Ok(201 | 204) => {
                 let mut totals = totals.lock().unwrap();
-                match entry.known {
-                    Known::Stored => totals.puts += 1,
-                    _ => totals.deletes += 1,
+                let bytes = entry.length as u64;
+                if entry.known == Known::Stored {
+                    totals.puts += 1;
+                    totals.bytes += bytes;
+                    live_bytes += bytes;
+                } else {
+                    totals.deletes += 1;
+                    live_bytes = live_bytes.saturating_sub(bytes);
                 }
-                totals.bytes += entry.length as u64;
                 mine.insert(block, entry);
             }
             Ok(status) => panic!("{:?} was answered {status}", entry.known),
@@ -214,7 +261,7 @@ fn a_killed_process_loses_no_acknowledged_block_and_brings_back_no_acknowledged_
         // What the kill before left is checked before anything else is done.
         let checks = check_all(address, &mut models, round - 1, &mut random, &context);
         totals.lock().unwrap().checks += checks;
-        let traffic_ms = random.below(TRAFFIC_MS_MAX + 1);
+        let (traffic_ms, last_us) = (random.below(TRAFFIC_MS_MAX + 1), random.below(LAST_MS_MAX * 1000 + 1));
         let seeds: Vec<u64> = models.iter().map(|_| random.next()).collect();
         let before = acknowledged(&totals);
         thread::scope(|scope| {
@@ -228,6 +275,8 @@ fn a_killed_process_loses_no_acknowledged_block_and_brings_back_no_acknowledged_
                 thread::sleep(Duration::from_micros(200));
             }
             thread::sleep(Duration::from_millis(traffic_ms));
+            totals.lock().unwrap().maintenance.add(address);
+            thread::sleep(Duration::from_micros(last_us));
             child.kill().unwrap();
             child.wait().unwrap();
         });
@@ -239,15 +288,24 @@ fn a_killed_process_loses_no_acknowledged_block_and_brings_back_no_acknowledged_
     child.wait().unwrap();
     let totals = totals.into_inner().unwrap();
     println!(
-        "{rounds} kills; {} puts and {} deletions acknowledged ({} MiB), {} operations cut off; {} checks; {:.0} s",
+        "{rounds} kills; {} puts ({} MiB) and {} deletions acknowledged, {} operations cut off; {} checks; {:.0} s",
         totals.puts,
-        totals.deletes,
         totals.bytes >> 20,
+        totals.deletes,
         totals.under_way,
         totals.checks + checks,
         began.elapsed().as_secs_f32()
     );
+    let Maintenance { reclaimed_zones, reset_zones, moved_blocks, checkpoints } = totals.maintenance;
+    println!(
+        "meanwhile {reclaimed_zones} zones reclaimed and {reset_zones} reset, {moved_blocks} blocks moved, {checkpoints} \
+         checkpoints"
+    );
     assert!(totals.puts > rounds && totals.deletes > 0 && totals.under_way > 0, "there was no load");
+    if rounds >= ROUNDS {
+        let all = [reclaimed_zones, reset_zones, moved_blocks, checkpoints];
+        assert!(all.iter().all(|count| *count > 0), "the drive was too large for its load");
+    }
 }
 
 fn acknowledged(totals: &Mutex<Totals>) -> u64 {

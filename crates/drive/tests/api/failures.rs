@@ -1,11 +1,15 @@
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
+
+use imbrex_engine::Options;
 
 use crate::support::node::{Node, Setup, eventually, geometry};
 use crate::support::payload::{bytes_of, key_of, path_of};
 
 /// Flips one bit of a drive's file where `pattern` stands in it.
-fn damage(file: &Path, pattern: &[u8]) {
+pub(crate) fn damage(file: &Path, pattern: &[u8]) {
     let content = std::fs::read(file).unwrap();
     let at =
         content.windows(pattern.len()).position(|window| window == pattern).expect("the pattern is there");
@@ -17,7 +21,7 @@ fn damage(file: &Path, pattern: &[u8]) {
 fn a_damaged_block_is_500_never_wrong_bytes_and_is_listed() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("drive");
-    let setup = Setup { file: Some(file.clone()), geometry: geometry(4, 32 << 20), ..Setup::default() };
+    let setup = Setup { file: Some(file.clone()), geometry: geometry(12, 8 << 20), ..Setup::default() };
     let node = Node::start(setup);
     let body = bytes_of(1, 300_000);
     assert_eq!(node.put(&path_of(1), &body).status, 201);
@@ -64,21 +68,21 @@ fn a_drive_pulled_during_a_put_is_503_with_the_state_and_keeps_what_it_had() {
 
 #[test]
 fn a_full_drive_is_507_and_reads_on() {
-    let node = Node::start(Setup { geometry: geometry(5, 32 << 20), ..Setup::default() });
+    let node = Node::start(Setup { geometry: geometry(24, 8 << 20), ..Setup::default() });
     let mut client = node.client();
     let mut stored = 0;
     let refused = loop {
-        let answer = client.put(&path_of(stored), &bytes_of(stored, 4 << 20)).unwrap();
+        let answer = client.put(&path_of(stored), &bytes_of(stored, 300_000)).unwrap();
         if answer.status != 201 {
             break answer;
         }
         stored += 1;
-        assert!(stored < 100, "the drive is never full");
+        assert!(stored < 1000, "the drive is never full");
     };
     assert_eq!((refused.status, refused.kind().as_str()), (507, "drive-full"));
     assert!(stored > 10, "{stored}");
     for seed in 0..stored {
-        assert!(client.get(&path_of(seed)).unwrap().body == bytes_of(seed, 4 << 20));
+        assert!(client.get(&path_of(seed)).unwrap().body == bytes_of(seed, 300_000));
     }
 }
 
@@ -91,4 +95,56 @@ fn a_full_index_is_507() {
     let refused = first_refused.expect("the index is never full");
     assert_eq!((refused.status, refused.kind().as_str()), (507, "index-full"));
     assert_eq!(client.get(&path_of(0)).unwrap().status, 200);
+}
+
+#[test]
+fn the_room_of_deleted_blocks_comes_back() {
+    let engine = Options { trash_rest: Duration::ZERO, ..Options::default() };
+    let node = Node::start(Setup { geometry: geometry(24, 8 << 20), engine, ..Setup::default() });
+    let mut client = node.client();
+    let mut live = BTreeSet::new();
+    let mut next = 0..;
+    // Fills the drive, empties half of it, every second block, and fills it again: most of the room has to be there again.
+    let mut filled = Vec::new();
+    for _ in 0..4 {
+        let mut stored = 0_usize;
+        loop {
+            let seed = next.next().unwrap();
+            let answer = client.put(&path_of(seed), &bytes_of(seed, 300_000)).unwrap();
+            if answer.status == 507 {
+                assert_eq!(answer.kind(), "drive-full");
+                break;
+            }
+            assert_eq!(answer.status, 201, "{answer:?}");
+            live.insert(seed);
+            stored += 1;
+        }
+        filled.push(stored);
+        let doomed: Vec<u64> = live.iter().copied().step_by(2).collect();
+        for seed in doomed {
+            assert_eq!(client.delete(&path_of(seed)).unwrap().status, 204);
+            live.remove(&seed);
+        }
+    }
+    for &stored in &filled[1..] {
+        assert!(stored * 3 > filled[0], "{filled:?} blocks were stored until the drive was full");
+    }
+    for seed in 0..next.start {
+        let answer = client.get(&path_of(seed)).unwrap();
+        let whole = live.contains(&seed) && answer.body == bytes_of(seed, 300_000);
+        assert_eq!(answer.status, if whole { 200 } else { 404 }, "block {seed}");
+    }
+    eventually("reclaim is counted", || node.get_json("/v1/stats")["zones_reset"].as_u64().unwrap() > 0);
+    let stats = node.get_json("/v1/stats");
+    assert!(
+        stats["zones_reclaimed"].as_u64().unwrap() > 0 && stats["moved_blocks"].as_u64().unwrap() > 0,
+        "{stats}"
+    );
+    assert_eq!(stats["resets_refused"], 0);
+    let text = String::from_utf8(client.get("/metrics").unwrap().body).unwrap();
+    for name in
+        ["zones_reset", "moved_bytes", "reclaim_read_bytes", "checkpoints", "scrubbed_bytes", "zones_fenced"]
+    {
+        assert!(text.contains(&format!("\nimbrex_drive_{name}_total ")), "{name} is missing in\n{text}");
+    }
 }

@@ -1,7 +1,10 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use crate::support::node::{Node, Setup, eventually, quick_limits};
+use imbrex_drive::limits::ENGINE_BYTES;
+use imbrex_engine::Options;
+
+use crate::support::node::{Node, Setup, eventually, geometry, quick_limits};
 use crate::support::payload::{bytes_of, path_of};
 
 fn buffers_free_bytes(node: &Node) -> u64 {
@@ -10,7 +13,7 @@ fn buffers_free_bytes(node: &Node) -> u64 {
 
 #[test]
 fn a_put_that_finds_no_memory_is_503_with_retry_after_and_the_memory_comes_back() {
-    let node = Node::start(Setup { pool_bytes: 40 << 20, ..Setup::default() });
+    let node = Node::start(Setup { pool_bytes: ENGINE_BYTES + (33 << 20), ..Setup::default() });
     let free_bytes = buffers_free_bytes(&node);
     let mut holder = node.client();
     holder.send_head("PUT", &path_of(1), &[("Content-Length", "16777216")]).unwrap();
@@ -142,7 +145,7 @@ fn one_connection_too_many_is_503_and_the_socket_is_reachable_all_the_same() {
 
 #[test]
 fn many_clients_at_once_share_little_memory_and_lose_nothing() {
-    let node = Node::start(Setup { pool_bytes: 40 << 20, ..Setup::default() });
+    let node = Node::start(Setup { pool_bytes: ENGINE_BYTES + (33 << 20), ..Setup::default() });
     let address = node.address;
     let clients: Vec<_> = (0..16_u64)
         .map(|client| {
@@ -171,4 +174,54 @@ fn many_clients_at_once_share_little_memory_and_lose_nothing() {
     for seed in stored {
         assert!(client.get(&path_of(seed)).unwrap().body == bytes_of(seed, 1 << 20));
     }
+}
+
+#[test]
+fn the_engine_keeps_no_more_of_the_memory_than_was_set_aside_for_it() {
+    let pool_bytes = ENGINE_BYTES + (33 << 20);
+    let node = Node::start(Setup { geometry: geometry(16, 256 << 20), pool_bytes, ..Setup::default() });
+    assert!(buffers_free_bytes(&node) >= 33 << 20, "{}", buffers_free_bytes(&node));
+    // One block of the largest size is on its way in, and another still comes out.
+    let body = bytes_of(1, 16 << 20);
+    assert_eq!(node.put(&path_of(1), &body).status, 201);
+    let mut upload = node.client();
+    upload.send_head("PUT", &path_of(2), &[("Content-Length", "16777216")]).unwrap();
+    upload.send(&body[..1 << 20]).unwrap();
+    eventually("the upload has its memory", || buffers_free_bytes(&node) < 18 << 20);
+    let answer = node.client().get(&path_of(1)).unwrap();
+    assert!(answer.status == 200 && answer.body == body, "{}", answer.detail());
+    upload.send(&body[1 << 20..]).unwrap();
+    assert_eq!(upload.read_answer(true).unwrap().status, 201);
+}
+
+#[test]
+fn a_put_whose_room_does_not_come_in_time_is_503_with_retry_after() {
+    // What is deleted rests for an hour before its zone is reset: there will be room, but not within the deadline.
+    let engine = Options {
+        deadline: Duration::from_millis(300),
+        trash_rest: Duration::from_secs(3600),
+        ..Options::default()
+    };
+    let node = Node::start(Setup { geometry: geometry(16, 8 << 20), engine, ..Setup::default() });
+    let mut client = node.client();
+    let mut put = |seed| client.put(&path_of(seed), &bytes_of(seed, 300_000)).unwrap();
+    let stored = (0..).take_while(|seed| put(*seed).status == 201).count() as u64;
+    let mut other = node.client();
+    for seed in 0..stored {
+        assert_eq!(other.delete(&path_of(seed)).unwrap().status, 204);
+    }
+    // The first of these may find what is left of an open zone.
+    let answer = (stored..2 * stored).map(put).find(|answer| answer.status != 201).unwrap();
+    assert_eq!((answer.status, answer.kind().as_str()), (503, "overloaded"), "{}", answer.detail());
+    assert!(answer.header("retry-after").is_some());
+    assert!(node.get_json("/v1/stats")["refused_overloaded"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn more_requests_than_the_engine_takes_are_503_with_retry_after() {
+    let engine = Options { requests_max: 0, ..Options::default() };
+    let node = Node::start(Setup { engine, format: false, ..Setup::default() });
+    let answer = node.client().get("/v1/damage").unwrap();
+    assert_eq!((answer.status, answer.kind().as_str()), (503, "overloaded"), "{answer:?}");
+    assert!(answer.header("retry-after").is_some());
 }

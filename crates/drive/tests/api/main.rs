@@ -12,5 +12,6 @@ mod limits;
 mod listings;
 mod puts;
 mod reads;
+mod scrubs;
 mod status;
 mod stopping;

@@ -149,6 +149,25 @@ fn a_class_is_taken_and_an_unknown_one_is_400() {
 }
 
 #[test]
+fn blocks_of_another_lifetime_lie_in_another_zone_and_an_unknown_one_is_400() {
+    let node = Node::start(Setup::default());
+    let mut client = node.client();
+    for (seed, lifetime) in ["unknown", "short", "long"].into_iter().enumerate() {
+        let headers = [("Imbrex-Lifetime", lifetime)];
+        let answer = client.request("PUT", &path_of(seed as u64), &headers, Some(b"x")).unwrap();
+        assert_eq!(answer.status, 201, "{lifetime}");
+    }
+    let listed = node.get_json("/v1/blocks");
+    let zone = |seed| {
+        let blocks = listed["blocks"].as_array().unwrap();
+        blocks.iter().find(|block| block["key"] == key_of(seed)).unwrap()["zone"].as_u64().unwrap()
+    };
+    assert!(zone(0) != zone(1) && zone(1) != zone(2), "{listed}");
+    let answer = client.request("PUT", &path_of(9), &[("Imbrex-Lifetime", "brief")], Some(b"x")).unwrap();
+    assert_eq!((answer.status, answer.kind().as_str()), (400, "bad-request"));
+}
+
+#[test]
 fn a_put_only_if_absent_is_412_where_the_block_is_there() {
     let node = Node::start(Setup::default());
     let path = path_of(1);

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use imbrex_drive::limits::Limits;
+use imbrex_drive::limits::{ENGINE_BYTES, Limits};
 use imbrex_drive::server::{LocalSocket, Server, Stopped};
 use imbrex_engine::{FormatOrder, Handle, Options, Replace, State};
 use imbrex_zoned::BufferPool;
@@ -20,6 +20,7 @@ pub struct Setup {
     pub geometry: SimulatedGeometry,
     pub pool_bytes: usize,
     pub limits: Limits,
+    pub engine: Options,
     pub format: bool,
     pub blocks_max: Option<u64>,
     /// A drive in this file instead of one in memory; made where there is none.
@@ -30,8 +31,9 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             geometry: geometry(16, 32 << 20),
-            pool_bytes: 64 << 20,
+            pool_bytes: ENGINE_BYTES + (64 << 20),
             limits: quick_limits(),
+            engine: Options::default(),
             format: true,
             blocks_max: Some(10_000),
             file: None,
@@ -127,7 +129,7 @@ async fn serve(setup: Setup) -> (Server, SimulatedDrive) {
     let pool = BufferPool::new(setup.pool_bytes).unwrap();
     let device = open(&setup, pool);
     let drive = device.drive();
-    let engine = Handle::start(Box::new(device), &Options::default()).unwrap();
+    let engine = Handle::start(Box::new(device), &setup.engine).unwrap();
     while engine.status().state == State::Mounting {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
