@@ -23,16 +23,21 @@ pub(crate) enum FoundLabel {
 pub(crate) fn find_label(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<FoundLabel, DeviceError> {
     let mut newest: Option<Label> = None;
     let mut refusal: Option<String> = None;
+    let mut is_of_other_version = false;
     for zone in zones.iter().take(LABEL_SEARCH_ZONES as usize) {
         match read_label(io, zone)? {
             Ok(label) if newest.as_ref().is_none_or(|best| label.generation > best.generation) => {
                 newest = Some(label);
             }
             Ok(_) | Err(LabelError::NotALabel) => {}
-            Err(error) => refusal = Some(error.to_string()),
+            Err(error) => {
+                is_of_other_version |= matches!(error, LabelError::Version { .. });
+                refusal = Some(error.to_string());
+            }
         }
     }
     if newest.is_none()
+        && !is_of_other_version
         && let Some(label) = recover_label(io, zones)?
     {
         tracing::error!("both labels are lost: the drive is mounted by the copy in a zone's header");
