@@ -109,7 +109,7 @@ pub(crate) struct Modules {
 pub(crate) const AGENT_PORT: u16 = 7400;
 
 /// What a drive's process may be given, in mebibytes: with less it refuses to start.
-const MEMORY_MIB: std::ops::RangeInclusive<u64> = 40..=65_536;
+const MEMORY_MIB: std::ops::RangeInclusive<u64> = 56..=65_536;
 
 impl NodeConfiguration {
     /// Reads a `node.toml`, or says in one sentence what is wrong with it.
@@ -207,7 +207,7 @@ mod tests {
             "name = \"a b\"",
             "[time]\nservers = [\"a\\nallow\"]",
             "[modules]\nload = [\"-r\"]",
-            "[drives]\nmemory_mib = 39",
+            "[drives]\nmemory_mib = 55",
             "[drives]\nport_first = 0",
             "[drives.ports]\na = 7400",
             "[drives.ports]\na = 7501\nb = 7501",
