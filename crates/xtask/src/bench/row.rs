@@ -65,6 +65,8 @@ pub struct Row {
     against: Map<String, Value>,
     spread: Option<(f64, f64)>,
     note: String,
+    /// Whether nothing could be found out.
+    is_failed: bool,
 }
 
 impl Row {
@@ -81,13 +83,18 @@ impl Row {
             against: Map::new(),
             spread: None,
             note: String::new(),
+            is_failed: false,
         }
     }
 
-    /// A row whose figure could not be had: a target that it has counts as missed.
+    /// A row whose figure could not be had: it counts as a target that is missed.
     #[must_use]
     pub fn without_figure(name: impl Into<String>, kind: Kind, unit: &'static str, reason: &str) -> Self {
-        Self { note: format!("no figure: {reason}"), ..Self::new(name, kind, f64::NAN, unit) }
+        Self {
+            note: format!("no figure: {reason}"),
+            is_failed: true,
+            ..Self::new(name, kind, f64::NAN, unit)
+        }
     }
 
     /// With a target of DESIGN.md.
@@ -125,16 +132,17 @@ impl Row {
         self
     }
 
-    /// Whether it has a target.
+    /// Whether it has a target, or should have had a figure.
     #[must_use]
     pub fn is_target(&self) -> bool {
-        self.limit.is_some()
+        self.limit.is_some() || self.is_failed
     }
 
     /// Whether its figure keeps to its target; a row without a target has none to miss.
     #[must_use]
     pub fn is_met(&self) -> bool {
-        self.limit.is_none_or(|limit| self.figure.is_some_and(|figure| limit.is_met(figure)))
+        !self.is_failed
+            && self.limit.is_none_or(|limit| self.figure.is_some_and(|figure| limit.is_met(figure)))
     }
 
     /// For the JSON file.
@@ -150,10 +158,10 @@ impl Row {
             "spread": self.spread.map(|(least, greatest)| [rounded(least), rounded(greatest)]),
             "note": self.note,
         });
-        if let (Some(limit), Some(object)) = (self.limit, value.as_object_mut()) {
-            object.insert("target".into(), json!(limit.text()));
+        if let Some(object) = value.as_object_mut().filter(|_| self.is_target()) {
+            object.insert("target".into(), json!(self.limit.map(Limit::text)));
             object.insert("met".into(), json!(self.is_met()));
-            let missed = self.figure.and_then(|figure| limit.missed_percent(figure));
+            let missed = self.limit.zip(self.figure).and_then(|(limit, figure)| limit.missed_percent(figure));
             object.insert("missed_percent".into(), json!(missed.map(rounded)));
         }
         value
@@ -168,6 +176,7 @@ impl Row {
             None => String::new(),
         };
         let (mark, target) = match self.limit {
+            None if self.is_failed => ("✗  ", String::new()),
             None => ("   ", String::new()),
             Some(limit) if self.is_met() => ("met", format!(", target {}", limit.text())),
             Some(limit) => {
@@ -231,8 +240,8 @@ mod tests {
 
     #[test]
     fn a_row_without_a_figure_meets_no_target() {
-        let row =
-            Row::without_figure("mount", Kind::Simulated, "s", "nothing ran").target(Limit::AtMost(3.0));
+        let row = Row::without_figure("mount", Kind::Simulated, "s", "nothing ran");
+        assert!(row.is_target(), "what could not be found out is not left out");
         assert!(!row.is_met() && row.to_text().contains("nothing ran"));
         assert!(row.to_json()["figure"].is_null());
     }
