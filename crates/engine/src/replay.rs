@@ -4,7 +4,7 @@
 //! are replayed does not matter. A tombstone can name a record in a zone that comes later, since several zones are open
 //! at a time: it waits until then.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use imbrex_format::{CommitZone, Footer, Key, Label, TableEntry, Trailer, ZoneScope};
 use imbrex_zoned::{Condition, DeviceError, ZoneKind};
@@ -14,6 +14,7 @@ use crate::index::Index;
 use crate::location::{Location, UNIT_COUNT_MAX};
 use crate::log::{OpenZone, OpenZones, Stream, Tail};
 use crate::mount::finish_zone;
+use crate::mutation::{Mutation, is};
 use crate::request::ZoneRole;
 use crate::scan::{ScanBounds, ScannedZone, scan_zone};
 use crate::zone_table::ZoneTable;
@@ -49,6 +50,9 @@ pub(crate) struct Replay<'a, 'b> {
     /// Places in such zones that a tombstone has named. Of zones that were open at one time, so at most as many as the
     /// tables of all streams have entries.
     killed: HashSet<(u32, u32)>,
+    /// Blocks for which the index has no place yet, by zone and unit: a drive can hold more dead records than its index
+    /// has places, and what kills them may stand in a later zone.
+    unplaced: HashMap<(u32, u32), (Key, Location)>,
     /// How far zones are good, as commits in other zones say.
     named: Vec<CommitZone>,
 }
@@ -74,6 +78,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             damaged: Vec::new(),
             later: HashSet::new(),
             killed: HashSet::new(),
+            unplaced: HashMap::new(),
             named: Vec::new(),
         }
     }
@@ -98,6 +103,7 @@ impl<'a, 'b> Replay<'a, 'b> {
                 None => self.scanned(log, is_newest)?,
             }
         }
+        self.place_the_rest();
         self.check_named();
         Ok(())
     }
@@ -132,7 +138,8 @@ impl<'a, 'b> Replay<'a, 'b> {
     fn scanned(&mut self, log: ZoneLog, is_newest: bool) -> Result<(), DeviceError> {
         let entry = self.zones.get(log.zone);
         let has_pointer = entry.kind == ZoneKind::SequentialWriteRequired
-            && !matches!(entry.condition, Condition::ReadOnly | Condition::Full);
+            && (!matches!(entry.condition, Condition::ReadOnly | Condition::Full)
+                || (is(Mutation::TrustReadOnlyPointer) && entry.condition == Condition::ReadOnly));
         let end = if has_pointer { entry.written_units } else { entry.capacity_units };
         let scope = ZoneScope::new(self.label, log.zone, entry.incarnation);
         let bounds = ScanBounds { begin: log.begin, end, first_sequence: log.floor_sequence };
@@ -215,13 +222,22 @@ impl<'a, 'b> Replay<'a, 'b> {
             return;
         }
         if self.index.insert(self.index.hash(key), location).is_err() {
-            // The index took these blocks before the restart; only a table that was moved about differently can be
-            // short of one place. The record stays on the drive and is counted.
-            tracing::error!(%key, zone = location.zone, "the index has no place for a block that the drive holds");
-            self.lost_records += 1;
-            return;
+            self.unplaced.insert((location.zone, location.unit_offset), (*key, location));
         }
         self.zones.get_mut(location.zone).live_units += location.unit_count;
+    }
+
+    /// Gives the blocks that nothing has killed their places, once all that is dead is out of the index.
+    fn place_the_rest(&mut self) {
+        for (key, location) in std::mem::take(&mut self.unplaced).into_values() {
+            if self.index.insert(self.index.hash(&key), location).is_err() {
+                // The index took these blocks before the restart; only a table that was moved about differently can be
+                // short of one place. The record stays on the drive and is counted.
+                tracing::error!(%key, zone = location.zone, "the index has no place for a block that the drive holds");
+                self.zones.get_mut(location.zone).live_units -= location.unit_count;
+                self.lost_records += 1;
+            }
+        }
     }
 
     fn apply_tombstone(&mut self, key: &Key, zone: u32, unit_offset: u32, incarnation: u64) {
@@ -238,6 +254,10 @@ impl<'a, 'b> Replay<'a, 'b> {
                 self.zones.get_mut(zone).live_units -= location.unit_count;
                 return;
             }
+        }
+        if let Some((_, location)) = self.unplaced.remove(&(zone, unit_offset)) {
+            self.zones.get_mut(zone).live_units -= location.unit_count;
+            return;
         }
         if self.later.contains(&zone) {
             self.killed.insert((zone, unit_offset));
