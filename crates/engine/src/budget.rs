@@ -72,7 +72,8 @@ pub(crate) fn empty_table(entries_max: usize) -> Vec<TableEntry> {
 /// One group is written while one is flushed, each of as many records as a commit lists. Their lists grow by doubling, and so
 /// have up to twice the room that they need.
 const GROUPS_BYTES: u64 = (2 * 2 * COMMIT_ENTRIES_MAX) as u64
-    * (size_of::<Member>() + size_of::<TableEntry>() + size_of::<Write>() + size_of::<(u32, Buffer)>()) as u64;
+    * (size_of::<Member>() + size_of::<TableEntry>() + size_of::<Write>() + size_of::<(u32, Buffer)>())
+        as u64;
 
 impl Store {
     /// What the store takes, beside `pool_bytes` of buffers, out of which the log, reclaim, scrub and checkpoints have
@@ -84,6 +85,8 @@ impl Store {
             .with("referee", self.referee.memory_bytes())
             .with("tables of open zones", self.open.memory_bytes())
             .with("tables of zones being reclaimed", self.reclaim.inventory.memory_bytes())
+            // A footer is decoded into a table of its own, one at a time.
+            .with("a table being read", self.reclaim.inventory.memory_bytes())
             .with("trash and its inspection", self.trash.memory_bytes())
             .with("scrub", self.scrub.memory_bytes())
             .with("queues for reads", self.reads.memory_bytes())

@@ -4,8 +4,6 @@
 //! its first unit to its last good one, and every unit is looked at: a header that is damaged, or that a crash has torn,
 //! hides nothing behind it.
 
-use std::collections::BTreeMap;
-
 use imbrex_format::{
     Commit, Footer, Label, RecordKind, TableEntry, Trailer, UNIT_BYTES, ZoneScope, check_payload,
     decode_record_header, footer_units, payload,
@@ -23,9 +21,8 @@ const STRETCH_UNITS: u32 = 256;
 pub(crate) struct Inventory {
     zone: u32,
     step: Step,
+    /// In a zone without a good footer, what was found so far, by unit: a record and then the tombstones in it.
     entries: Vec<TableEntry>,
-    /// The entries found so far in a zone without a good footer, by their record's first unit and their place in it.
-    found: BTreeMap<(u32, u32), TableEntry>,
     /// How many good units no record explains.
     unexplained_units: u32,
 }
@@ -40,20 +37,13 @@ enum Step {
 impl Inventory {
     /// An inventory of nothing, with memory for `entries_max` entries.
     pub(crate) fn new(entries_max: usize) -> Self {
-        Self {
-            zone: 0,
-            step: Step::Done,
-            entries: empty_table(entries_max),
-            found: BTreeMap::new(),
-            unexplained_units: 0,
-        }
+        Self { zone: 0, step: Step::Done, entries: empty_table(entries_max), unexplained_units: 0 }
     }
 
     /// Begins with a zone, which must have been written.
     pub(crate) fn begin(&mut self, zone: u32, entry: &ZoneEntry, has_footer: bool) {
         self.zone = zone;
         self.entries.clear();
-        self.found.clear();
         self.unexplained_units = 0;
         self.step = if has_footer {
             Step::Footer { unit_count: footer_units(entry.table_entries as usize) }
@@ -141,7 +131,7 @@ impl Inventory {
                     sequence: header.sequence,
                     birth: header.birth,
                 };
-                self.found.entry((unit, 0)).or_insert(entry);
+                self.found(entry);
             }
             explained = explained.max(unit + header.unit_count);
         }
@@ -156,12 +146,20 @@ impl Inventory {
             return;
         }
         let Ok(commit) = Commit::decode(payload(bytes, header)) else { return };
-        for (place, entry) in (1..).zip(commit.entries) {
-            let at = match entry {
-                TableEntry::Block { unit_offset, .. } => (unit_offset, 0),
-                TableEntry::Tombstone { unit_offset, .. } => (unit_offset, place),
-            };
-            self.found.insert(at, entry);
+        commit.entries.into_iter().for_each(|entry| self.found(entry));
+    }
+
+    /// Lists a record or a tombstone in its place, in the table's own memory. A record is listed once: by its commit, where
+    /// that can be read.
+    fn found(&mut self, entry: TableEntry) {
+        let place = place_of(&entry);
+        let begin = self.entries.partition_point(|other| place_of(other) < place);
+        match (&entry, self.entries.get_mut(begin)) {
+            (TableEntry::Block { .. }, Some(known)) if place_of(known) == place => *known = entry,
+            _ => {
+                let end = self.entries.partition_point(|other| place_of(other) <= place);
+                self.entries.insert(end, entry);
+            }
         }
     }
 
@@ -170,7 +168,6 @@ impl Inventory {
             self.step = stretch(unit, explained, end);
             return;
         }
-        self.entries.extend(std::mem::take(&mut self.found).into_values());
         self.step = Step::Done;
     }
 
@@ -187,6 +184,14 @@ impl Inventory {
     /// Its memory, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         (self.entries.capacity() * size_of::<TableEntry>()) as u64
+    }
+}
+
+/// Where an entry stands in a table that is made from what was found.
+fn place_of(entry: &TableEntry) -> (u32, bool) {
+    match entry {
+        TableEntry::Block { unit_offset, .. } => (*unit_offset, false),
+        TableEntry::Tombstone { unit_offset, .. } => (*unit_offset, true),
     }
 }
 
