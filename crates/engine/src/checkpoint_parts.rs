@@ -7,6 +7,7 @@ use imbrex_format::{
 };
 
 use crate::checkpointing::{Running, Step};
+use crate::mutation::{Mutation, is};
 use crate::store::Store;
 
 /// The most units that one record of a checkpoint has: 1 MiB.
@@ -133,6 +134,9 @@ impl Store {
             Some(_) => Step::Hold,
             None => Step::ZoneCells { next: 0 },
         };
+        if is(Mutation::ForgetPatches) {
+            patches.clear();
+        }
         if patches.is_empty() {
             return Made::Nothing;
         }

@@ -461,6 +461,11 @@ impl Store {
 
 #[cfg(test)]
 impl Checkpointing {
+    /// The slot of the newest checkpoint: after a mount, of the one by which the drive was mounted.
+    pub(crate) fn newest_slot(&self) -> Option<u32> {
+        self.newest
+    }
+
     pub(crate) fn describe(&self) -> String {
         let running = self.running.as_ref().map(|running| (running.step, running.is_under_way));
         format!("next {}, failures {}, slots of {}, {running:?}", self.number, self.failures, self.slot_zones)

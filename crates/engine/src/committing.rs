@@ -5,6 +5,7 @@ use imbrex_zoned::{Buffer, Device, DeviceError, Token};
 
 use crate::group::{Group, InFlight, Member, Write};
 use crate::location::Location;
+use crate::mutation::{Mutation, is};
 use crate::pending::{Kill, PutOrigin};
 use crate::request::{EngineError, PutOutcome, State};
 use crate::reserve::Purpose;
@@ -88,6 +89,9 @@ impl Store {
             return;
         }
         self.flushing = self.writing.take();
+        if is(Mutation::SkipFlush) {
+            return self.flush_done(device, Ok(()));
+        }
         match device.submit_flush(Token(TOKEN_FLUSH)) {
             Ok(()) => self.log_in_flight += 1,
             Err(error) => return self.stop_writing(&error),

@@ -315,6 +315,12 @@ impl Engine {
         self.store.as_ref().map_or_else(|| format!("{:?}", self.state), Store::describe)
     }
 
+    /// The mounted drive, if it is one.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
     /// What the drive is doing.
     pub(crate) fn state(&self) -> &State {
         &self.state

@@ -7,6 +7,7 @@ use imbrex_zoned::Buffer;
 
 use crate::location::Location;
 use crate::log::Stream;
+use crate::mutation::{Mutation, is};
 use crate::pending::{Kill, PendingDelete, PendingPut, PutOrigin};
 use crate::reserve::Purpose;
 
@@ -112,7 +113,9 @@ impl Group {
                 let Some(buffer) = records.take(location) else {
                     return Dissolved::Lost { key, location, origin };
                 };
-                kills.push(Kill { location, incarnation, birth });
+                if !is(Mutation::ForgetAbandonedPlace) {
+                    kills.push(Kill { location, incarnation, birth });
+                }
                 let put =
                     PendingPut { key, buffer, payload_bytes, birth: Some(birth), kills, stream, origin };
                 Dissolved::Put(location, put)

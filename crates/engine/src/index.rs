@@ -24,6 +24,7 @@ use imbrex_format::{
 };
 
 use crate::location::Location;
+use crate::mutation::{Mutation, is};
 use changes::Changes;
 
 /// The largest number of buckets that one insertion visits in search of an empty slot.
@@ -134,6 +135,8 @@ impl Index {
     /// Where `key` belongs.
     pub(crate) fn hash(&self, key: &Key) -> KeyHash {
         let (bucket, tag) = index_hash(&self.secret, key, self.cell_count());
+        // Two keys of one tag are too rare to be met otherwise.
+        let tag = if is(Mutation::TagIsKey) { tag & 3 } else { tag };
         KeyHash { bucket: place(bucket), tag }
     }
 

@@ -32,6 +32,7 @@ mod location;
 mod log;
 pub mod manual;
 mod mount;
+mod mutation;
 mod options;
 mod pace;
 mod pacing;

@@ -16,6 +16,7 @@ use crate::index::Index;
 use crate::labels::{FoundLabel, find_label};
 use crate::location::{Location, PLACE_BITS};
 use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, Stream, streams_max};
+use crate::mutation::{Mutation, is};
 use crate::relocating::relocate_checkpoints;
 use crate::replay::{Replay, ZoneLog};
 use crate::request::{State, ZoneRole};
@@ -384,7 +385,8 @@ impl<'a, 'b> Mount<'a, 'b> {
             index,
             zones,
             open,
-            next_sequence: last_sequence.max(1) + SEQUENCE_JUMP,
+            next_sequence: last_sequence.max(1)
+                + if is(Mutation::NoSequenceJump) { 1 } else { SEQUENCE_JUMP },
             next_group: last_group + 1,
             lost_records,
             damaged,

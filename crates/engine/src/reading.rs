@@ -18,6 +18,7 @@ use crate::index::Candidates;
 use crate::listing::Listing;
 use crate::location::Location;
 use crate::log::Stream;
+use crate::mutation::{Mutation, is};
 use crate::pending::{Kill, PendingDelete, PendingPut};
 use crate::request::{Block, BlockHead, DamageKind, EngineError, PutOutcome, RangeRequest};
 use crate::schedule::{Limits, SEEK_UNITS, Schedule, Work};
@@ -331,7 +332,7 @@ impl Store {
             Ok(header) => header,
             Err(error) => return self.read_corrupt(device, read, &error),
         };
-        if header.key != read.key {
+        if header.key != read.key && !is(Mutation::TagIsKey) {
             self.stats.index_false_matches += 1;
             return self.next_candidate(device, read);
         }
@@ -349,7 +350,9 @@ impl Store {
             let payload_bytes = header.payload_bytes;
             return self.refuse_read(read, EngineError::RangeNotSatisfiable { payload_bytes });
         };
-        if let Err(error) = imbrex_format::check_payload(&buffer, header, needed.clone()) {
+        if let Err(error) = imbrex_format::check_payload(&buffer, header, needed.clone())
+            && !is(Mutation::SkipPayloadChecksum)
+        {
             return self.read_corrupt(device, read, &error);
         }
         let Read { key, purpose, location, .. } = read;
@@ -400,6 +403,7 @@ impl Store {
     fn push_delete(&mut self, key: Key, location: Location, birth: u64, reply: Reply<()>) {
         let kill = Kill { location, incarnation: self.zones.get(location.zone).incarnation, birth };
         let stream = self.open.serving(Stream::Hot);
+        let reply = if is(Mutation::AcknowledgeDeletionEarly) { reply.answered_early() } else { reply };
         self.pending.push_delete(stream, PendingDelete { key, kill, reply: Some(reply) });
     }
 

@@ -16,6 +16,7 @@ use crate::index::Index;
 use crate::inventory::Inventory;
 use crate::location::Location;
 use crate::log::Stream;
+use crate::mutation::{Mutation, is};
 use crate::pending::{Kill, PendingDelete, PendingPut, PutOrigin};
 use crate::reading::{Read, ReadPurpose, ZoneReader};
 use crate::request::{DamageKind, ZoneRole};
@@ -295,7 +296,11 @@ impl Store {
             buffer,
             payload_bytes: header.payload_bytes,
             birth: Some(header.birth),
-            kills: vec![Kill { location, incarnation, birth: header.birth }],
+            kills: if is(Mutation::ForgetMovedCopy) {
+                Vec::new()
+            } else {
+                vec![Kill { location, incarnation, birth: header.birth }]
+            },
             stream: self.open.serving(Stream::Cold),
             origin: PutOrigin::Moved,
         });
@@ -325,6 +330,9 @@ impl Store {
         }
         let stream = self.open.serving(Stream::Cold);
         let entries = self.reclaim.inventory.entries();
+        if is(Mutation::DropTombstones) {
+            victim.next_tombstone = entries.len();
+        }
         while victim.carrying < CARRIED_MAX {
             let Some(entry) = entries.get(victim.next_tombstone) else { return };
             victim.next_tombstone += 1;

@@ -13,6 +13,7 @@ use imbrex_zoned::ZoneKind;
 
 use crate::group::Write;
 use crate::log::{OpenZone, Stream, ZERO_UNITS};
+use crate::mutation::{Mutation, is};
 use crate::pending::{PendingPut, PutOrigin};
 use crate::request::{EngineError, ZoneRole};
 use crate::reserve::Purpose;
@@ -170,7 +171,7 @@ impl Store {
     }
 
     pub(crate) fn barrier(&self, zone: u32, writes: &mut VecDeque<Write>) {
-        if self.zones.get(zone).kind == ZoneKind::Conventional {
+        if self.zones.get(zone).kind == ZoneKind::Conventional && !is(Mutation::SkipBarrier) {
             writes.push_back(Write::Barrier { zone });
         }
     }

@@ -14,6 +14,7 @@ use imbrex_zoned::{Buffer, Condition, Device, DeviceError, Token, ZoneKind, Zone
 
 use crate::inventory::Inventory;
 use crate::location::Location;
+use crate::mutation::{Mutation, is};
 use crate::reading::{Read, ReadPurpose, ZoneReader};
 use crate::request::ZoneRole;
 use crate::schedule::Work;
@@ -109,7 +110,9 @@ impl Store {
     pub(crate) fn put_into_trash(&mut self, zone: u32) {
         let (now_us, unix_s) = (self.now_us, self.unix_s);
         let entry = self.zones.get_mut(zone);
-        if entry.live_units > 0 || !matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced) {
+        if entry.live_units > live_units_allowed()
+            || !matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced)
+        {
             return;
         }
         if !entry.can_be_reset() {
@@ -126,7 +129,9 @@ impl Store {
     /// A record in the zone has died: if it was the last, and nothing is to be carried on, the zone needs no reclaim.
     pub(crate) fn zone_lost_a_record(&mut self, zone: u32) {
         let entry = self.zones.get(zone);
-        let dead = entry.role == ZoneRole::Sealed && entry.live_units == 0 && entry.tombstones == 0;
+        let dead = entry.role == ZoneRole::Sealed
+            && entry.live_units <= live_units_allowed()
+            && entry.tombstones == 0;
         if dead && self.reclaim.zone() != Some(zone) && !self.writes_are_at_risk(zone) {
             self.stats.zones_reclaimed += 1;
             self.put_into_trash(zone);
@@ -245,8 +250,11 @@ impl Store {
         let zone = guarded.zone;
         let entry = self.zones.get(zone);
         let incarnation = entry.incarnation;
-        self.referee.inspected(zone, incarnation, guarded.live, guarded.index_entries);
-        if let Err(refusal) = self.referee.judge_reset(zone, incarnation, self.now_us) {
+        let found = if live_units_allowed() > 0 { (0, 0) } else { (guarded.live, guarded.index_entries) };
+        self.referee.inspected(zone, incarnation, found.0, found.1);
+        if let Err(refusal) = self.referee.judge_reset(zone, incarnation, self.now_us)
+            && !is(Mutation::ResetWithLiveBlockAllowed)
+        {
             tracing::error!(
                 zone,
                 reason = refusal.name(),
@@ -334,10 +342,17 @@ impl Store {
             entry.condition = Condition::Empty;
         }
         match freed_by {
+            Some(_) if is(Mutation::ReuseAtOnce) => self.zones.set_free(zone),
             Some(number) => self.zones.set_reset(zone, number),
             None => self.zones.set_free(zone),
         }
     }
+}
+
+/// How many units may live in a zone that goes to the trash: none, but for deliberate defects.
+fn live_units_allowed() -> u32 {
+    let too_soon = is(Mutation::ResetWithLiveBlock) || is(Mutation::ResetWithLiveBlockAllowed);
+    if too_soon { 8 } else { 0 }
 }
 
 #[cfg(test)]

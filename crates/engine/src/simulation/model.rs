@@ -1,10 +1,6 @@
 //! What an engine must do, without how: for every key, the contents that it may have.
 
-use std::collections::BTreeMap;
-
 use imbrex_format::Key;
-
-use super::random::Random;
 
 /// The contents of a block, by the seed and length from which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,17 +10,38 @@ pub(super) struct Content {
 }
 
 impl Content {
-    pub(super) fn bytes(self) -> Vec<u8> {
-        let mut random = Random::new(self.seed);
-        let mut bytes: Vec<u8> =
-            (0..self.length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect();
-        bytes.truncate(self.length);
-        bytes
+    pub(super) fn new(seed: u64, length: usize) -> Self {
+        // Two contents are the same only if their bytes are: a short one has no more of its seed than it shows.
+        let shown = if length < 8 { seed & ((1 << (8 * length)) - 1) } else { seed };
+        Self { seed: shown, length }
+    }
+
+    fn word(self, place: usize) -> [u8; 8] {
+        self.seed.wrapping_add((place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)).to_le_bytes()
+    }
+
+    /// Puts its bytes into `bytes`, which has as many.
+    pub(super) fn fill(self, bytes: &mut [u8]) {
+        for (place, part) in bytes.chunks_mut(8).enumerate() {
+            part.copy_from_slice(&self.word(place)[..part.len()]);
+        }
+    }
+
+    /// Whether `bytes` are its own from byte `first` on.
+    pub(super) fn has(self, first: usize, bytes: &[u8]) -> bool {
+        let end = first + bytes.len();
+        let mut at = first;
+        while at < end {
+            let (place, within) = (at / 8, at % 8);
+            let count = (8 - within).min(end - at);
+            if self.word(place)[within..within + count] != bytes[at - first..at - first + count] {
+                return false;
+            }
+            at += count;
+        }
+        end <= self.length
     }
 }
-
-/// The keys that a run uses: few, so that they meet again.
-pub(super) const KEYS: u64 = 60;
 
 pub(super) fn key(number: u64) -> Key {
     let mut bytes = [0xA5; 32];
@@ -32,31 +49,106 @@ pub(super) fn key(number: u64) -> Key {
     Key(bytes)
 }
 
-/// Each key's possible contents; `None` is absence. A key that is not there can only be absent.
-#[derive(Default)]
+/// The number of a key.
+pub(super) fn number(key: &Key) -> u64 {
+    u64::from_le_bytes(key.0[..8].try_into().expect("eight bytes"))
+}
+
+/// One key.
+#[derive(Clone, Debug)]
+struct State {
+    /// What it may have; `None` is absence.
+    possible: Vec<Option<Content>>,
+    /// What a request that failed has left behind, perhaps: the next mount finds it or not.
+    limbo: Vec<Option<Content>>,
+    /// All that was ever put under it.
+    history: Vec<Content>,
+}
+
+/// See the module. A key that is not there can only be absent.
 pub(super) struct Model {
-    possible: BTreeMap<u64, Vec<Option<Content>>>,
+    keys: Vec<State>,
 }
 
 impl Model {
-    pub(super) fn possible(&self, key: u64) -> Vec<Option<Content>> {
-        self.possible.get(&key).cloned().unwrap_or_else(|| vec![None])
+    pub(super) fn new(keys: u64) -> Self {
+        let none = State { possible: vec![None], limbo: Vec::new(), history: Vec::new() };
+        Self { keys: (0..keys).map(|_| none.clone()).collect() }
+    }
+
+    fn state(&self, key: u64) -> &State {
+        &self.keys[usize::try_from(key).expect("a small number")]
+    }
+
+    fn state_mut(&mut self, key: u64) -> &mut State {
+        &mut self.keys[usize::try_from(key).expect("a small number")]
+    }
+
+    pub(super) fn possible(&self, key: u64) -> &[Option<Content>] {
+        &self.state(key).possible
+    }
+
+    pub(super) fn may_be_absent(&self, key: u64) -> bool {
+        self.possible(key).contains(&None)
+    }
+
+    pub(super) fn may_be_there(&self, key: u64) -> bool {
+        self.possible(key).iter().any(Option::is_some)
+    }
+
+    /// The content that it has, where only one is possible.
+    pub(super) fn settled(&self, key: u64) -> Option<Content> {
+        match self.possible(key) {
+            [only] => *only,
+            _ => None,
+        }
+    }
+
+    /// All that was ever put under a key.
+    pub(super) fn history(&self, key: u64) -> &[Content] {
+        &self.state(key).history
+    }
+
+    /// A put was begun.
+    pub(super) fn put_begun(&mut self, key: u64, content: Content) {
+        let history = &mut self.state_mut(key).history;
+        if !history.contains(&content) {
+            history.push(content);
+        }
     }
 
     /// An operation was answered: the key has these contents.
     pub(super) fn settle(&mut self, key: u64, content: Option<Content>) {
-        self.possible.insert(key, vec![content]);
+        let possible = &mut self.state_mut(key).possible;
+        possible.clear();
+        possible.push(content);
     }
 
     /// An operation was cut off: the key may have these contents from now on, beside those that it may have had.
     pub(super) fn may_become(&mut self, key: u64, content: Option<Content>) {
-        let mut possible = self.possible(key);
-        possible.push(content);
-        self.possible.insert(key, possible);
+        let possible = &mut self.state_mut(key).possible;
+        if !possible.contains(&content) {
+            possible.push(content);
+        }
     }
 
-    /// The keys that may have contents.
-    pub(super) fn keys(&self) -> Vec<u64> {
-        self.possible.keys().copied().collect()
+    /// A request failed that would have given the key these contents: it may have been carried out, and if it was, it
+    /// may show after the next mount only.
+    pub(super) fn may_become_by_mount(&mut self, key: u64, content: Option<Content>) {
+        self.may_become(key, content);
+        self.state_mut(key).limbo.push(content);
+    }
+
+    /// The drive was mounted.
+    pub(super) fn mounted(&mut self) {
+        for key in self.keys() {
+            for content in std::mem::take(&mut self.state_mut(key).limbo) {
+                self.may_become(key, content);
+            }
+        }
+    }
+
+    pub(super) fn keys(&self) -> std::ops::Range<u64> {
+        0..self.keys.len() as u64
     }
 }

@@ -20,7 +20,16 @@ impl Random {
         self.next() % bound
     }
 
+    /// A number below `bound`, for what has 32 bits.
+    pub(super) fn below_u32(&mut self, bound: u32) -> u32 {
+        u32::try_from(self.below(u64::from(bound))).expect("below a number of 32 bits")
+    }
+
     pub(super) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.below(choices.len() as u64)).expect("the place of a choice")]
     }
 }

@@ -1,0 +1,81 @@
+//! How often each thing happened.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::AddAssign;
+
+use imbrex_zoned::simulated::FaultCounts;
+
+/// What must happen at least once in a suite: one that never saw it has proved nothing of it.
+const MUST_HAPPEN: [&str; 25] = [
+    "put",
+    "put: already stored",
+    "put: conflict",
+    "put: full",
+    "put: index full",
+    "put: left by its client",
+    "get",
+    "get: absent",
+    "get: damaged",
+    "head",
+    "deletion",
+    "listing",
+    "scrub ordered",
+    "clean stop",
+    "restart",
+    "power cut",
+    "power cut in a mount",
+    "operation cut off",
+    "mount by checkpoint",
+    "zones sealed",
+    "zones fenced",
+    "zones reset",
+    "blocks moved",
+    "tombstones carried",
+    "records scrubbed",
+];
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    things: BTreeMap<&'static str, u64>,
+    pub(super) faults: FaultCounts,
+    pub(super) operations: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, thing: &'static str) {
+        self.add_many(thing, 1);
+    }
+
+    pub(super) fn add_many(&mut self, thing: &'static str, count: u64) {
+        *self.things.entry(thing).or_default() += count;
+    }
+
+    pub(super) fn assert_everything_happened(&self) {
+        let never = |thing: &&str| self.things.get(*thing).is_none_or(|count| *count == 0);
+        let missing: Vec<&str> = MUST_HAPPEN.into_iter().filter(never).collect();
+        assert!(missing.is_empty(), "never happened: {missing:?}");
+        assert!(self.faults.never().is_empty(), "faults that never struck: {:?}", self.faults.never());
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        for (thing, count) in &other.things {
+            self.add_many(thing, *count);
+        }
+        self.faults += &other.faults;
+        self.operations += other.operations;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} operations", self.operations)?;
+        for (thing, count) in &self.things {
+            writeln!(f, "  {count:>9}  {thing}")?;
+        }
+        write!(f, "  faults: {}", self.faults)
+    }
+}

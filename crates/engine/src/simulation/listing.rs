@@ -1,0 +1,126 @@
+//! Listings, a page at a time while other things go on.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::model::number;
+use super::setup::Faults;
+use super::world::{Answer, World};
+use crate::command::{Command, ListRequest, Reply};
+use crate::request::{Cursor, Page};
+
+/// A listing under way.
+pub(super) struct Listing {
+    limit: usize,
+    cursor: Cursor,
+    answer: Answer<Page>,
+    /// Keys that are there from the first page to the last, as far as is known: each must be listed.
+    must_be_listed: BTreeSet<u64>,
+    /// Keys that can be there at some time.
+    may_be_listed: BTreeSet<u64>,
+    listed: BTreeSet<u64>,
+    /// How many were listed again.
+    again: u64,
+    /// Blocks that reclaim, or a write that failed, had moved when the listing began.
+    moved: u64,
+}
+
+impl Listing {
+    /// A request for the key begins.
+    pub(super) fn key_used(&mut self, key: u64) {
+        self.must_be_listed.remove(&key);
+        self.may_be_listed.insert(key);
+    }
+}
+
+impl World {
+    pub(super) fn begin_listing(&mut self, limit: usize) {
+        if self.listing.is_some() {
+            return;
+        }
+        let is_used = |key: &u64| self.busy.contains(key) || self.left.contains(key);
+        let must = self.model.keys().filter(|key| !is_used(key) && !self.model.may_be_absent(*key));
+        let may = self
+            .model
+            .keys()
+            .filter(|key| is_used(key) || self.model.may_be_there(*key) || self.haunted.contains(key));
+        let (must_be_listed, may_be_listed) = (must.collect(), may.collect());
+        let cursor = Cursor::default();
+        let answer = self.ask_page(cursor, limit);
+        let stats = self.engine.stats();
+        let moved = stats.moved_blocks + stats.rewritten_blocks;
+        self.listing = Some(Listing {
+            limit,
+            cursor,
+            answer,
+            must_be_listed,
+            may_be_listed,
+            listed: BTreeSet::new(),
+            again: 0,
+            moved,
+        });
+    }
+
+    fn ask_page(&mut self, cursor: Cursor, limit: usize) -> Answer<Page> {
+        let (reply, answer) = Reply::new(None);
+        self.turn(Some(Command::List(ListRequest { cursor, zone: None, limit }, reply)));
+        answer
+    }
+
+    /// Takes a page, if it has come, and asks for the next one.
+    pub(super) fn continue_listing(&mut self) {
+        let Some(mut listing) = self.listing.take() else { return };
+        let page = match listing.answer.try_recv() {
+            Ok(page) => page,
+            Err(TryRecvError::Empty) => {
+                self.listing = Some(listing);
+                return;
+            }
+            Err(TryRecvError::Closed) => panic!("a listing was dropped"),
+        };
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                assert!(self.setup.faults != Faults::None || self.power_fails, "a listing failed: {error}");
+                self.counts.add("listing: failed");
+                return;
+            }
+        };
+        assert!(page.entries.len() <= listing.limit, "a page is longer than was asked");
+        let stands = page.next == Some(listing.cursor) && page.entries.is_empty();
+        assert!(!stands, "a listing stands still at {:?}", listing.cursor);
+        for entry in &page.entries {
+            listing.again += u64::from(!listing.listed.insert(number(&entry.key)));
+        }
+        match page.next {
+            Some(cursor) => {
+                listing.cursor = cursor;
+                listing.answer = self.ask_page(cursor, listing.limit);
+                self.listing = Some(listing);
+            }
+            None => self.end_listing(&listing),
+        }
+    }
+
+    fn end_listing(&mut self, listing: &Listing) {
+        self.counts.add("listing");
+        let stats = self.engine.stats();
+        // An engine that has mounted its drive anew counts from nothing.
+        let moved = (stats.moved_blocks + stats.rewritten_blocks).abs_diff(listing.moved);
+        let ghosts = listing.listed.difference(&listing.may_be_listed);
+        let ghosts: Vec<_> = ghosts.filter(|key| !self.haunted.contains(key)).collect();
+        assert!(ghosts.is_empty(), "{ghosts:?} are listed, and cannot be there");
+        let missing: Vec<_> = listing.must_be_listed.difference(&listing.listed).collect();
+        // What a listing cannot read it cannot list: those are counted as damage, and told by other means.
+        let is_whole = self.setup.faults == Faults::None
+            || !(self.setup.may_fail_reads() || self.setup.faults == Faults::Destroying);
+        assert!(missing.is_empty() || !is_whole, "{missing:?} are not listed; {}", self.engine.describe());
+        let is_quiet = moved == 0 && listing.must_be_listed.len() == listing.may_be_listed.len();
+        assert!(
+            listing.again == 0 || !is_quiet || !self.haunted.is_empty(),
+            "{} keys are listed again, and nothing was moved",
+            listing.again
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! The end of an engine, in order or not, and what the next one must find.
+
+use std::sync::Arc;
+
+use imbrex_zoned::Device;
+use imbrex_zoned::simulated::FaultKind;
+
+use super::drive::FailingPower;
+use super::model::key;
+use super::setup::Faults;
+use super::world::{Pending, World};
+use crate::command::{Command, Reply};
+use crate::engine::Engine;
+use crate::location::Location;
+use crate::publish::Published;
+use crate::request::State;
+
+/// How often a drive is opened again that faults keep from being mounted.
+const MOUNTS_MAX: u32 = 100;
+
+/// How many turns an engine that was told to end has.
+const TURNS_MAX: u32 = 20_000;
+
+impl World {
+    /// Ends the engine when everything is answered, and starts it again.
+    pub(super) fn restart(&mut self, stop: bool) {
+        self.settle();
+        if stop {
+            self.stop();
+        }
+        self.counts.add("restart");
+        self.start(None);
+    }
+
+    fn stop(&mut self) {
+        let (reply, _answer) = Reply::new(None);
+        self.turn(Some(Command::Stop(reply)));
+        for _ in 0..TURNS_MAX {
+            if self.engine.is_finished() {
+                self.counts.add("clean stop");
+                return;
+            }
+            self.turn(None);
+        }
+        panic!("an engine that was told to end never does: {}", self.engine.describe());
+    }
+
+    /// Cuts the power with whatever is under way, and starts again.
+    pub(super) fn cut_power(&mut self, seed: u64, in_mount: Option<u32>) {
+        self.counts.add("power cut");
+        self.drive.crash(seed).expect("a crash");
+        self.cut_off();
+        self.start(in_mount.map(|waits| (waits, seed.rotate_left(17))));
+    }
+
+    /// The drive has gone: it is opened again.
+    pub(super) fn reopen(&mut self) {
+        self.counts.add("reopened");
+        self.cut_off();
+        self.start(None);
+    }
+
+    /// What was asked and not answered may have been done or not.
+    fn cut_off(&mut self) {
+        for pending in std::mem::take(&mut self.pending) {
+            match pending {
+                Pending::Put { key, content, places, .. } => {
+                    self.counts.add("operation cut off");
+                    if self.model.may_be_absent(key) || self.may_replace(&places) {
+                        self.model.may_become(key, Some(content));
+                    }
+                }
+                Pending::Delete { key, .. } => {
+                    self.counts.add("operation cut off");
+                    self.model.may_become(key, None);
+                }
+                Pending::Get { .. } | Pending::Head { .. } => {}
+            }
+        }
+        self.busy.clear();
+        self.left.clear();
+        self.listing = None;
+    }
+
+    pub(super) fn count_stats(&mut self) {
+        let stats = self.engine.stats();
+        for (thing, count) in [
+            ("zones sealed", stats.zones_sealed),
+            ("zones fenced", stats.zones_fenced),
+            ("zones reset", stats.zones_reset),
+            ("zones reclaimed", stats.zones_reclaimed),
+            ("blocks moved", stats.moved_blocks),
+            ("blocks written elsewhere", stats.rewritten_blocks),
+            ("tombstones carried", stats.carried_tombstones),
+            ("checkpoints", stats.checkpoints),
+            ("checkpoints given up", stats.checkpoints_failed),
+            ("records scrubbed", stats.scrubbed_records),
+            ("damaged records found by the scrub", stats.scrub_errors),
+        ] {
+            self.counts.add_many(thing, count);
+        }
+    }
+
+    /// Starts an engine; with `power`, the power fails once more after so many waits.
+    fn start(&mut self, power: Option<(u32, u64)>) {
+        self.count_stats();
+        self.busy.clear();
+        let places: Vec<Vec<Location>> =
+            self.model.keys().map(|number| self.engine.places_of(&key(number))).collect();
+        let mut power = power;
+        for _ in 0..MOUNTS_MAX {
+            self.mount(power.take());
+            if *self.engine.state() == State::Serving {
+                self.model.mounted();
+                self.check_mounted(&places);
+                return;
+            }
+            self.counts.add("mount refused");
+        }
+        assert!(
+            self.setup.faults == Faults::Destroying,
+            "the drive cannot be mounted: {:?}",
+            self.engine.state()
+        );
+        self.counts.add("drive lost");
+        self.is_over = true;
+    }
+
+    pub(super) fn mount(&mut self, power: Option<(u32, u64)>) {
+        // The old engine's memory goes back before the next one takes any.
+        self.engine.give_up();
+        self.power_fails = power.is_some();
+        let device = self.drive.open(self.pool.clone());
+        let device: Box<dyn Device> = match power {
+            None => Box::new(device),
+            Some((waits_left, seed)) => {
+                self.counts.add("power cut in a mount");
+                Box::new(FailingPower { device, drive: self.drive.clone(), waits_left, seed })
+            }
+        };
+        let published = Arc::new(Published::new(0));
+        let clock = Arc::clone(&self.clock);
+        self.engine = Engine::new(device, clock, published, &self.setup.options);
+        assert_eq!(self.pool.bytes_free(), self.pool.bytes_total(), "an engine kept memory");
+        self.engine.mount();
+        let is_allowed = power.is_some() || self.setup.faults != Faults::None;
+        let state = self.engine.state();
+        assert!(is_allowed || *state == State::Serving, "the drive is not mounted: {state:?}");
+    }
+
+    /// What was acknowledged is indexed, what was deleted is not. Where the drive has destroyed what says so, it is counted.
+    fn check_mounted(&mut self, places_before: &[Vec<Location>]) {
+        if let Some(store) = self.engine.store() {
+            store.check_books();
+            if store.checkpointing.newest_slot().is_some() {
+                self.counts.add("mount by checkpoint");
+            }
+            if store.lost_records > 0 {
+                self.counts.add("mount that found losses");
+            }
+        }
+        for (number, before) in self.model.keys().zip(places_before) {
+            let places = self.engine.places_of(&key(number));
+            let (may_be_absent, may_be_there) =
+                (self.model.may_be_absent(number), self.model.may_be_there(number));
+            if places.is_empty() && !may_be_absent {
+                self.check_loss(number, before);
+            }
+            let came_back = !places.is_empty() && !may_be_there && !self.haunted.contains(&number);
+            if !may_be_absent && places != *before && self.has_destroyed() {
+                // What killed an older copy is lost with the newer one.
+                self.haunted.insert(number);
+            } else if came_back || places.len() > 1 {
+                assert!(
+                    self.has_destroyed(),
+                    "key {number} was deleted, or stands once, and came back at {places:?}; before {before:?}; {}",
+                    self.engine.describe()
+                );
+                self.counts.add("deleted block brought back by damage");
+                self.haunted.insert(number);
+            }
+        }
+    }
+
+    fn check_loss(&mut self, number: u64, before: &[Location]) {
+        let is_explained = self.setup.faults == Faults::Destroying
+            && (self.haunted.contains(&number)
+                || before.iter().any(|place| self.zone_is_damaged(place.zone)));
+        let possible = self.model.possible(number);
+        assert!(
+            is_explained,
+            "key {number} is lost: {possible:?}; it was at {before:?}; {}",
+            self.engine.describe()
+        );
+        self.counts.add("block lost by a mount");
+        let is_counted = self.engine.store().is_some_and(|store| store.lost_records > 0);
+        if !is_counted {
+            self.counts.add("block lost by a mount, and not counted");
+        }
+        self.model.may_become(number, None);
+    }
+
+    fn zone_is_damaged(&self, zone: u32) -> bool {
+        let unit_count = u32::try_from(self.setup.geometry.zone_size_bytes / 4096).expect("a small zone");
+        self.place_is_damaged(Location { zone, unit_offset: 0, unit_count })
+    }
+
+    /// Whether the drive has destroyed anything that it had acknowledged.
+    pub(super) fn has_destroyed(&self) -> bool {
+        let counts = self.drive.fault_counts();
+        self.setup.faults == Faults::Destroying && FaultKind::ALL.into_iter().any(|kind| counts.of(kind) > 0)
+    }
+}
