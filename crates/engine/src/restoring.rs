@@ -11,6 +11,7 @@ use imbrex_zoned::{Condition, DeviceError};
 
 use crate::blocking::{Blocking, WINDOW_UNITS_MAX};
 use crate::index::Index;
+use crate::log::ENTRIES_MAX;
 use crate::zone_table::ZoneTable;
 
 /// A checkpoint that was read; the index has been loaded from it.
@@ -311,7 +312,20 @@ impl Parts<'_> {
         }
         let zone = usize::try_from(cell - buckets).map_err(|_| NotACheckpoint)?;
         let place = self.zones.get_mut(zone).ok_or(NotACheckpoint)?;
-        *place = Some(ZoneCell::decode(bytes).map_err(|_| NotACheckpoint)?);
+        let cell = ZoneCell::decode(bytes).map_err(|_| NotACheckpoint)?;
+        if !can_be(&cell) {
+            return Err(NotACheckpoint);
+        }
+        *place = Some(cell);
         Ok(())
     }
+}
+
+/// Whether what a cell says of a zone can be: what it says is used to plan reads.
+fn can_be(cell: &ZoneCell) -> bool {
+    cell.live_units <= cell.good_units
+        && cell.good_units <= cell.capacity_units
+        && cell.written_units <= cell.capacity_units
+        && cell.table_entries as usize <= ENTRIES_MAX
+        && cell.tombstones as usize <= ENTRIES_MAX
 }
