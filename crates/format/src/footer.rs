@@ -18,7 +18,7 @@ use crate::unit::{UNIT_BYTES, VERSION, to_u32};
 const MAGIC: [u8; 8] = *b"IMBREXFT";
 
 /// The length of a trailer, in bytes. It ends with the last byte of the zone.
-const TRAILER_BYTES: usize = 128;
+pub(crate) const TRAILER_BYTES: usize = 128;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]

@@ -39,11 +39,15 @@ fn a_checkpoint_that_contradicts_itself() {
         |draft| draft.end.record_count += 1,
         |draft| draft.end.patch_count -= 1,
         |draft| draft.begin.bucket_count += 1,
-        |draft| draft.cells.truncate(draft.cells.len() - 1),
+        |draft| {
+            draft.cells.truncate(draft.cells.len() - 1);
+            draft.patched.truncate(1);
+            draft.end.patch_count = 1;
+        },
         |draft| draft.patched[0] = 0,
         |draft| draft.change_zone(9, |cell| cell.role = ZoneCellRole::Free),
     ];
-    for (number, alter) in alterations.iter().enumerate().take(4) {
+    for (number, alter) in alterations.iter().enumerate().take(5) {
         let mut drive = checkpoint_that(alter);
         let report = assert_lie(&mut drive, FindingKind::CheckpointContradicts);
         assert!(report.checkpoint.is_none(), "{number}: {report}");

@@ -154,6 +154,27 @@ fn one_whose_begun_zone_was_finished_and_one_that_was_sealed_behind_a_torn_group
 }
 
 #[test]
+fn one_that_goes_on_inside_padding_that_a_crash_has_torn() {
+    let mut drive = busy();
+    let good = drive.zones[6].good_units;
+    let before = drive.zones[6].clone();
+    drive.seal(6);
+    // Of the padding three units were written, and it claims all that the next footer will leave to it.
+    (good + 3..64).for_each(|unit| drive.memory.unit(6, unit).fill(0));
+    drive.zones[6] = before;
+    drive.zones[6].next_unit = good + 3;
+    drive.sequence += 1 << 20;
+    let torn = VoidRange { first_unit: good, unit_count: 3 };
+    drive.group(6, &[Op::Void(torn), Op::Put(22, 10)]);
+    drive.seal(6);
+    let report = assert_sound(&mut drive);
+    assert_eq!(report.counts.live_blocks, 7);
+    // The same, the footer of the second time torn in its last unit.
+    drive.memory.unit(6, 63)[1024..].fill(0);
+    assert_sound(&mut drive);
+}
+
+#[test]
 fn one_whose_client_stored_what_looks_like_records() {
     let mut drive = busy();
     let image = drive.memory.unit(5, 1).to_vec();

@@ -1,7 +1,7 @@
 //! The footer of a sealed zone, held against the zone's groups.
 
 use crate::error::FormatError;
-use crate::footer::{Footer, Trailer};
+use crate::footer::{Footer, TRAILER_BYTES, Trailer};
 use crate::label::Label;
 use crate::table_entry::TableEntry;
 use crate::unit::UNIT_BYTES;
@@ -31,7 +31,8 @@ pub(super) fn last_unit(survey: &mut Survey<'_>, label: &Label, zone: &Zone) -> 
     let Ok(bytes) = survey.reader.unit(zone.index, capacity - 1, capacity, false)? else {
         return Ok(LastUnit::Damaged("its last unit cannot be read".into()));
     };
-    let is_blank = bytes.iter().all(|byte| *byte == 0);
+    // A crash that tore the footer left nothing where the trailer would stand.
+    let is_blank = bytes.iter().rev().take(TRAILER_BYTES).all(|byte| *byte == 0);
     Ok(match Trailer::decode(bytes, label, zone.index) {
         Ok(trailer) => LastUnit::Trailer(Box::new(trailer)),
         // What a conventional zone held before the drive was formatted is not erased.

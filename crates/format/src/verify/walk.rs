@@ -122,9 +122,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         let Some(before) = self.unproven.take() else { return Ok(None) };
         let close = before.sequence.saturating_add(CLOSE);
         let follows = matches!(next, Found::Record(next) if next.sequence < close);
-        let is_padding_to_the_end =
-            before.kind == RecordKind::Padding && before.unit_offset + before.unit_count == self.bounds.end;
-        if follows || before.unit_count == 1 || is_padding_to_the_end {
+        if follows || before.unit_count == 1 {
             return Ok(None);
         }
         self.next_header_in(before.unit_offset + 1, before.unit_offset + before.unit_count)
