@@ -109,7 +109,7 @@ pub(crate) struct Modules {
 pub(crate) const AGENT_PORT: u16 = 7400;
 
 /// What a drive's process may be given, in mebibytes: with less it refuses to start.
-const MEMORY_MIB: std::ops::RangeInclusive<u64> = 56..=65_536;
+const MEMORY_MIB: std::ops::RangeInclusive<u64> = 72..=65_536;
 
 impl NodeConfiguration {
     /// Reads a `node.toml`, or says in one sentence what is wrong with it.
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_whole_configuration_is_read_and_an_empty_one_has_the_defaults() {
-        let text = "name = \"imbrex-demo\"\n[drives]\nport_first = 7600\nmemory_mib = 64\n[drives.ports]\n\
+        let text = "name = \"imbrex-demo\"\n[drives]\nport_first = 7600\nmemory_mib = 96\n[drives.ports]\n\
                     \"naa.1\" = 7700\n[time]\nservers = [\"10.0.2.2\"]\n[modules]\nload = [\"scsi_debug\"]\n";
         let configuration = NodeConfiguration::parse(text).unwrap();
         assert_eq!(configuration.drives.ports["naa.1"], 7700);
@@ -207,7 +207,7 @@ mod tests {
             "name = \"a b\"",
             "[time]\nservers = [\"a\\nallow\"]",
             "[modules]\nload = [\"-r\"]",
-            "[drives]\nmemory_mib = 55",
+            "[drives]\nmemory_mib = 71",
             "[drives]\nport_first = 0",
             "[drives.ports]\na = 7400",
             "[drives.ports]\na = 7501\nb = 7501",
