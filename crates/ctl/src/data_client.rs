@@ -152,8 +152,9 @@ impl DataClient {
 
     async fn answer<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
         let url = call.url;
-        let answer = self.http.exchange(call).await.map_err(|no_answer| {
-            Error::Unreachable { url: self.base.clone(), reason: no_answer.to_string() }
+        let answer = self.http.exchange(call).await.map_err(|no_answer| Error::Unreachable {
+            url: self.base.clone(),
+            reason: no_answer.to_string(),
         })?;
         if !answer.status.is_success() {
             return Err(Error::Refused(answer.problem(url).detail));
