@@ -13,14 +13,15 @@ use imbrex_tests::zoned_guest::{Ended, Folder, Plan, file_node, zoned_namespace}
 /// The seed of the random sequences; another in the environment variable of this name gives others.
 const SEED: &str = "1";
 const SEED_VARIABLE: &str = "IMBREX_TEST_SEED";
-/// Operations of one sequence on the devices, and requests of one on the engines.
+/// Operations of one sequence on the devices, and requests of one on the engines: enough that reclaim must empty zones.
 const OPERATIONS: u64 = 2500;
-const REQUESTS: u64 = 1500;
+const REQUESTS: u64 = 5000;
 
 /// The guest's memory in MiB; two of the drives are in it.
 const MEMORY_MIB: u32 = 640;
-/// The drives' size in MiB.
+/// The drives' sizes in MiB: with zones that can be written to their ends, fewer will do.
 const DRIVE_MIB: u64 = 64;
+const SCSI_MIB: u64 = 48;
 
 /// No program runs longer, and the guest does not either, in seconds.
 const PROGRAM_SECONDS_MAX: u64 = 240;
@@ -43,7 +44,7 @@ fn script() -> Vec<String> {
         // Blocks of 512 bytes in physical ones of 4096, as many disks have.
         format!(
             "load scsi_debug zbc=managed sector_size=512 physblk_exp=3 zone_size_mb=2 zone_nr_conv=2 zone_max_open=5 \
-             dev_size_mb={DRIVE_MIB} delay=0"
+             dev_size_mb={SCSI_MIB} delay=0"
         ),
         "load configfs".to_owned(),
         "load null_blk nr_devices=0".to_owned(),
