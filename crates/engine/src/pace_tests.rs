@@ -190,14 +190,14 @@ fn churned(zone_count: usize, fill_percent: usize, rest_steps: u64, writes: usiz
     drive
 }
 
-/// Zones, how full, how long trash rests in steps, and writes: 12 of a record's lives, or a third of one where the
+/// Zones, how full, how long trash rests in steps, and writes: 6 of a record's lives, or a third of one where the
 /// drive is as large as a real one.
 fn cases() -> impl Iterator<Item = (usize, usize, u64, usize)> {
     let small = [(8, 50), (8, 80), (32, 50), (32, 80), (32, 90), (32, 95), (300, 80), (300, 95)];
     let large = [(1000, 50), (1000, 80), (1000, 90), (1000, 95)];
     let rests = |(zones, full): (usize, usize)| {
         let rests = [0, 64, 500].into_iter().filter(move |rest| *rest <= zones as u64 * 2);
-        rests.map(move |rest| (zones, full, rest, zones * RECORDS * 12))
+        rests.map(move |rest| (zones, full, rest, zones * RECORDS * 6))
     };
     let whole = (75_000, 80, 5000, 75_000 * RECORDS / 3);
     small.into_iter().chain(large).flat_map(rests).chain([whole])

@@ -151,6 +151,14 @@ fn what_cannot_be_is_never_used_again() {
 }
 
 #[test]
+fn a_death_in_another_life_is_not_counted_in_this_one() {
+    let mut referee = closed();
+    referee.killed(1, LIFE - 1);
+    assert_eq!((referee.live_records(1), referee.contradictions()), (2, 1));
+    assert_eq!(referee.judge_reset(1, LIFE, 9000), Err(Refusal::Contradiction));
+}
+
+#[test]
 fn events_of_unknown_zones_are_counted_and_the_memory_is_declared() {
     let mut referee = Referee::new(4, REST_US);
     referee.committed(9, LIFE);

@@ -95,6 +95,21 @@ fn urgent_reclaim_does_not_wait_for_quiet_and_outweighs_clients() {
     assert!(reclaim.abs_diff(2 * foreground) <= 4, "{reclaim} of reclaim, {foreground} of clients");
 }
 
+#[test]
+fn reclaim_that_is_urgent_at_all_starts_beside_a_client_in_flight() {
+    for (urgency, expected) in [(0, None), (1, Some((Work::Reclaim, 2)))] {
+        let mut schedule = schedule(4);
+        schedule.push(Work::Reclaim, 1000, FOREVER, 0).unwrap();
+        schedule.pop(1000).unwrap();
+        schedule.finished(Work::Reclaim, 1000);
+        schedule.push(Work::Foreground, 1, FOREVER, 1).unwrap();
+        schedule.push(Work::Reclaim, 1000, FOREVER, 2).unwrap();
+        schedule.set_urgency(Work::Reclaim, urgency);
+        assert_eq!(schedule.pop(1000), Some((Work::Foreground, 1)));
+        assert_eq!(schedule.pop(1000), expected);
+    }
+}
+
 /// All kinds wait all the time: over every span, what each gets is in proportion to its weight.
 #[test]
 fn no_kind_starves_and_none_gets_more_than_its_share() {
