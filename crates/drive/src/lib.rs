@@ -27,6 +27,7 @@ mod problem;
 pub mod process;
 pub mod range;
 mod ready;
+mod reserve;
 mod routes;
 pub mod server;
 mod shutdown;

@@ -11,9 +11,10 @@ use crate::duration::{duration_text, parse_duration};
 use crate::limits::ENGINE_BYTES;
 use crate::size::{parse_size_bytes, size_text};
 
-/// The least `--memory`: what the engine keeps to itself, and two blocks of the largest size (16 MiB and the units of
-/// their headers), one on its way in and one on its way out.
-const MEMORY_BYTES_MIN: u64 = ENGINE_BYTES as u64 + (33 << 20);
+/// The least `--memory`: what the engine keeps to itself, and room for two blocks of the largest size (16 MiB and the
+/// units of their headers), one on its way in and one on its way out. What the engine keeps lies somewhere in the middle
+/// and cuts the rest in two: only where there is room for three do two certainly fit.
+const MEMORY_BYTES_MIN: u64 = ENGINE_BYTES as u64 + (49 << 20);
 /// The size of a simulated zone where none is given.
 pub const ZONE_SIZE_BYTES: u64 = 64 << 20;
 
@@ -206,7 +207,7 @@ mod tests {
         let line = "--device /dev/nvme0n1 --id X --listen 0.0.0.0:7500 --socket /run/s --memory 128MiB --blocks-max 9";
         let options = parse(line).unwrap();
         assert_eq!((options.memory, options.blocks_max), (128 << 20, Some(9)));
-        parse("--simulated drive.img --socket /run/s --memory 56MiB").unwrap();
+        parse("--simulated drive.img --socket /run/s --memory 72MiB").unwrap();
     }
 
     #[test]
@@ -253,7 +254,7 @@ mod tests {
             "--simulated a --device b --listen 127.0.0.1:1",
             "--device b --size 4GiB --listen 127.0.0.1:1",
             "--simulated a --listen nowhere",
-            "--simulated a --listen 127.0.0.1:1 --memory 55MiB",
+            "--simulated a --listen 127.0.0.1:1 --memory 71MiB",
             "--simulated a --listen 127.0.0.1:1 --blocks-max 0",
             "--simulated a --listen 127.0.0.1:1 --size 4G",
         ] {

@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::opening::{Opened, open_drive};
 use crate::options::Options;
 use crate::ready::{ready_line, tell_init};
+use crate::reserve::take_at_start;
 use crate::server::{LocalSocket, Server, Stopped};
 use crate::shutdown::StopSignals;
 
@@ -39,11 +40,12 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     };
     let local = options.socket.as_deref().map(LocalSocket::bind).transpose().map_err(Failure::Socket)?;
 
+    let limits = Limits::default();
+    take_at_start(limits.connections_bytes_max());
     let pool_bytes = usize::try_from(options.memory).unwrap_or(usize::MAX);
     let pool = BufferPool::new(pool_bytes).map_err(system("taking the memory for the buffers"))?;
     let Opened { device, format_if_empty } = open_drive(&options, pool)?;
     let engine = Handle::start(device, &options.engine()).map_err(system("starting the engine"))?;
-    let limits = Limits::default();
     let id = options.id.clone().unwrap_or_else(|| engine.identity().id());
     let mut server = Server::new(engine.clone(), limits.clone(), id, options.blocks_max);
     // Whoever starts a simulated drive by hand asks it at once: connections wait for the moment that its mount takes. A
@@ -98,7 +100,7 @@ fn announce(server: &Server, engine: &Handle, options: &Options, limits: &Limits
         .status()
         .memory
         .clone()
-        .with("connections, at most", limits.connections_bytes_max() as u64)
+        .with("connections", limits.connections_bytes_max() as u64)
         .with("code, stacks and runtime", PROCESS_BYTES);
     info!("memory, taken at start and kept to under any load:\n{memory}");
     if let Some(reason) = &status.state_reason {

@@ -178,16 +178,16 @@ fn many_clients_at_once_share_little_memory_and_lose_nothing() {
 
 #[test]
 fn the_engine_keeps_no_more_of_the_memory_than_was_set_aside_for_it() {
-    let pool_bytes = ENGINE_BYTES + (33 << 20);
+    let pool_bytes = ENGINE_BYTES + (49 << 20);
     let node = Node::start(Setup { geometry: geometry(16, 256 << 20), pool_bytes, ..Setup::default() });
-    assert!(buffers_free_bytes(&node) >= 33 << 20, "{}", buffers_free_bytes(&node));
+    assert!(buffers_free_bytes(&node) >= 49 << 20, "{}", buffers_free_bytes(&node));
     // One block of the largest size is on its way in, and another still comes out.
     let body = bytes_of(1, 16 << 20);
     assert_eq!(node.put(&path_of(1), &body).status, 201);
     let mut upload = node.client();
     upload.send_head("PUT", &path_of(2), &[("Content-Length", "16777216")]).unwrap();
     upload.send(&body[..1 << 20]).unwrap();
-    eventually("the upload has its memory", || buffers_free_bytes(&node) < 18 << 20);
+    eventually("the upload has its memory", || buffers_free_bytes(&node) < 34 << 20);
     let answer = node.client().get(&path_of(1)).unwrap();
     assert!(answer.status == 200 && answer.body == body, "{}", answer.detail());
     upload.send(&body[1 << 20..]).unwrap();
@@ -205,13 +205,13 @@ fn a_put_whose_room_does_not_come_in_time_is_503_with_retry_after() {
     let node = Node::start(Setup { geometry: geometry(16, 8 << 20), engine, ..Setup::default() });
     let mut client = node.client();
     let mut put = |seed| client.put(&path_of(seed), &bytes_of(seed, 300_000)).unwrap();
-    let stored = (0..).take_while(|seed| put(*seed).status == 201).count() as u64;
+    let stored = 150;
+    assert!((0..stored).all(|seed| put(seed).status == 201));
     let mut other = node.client();
     for seed in 0..stored {
         assert_eq!(other.delete(&path_of(seed)).unwrap().status, 204);
     }
-    // The first of these may find what is left of an open zone.
-    let answer = (stored..2 * stored).map(put).find(|answer| answer.status != 201).unwrap();
+    let answer = (stored..10 * stored).map(put).find(|answer| answer.status != 201).unwrap();
     assert_eq!((answer.status, answer.kind().as_str()), (503, "overloaded"), "{}", answer.detail());
     assert!(answer.header("retry-after").is_some());
     assert!(node.get_json("/v1/stats")["refused_overloaded"].as_u64().unwrap() > 0);

@@ -1,0 +1,192 @@
+//! The program prints at start what memory it takes. It has all of it then, and takes no more however it is used: as many
+//! connections as it allows, blocks of all sizes, slow senders and slow readers, listings, deletions, reclaim, scrub.
+//!
+//! A measurement of a whole process (proc(5): `VmHWM` of `/proc/PID/status`), of a program built for release.
+#![expect(clippy::unwrap_used, reason = "a test may stop where something cannot be")]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use support::http::Client;
+use support::payload::{Random, bytes_of, path_of};
+
+/// As many as the program takes over TCP, but for the one that looks on.
+const CONNECTIONS: u64 = 255;
+/// What each of them does, one after another.
+const OPERATIONS: u64 = 40;
+/// What may be missing at start and what may be taken more under load, in percent of what was printed.
+const TOLERANCE_PERCENT: u64 = 3;
+const SHAPE: [&str; 16] = [
+    "--memory",
+    "96MiB",
+    "--size",
+    "512MiB",
+    "--zone-size",
+    "16MiB",
+    "--blocks-max",
+    "100000",
+    "--trash-rest",
+    "0s",
+    "--checkpoint-every",
+    "64MiB",
+    "--deadline",
+    "2s",
+    "--scrub-period",
+    "1m",
+];
+
+/// Starts the program; gives its address and what it says that it takes, in KiB.
+fn start(file: &std::path::Path) -> (Child, SocketAddr, u64, Vec<String>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_imbrex-drive"))
+        .arg("--simulated")
+        .arg(file)
+        .args(SHAPE)
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address =
+        line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().parse().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut budget: Vec<String> = log
+        .by_ref()
+        .skip_while(|line| !line.contains("memory, taken at start"))
+        .skip(1)
+        .take(64)
+        .scan(false, |done, line| {
+            let last = std::mem::replace(done, line.starts_with("in all"));
+            (!last).then_some(line)
+        })
+        .collect();
+    // Whatever else it has to say must not fill the pipe.
+    std::thread::spawn(move || log.for_each(drop));
+    budget.retain(|line| line.ends_with("KiB"));
+    let sum = budget.last().and_then(|line| line.split_whitespace().rev().nth(1)).unwrap().parse().unwrap();
+    (child, address, sum, budget)
+}
+
+fn memory_kib(child: &Child, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn length_of(random: &mut Random) -> usize {
+    let length = match random.below(40) {
+        0 => 4 << 20,
+        1..=3 => 1 << 20,
+        4..=13 => 100_000,
+        _ => random.below(5_000),
+    };
+    usize::try_from(length).unwrap()
+}
+
+/// One connection's doings; whatever is refused for want of room or memory is as good as done.
+fn load(address: SocketAddr, number: u64, answers: &AtomicU64, refused: &AtomicU64, bytes: &[u8]) {
+    let mut random = Random::new(number);
+    let mut client = Client::connect(address).unwrap();
+    let mut stored = Vec::new();
+    for operation in 0..OPERATIONS {
+        let seed = number << 20 | operation;
+        let answer = match random.below(8) {
+            0 => client.get("/v1/blocks?limit=2000"),
+            1 | 2 if !stored.is_empty() => client.get(&path_of(stored[0])),
+            3 | 4 if stored.len() > 3 => client.delete(&path_of(stored.remove(0))),
+            5 => slowly(&mut client, seed, bytes),
+            _ => {
+                let length = length_of(&mut random);
+                let from = usize::try_from(random.below(1 << 20)).unwrap();
+                let answer = client.put(&path_of(seed), &bytes[from..from + length]);
+                stored.extend(answer.as_ref().is_ok_and(|answer| answer.status == 201).then_some(seed));
+                answer
+            }
+        };
+        match answer.map(|answer| answer.status) {
+            Ok(200..=204 | 404) => answers.fetch_add(1, Ordering::Relaxed),
+            // The connection may have ended with its answer.
+            Ok(_) | Err(_) => {
+                client = Client::connect(address).unwrap();
+                refused.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+    }
+}
+
+/// An upload in pieces, with a pause in between.
+fn slowly(client: &mut Client, seed: u64, bytes: &[u8]) -> std::io::Result<support::http::Answer> {
+    client.send_head("PUT", &path_of(seed), &[("Content-Length", "300000")])?;
+    for piece in bytes[..300_000].chunks(50_000) {
+        client.send(piece)?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    client.read_answer(true)
+}
+
+/// Blocks that are asked for all at once by clients that do not take them for a while.
+fn slow_readers(address: SocketAddr) {
+    let path = path_of(u64::MAX);
+    let put = Client::connect(address).unwrap().put(&path, &bytes_of(1, 2 << 20)).unwrap();
+    assert_eq!(put.status, 201, "{put:?}");
+    let barrier = Barrier::new(usize::try_from(CONNECTIONS).unwrap());
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut client = Client::connect(address).unwrap();
+                client.send_head("GET", &path, &[]).unwrap();
+                barrier.wait();
+                std::thread::sleep(Duration::from_millis(300));
+                let mut some = vec![0; 500_000];
+                // It may have been refused, which is a shorter answer; the rest of the block is given up.
+                let _ = client.stream.read(&mut some);
+            });
+        }
+    });
+}
+
+#[test]
+fn memory_stays_within_three_percent_of_what_was_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut child, address, printed_kib, budget) = start(&directory.path().join("drive"));
+    let begun_kib = memory_kib(&child, "VmRSS:");
+    let bytes = bytes_of(7, 6 << 20);
+    let (answers, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for number in 0..CONNECTIONS {
+            let (answers, refused, bytes) = (&answers, &refused, &bytes);
+            scope.spawn(move || load(address, number, answers, refused, bytes));
+        }
+    });
+    slow_readers(address);
+    let stats = Client::connect(address).unwrap().get("/v1/stats").unwrap().json();
+    let most_kib = memory_kib(&child, "VmHWM:");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    budget.iter().for_each(|line| println!("{line}"));
+    println!("resident at start {begun_kib} KiB, under load {most_kib} KiB at most");
+    println!(
+        "{} answers, {} refused or cut off; {} zones reset, {} blocks moved",
+        answers.into_inner(),
+        refused.into_inner(),
+        stats["zones_reset"],
+        stats["moved_blocks"]
+    );
+    assert!(stats["puts"].as_u64().unwrap() > CONNECTIONS, "there was no load: {stats}");
+    let tolerance_kib = printed_kib * TOLERANCE_PERCENT / 100;
+    assert!(
+        begun_kib.abs_diff(printed_kib) <= tolerance_kib,
+        "{printed_kib} KiB were printed, {begun_kib} taken at start"
+    );
+    assert!(
+        most_kib.abs_diff(printed_kib) <= tolerance_kib,
+        "{printed_kib} KiB were printed, {most_kib} taken under load"
+    );
+}
