@@ -329,6 +329,9 @@ impl Store {
             let is_out = running.nth == self.checkpointing.slot_zones;
             self.checkpointing.buffer = Some(buffer);
             self.checkpointing.running = Some(running);
+            // It would count against the drive's limit beside the next one.
+            self.to_finish.push(zone);
+            self.finish_zones(device);
             if is_out {
                 self.checkpoint_failed("its zones have no room for it");
             }
@@ -404,6 +407,11 @@ impl Store {
         if let Err(error) = result {
             if error == DeviceError::Gone {
                 return self.stop_writing(&error);
+            }
+            if matches!(step, Step::End | Step::Done) {
+                // It was a flush: whatever was written since the last good one is at risk, not the checkpoint alone.
+                self.stats.flush_errors += 1;
+                return self.flush_failed(device, &error, false);
             }
             return self.checkpoint_failed(&error.to_string());
         }

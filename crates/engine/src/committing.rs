@@ -70,7 +70,7 @@ impl Store {
             (InFlight::Write { zone, end_unit, .. }, Ok(())) => self.zones.written(zone, end_unit),
             (InFlight::Barrier, Err(error)) => {
                 self.stats.flush_errors += 1;
-                return self.flush_failed(device, &error);
+                return self.flush_failed(device, &error, false);
             }
             (InFlight::Write { zone, .. }, Err(error)) => {
                 self.stats.write_errors += 1;
@@ -105,7 +105,12 @@ impl Store {
         if let Err(error) = result {
             self.stats.flush_errors += 1;
             self.flushing = Some(group);
-            return self.flush_failed(device, &error);
+            return self.flush_failed(device, &error, true);
+        }
+        if group.failed {
+            // Another flush has failed meanwhile that covered it too.
+            self.give_up(group);
+            return self.pump_writes(device);
         }
         self.stats.flushes += 1;
         self.stats.groups += 1;

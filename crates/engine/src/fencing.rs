@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use imbrex_zoned::{Condition, Device, DeviceError, Token, ZoneKind, ZoneOperation};
 
 use crate::group::{Dissolved, Group, InFlight, Write};
+use crate::pending::PendingDelete;
 use crate::request::{EngineError, State, ZoneRole};
 use crate::store::{Store, TOKEN_FINISH};
 
@@ -67,8 +68,10 @@ impl Store {
         self.pump_writes(device);
     }
 
-    /// Takes the failure of a flush: whatever was written since the last good one is at risk.
-    pub(crate) fn flush_failed(&mut self, device: &mut dyn Device, error: &DeviceError) {
+    /// Takes the failure of a flush: whatever was written since the last good one is at risk, whoever wrote it and whosever
+    /// flush it was, for a drive tells it once. `is_of_group` where it was that of the group which is being flushed;
+    /// otherwise that group fails when its own flush returns.
+    pub(crate) fn flush_failed(&mut self, device: &mut dyn Device, error: &DeviceError, is_of_group: bool) {
         if !self.goes_on_after(error) {
             return;
         }
@@ -78,12 +81,16 @@ impl Store {
             self.fence(device, zone, error);
         }
         self.checkpoint_failed("a flush failed");
+        self.trash.doom();
         if let Some(group) = self.writing.as_mut() {
+            group.failed = true;
+        }
+        if let Some(group) = self.flushing.as_mut() {
             group.failed = true;
         }
         // The later group first, so that what came first is first in the queue again.
         self.give_up_failed_group(device);
-        if let Some(group) = self.flushing.take() {
+        if is_of_group && let Some(group) = self.flushing.take() {
             self.give_up(group);
         }
         self.pump_writes(device);
@@ -101,7 +108,7 @@ impl Store {
     }
 
     /// Puts the members of a group back into the queue.
-    fn give_up(&mut self, group: Group) {
+    pub(crate) fn give_up(&mut self, group: Group) {
         let stream = group.stream;
         let (members, reserved) = group.dissolve();
         self.take_back(reserved);
@@ -112,7 +119,9 @@ impl Store {
                     self.stats.rewritten_blocks += 1;
                     self.pending.return_put(put);
                 }
-                Dissolved::Delete(delete) => self.pending.return_delete(stream, delete),
+                Dissolved::Delete(delete) => {
+                    self.pending.return_delete(stream, PendingDelete { is_owed: true, ..delete });
+                }
                 Dissolved::Lost { key, location, origin } => {
                     let detail = "the device kept the buffer of a write that failed".to_string();
                     self.release(&key);

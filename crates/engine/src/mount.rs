@@ -105,8 +105,6 @@ struct Mount<'a, 'b> {
     lost_records: u64,
     next_checkpoint: u64,
     base: Option<Base>,
-    /// The first conventional zone that was free at the checkpoint and has no new life.
-    conventional_end: Option<u32>,
 }
 
 impl<'a, 'b> Mount<'a, 'b> {
@@ -120,17 +118,11 @@ impl<'a, 'b> Mount<'a, 'b> {
                     Index::memory_bytes(label.blocks_max)
                 ),
             })?;
-        let zones = ZoneTable::new(zones);
-        Ok(Self {
-            io,
-            index,
-            zones,
-            lost_records: 0,
-            next_checkpoint: 1,
-            base: None,
-            conventional_end: None,
-            label,
-        })
+        let mut zones = ZoneTable::new(zones);
+        if label.checkpoint_slot_zones > 0 {
+            zones.keep_out_of_conventional();
+        }
+        Ok(Self { io, index, zones, lost_records: 0, next_checkpoint: 1, base: None, label })
     }
 
     /// Finds what each zone holds; gives the logs that are to be replayed, oldest first.
@@ -165,7 +157,7 @@ impl<'a, 'b> Mount<'a, 'b> {
         cell: &ZoneCell,
         base: &Base,
     ) -> Result<Option<ZoneLog>, DeviceError> {
-        let is_empty = zone.condition == Condition::Empty;
+        let is_empty = self.is_empty_now(zone, cell)?;
         let freed_by = self.next_checkpoint + 1;
         let entry = self.zones.get_mut(zone.index);
         match cell.role {
@@ -177,30 +169,26 @@ impl<'a, 'b> Mount<'a, 'b> {
                 Ok(None)
             }
             ZoneCellRole::Free if zone.condition == Condition::Offline => Ok(None),
+            // On a drive with checkpoints the log does not go to conventional zones.
             ZoneCellRole::Free if zone.kind == ZoneKind::Conventional => {
                 entry.incarnation = cell.incarnation;
-                entry.freed_by = cell.closed_sequence;
-                if cell.closed_sequence > base.end.number {
-                    entry.role = ZoneRole::Reset;
-                    return Ok(None);
-                }
-                self.conventional_since(zone, cell.incarnation)
+                entry.role = ZoneRole::Free;
+                Ok(None)
             }
             ZoneCellRole::Free => self.zone(zone),
-            ZoneCellRole::Open if is_empty => {
-                // Its header was on its way when the checkpoint was taken, and did not arrive.
-                entry.role = ZoneRole::Free;
+            // Where it was open, its life may have ended since like any other: this checkpoint, by which the drive may be
+            // mounted once more, takes what is written there for that life.
+            ZoneCellRole::Open | ZoneCellRole::Sealed | ZoneCellRole::Fenced | ZoneCellRole::Trash
+                if is_empty =>
+            {
+                entry.incarnation = cell.incarnation;
+                entry.freed_by = freed_by;
+                entry.role = ZoneRole::Reset;
                 Ok(None)
             }
             ZoneCellRole::Open => {
                 entry.take_cell(cell, ZoneRole::Fenced);
                 self.open_since(zone, cell, base).map(Some)
-            }
-            ZoneCellRole::Sealed | ZoneCellRole::Fenced | ZoneCellRole::Trash if is_empty => {
-                entry.incarnation = cell.incarnation;
-                entry.freed_by = freed_by;
-                entry.role = ZoneRole::Reset;
-                Ok(None)
             }
             ZoneCellRole::Sealed | ZoneCellRole::Trash => {
                 entry.take_cell(cell, ZoneRole::Sealed);
@@ -213,30 +201,26 @@ impl<'a, 'b> Mount<'a, 'b> {
                 Ok(None)
             }
             ZoneCellRole::Lost | ZoneCellRole::Label | ZoneCellRole::Checkpoint => {
+                // What stands in it may be read again one day: tombstones that name its life are kept.
+                entry.incarnation = cell.incarnation;
+                entry.first_sequence = cell.incarnation;
                 entry.role = ZoneRole::Lost;
                 Ok(None)
             }
         }
     }
 
-    /// A conventional zone that was free. They are opened in their order, so that once one has no new life, none behind
-    /// it has.
-    fn conventional_since(
-        &mut self,
-        zone: &Zone,
-        last_incarnation: u64,
-    ) -> Result<Option<ZoneLog>, DeviceError> {
-        if self.conventional_end.is_some_and(|end| zone.index > end) {
-            return Ok(None);
+    /// Whether a zone holds nothing now. Of a conventional one that had a life only its header tells: a reset leaves zeros
+    /// there.
+    fn is_empty_now(&mut self, zone: &Zone, cell: &ZoneCell) -> Result<bool, DeviceError> {
+        let had_life = matches!(
+            cell.role,
+            ZoneCellRole::Open | ZoneCellRole::Sealed | ZoneCellRole::Fenced | ZoneCellRole::Trash
+        );
+        if had_life && zone.kind == ZoneKind::Conventional && zone.condition != Condition::Offline {
+            return Ok(matches!(self.read_header(zone.index)?, HeaderUnit::Blank));
         }
-        let log = self.zone(zone)?.filter(|_| self.zones.get(zone.index).incarnation > last_incarnation);
-        if log.is_none() {
-            self.conventional_end = Some(zone.index);
-            let entry = self.zones.get_mut(zone.index);
-            entry.role = ZoneRole::Free;
-            entry.incarnation = last_incarnation;
-        }
-        Ok(log)
+        Ok(zone.condition == Condition::Empty)
     }
 
     /// A zone that was open: what was written behind what the checkpoint knows.

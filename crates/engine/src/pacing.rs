@@ -96,7 +96,9 @@ impl Store {
 
     /// Whether a put for which there is no room now will have some.
     pub(crate) fn space_will_come(&self) -> bool {
-        self.has_reclaimable || self.reclaim.zone().is_some() || !self.trash.is_empty()
+        // Where no checkpoint can be written any more, nothing is freed before the drive is mounted anew.
+        self.bad_checkpoint_zones().is_empty()
+            && (self.has_reclaimable || self.reclaim.zone().is_some() || !self.trash.is_empty())
     }
 
     /// Whether zones that wait for a checkpoint are needed.

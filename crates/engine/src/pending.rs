@@ -90,6 +90,22 @@ pub(crate) struct PendingDelete {
     pub(crate) kill: Kill,
     /// `None` where reclaim carries on a tombstone that is still needed.
     pub(crate) reply: Option<Reply<()>>,
+    /// Whether a failed group may have left the tombstone on the disk: then it must be made good, whoever has gone.
+    pub(crate) is_owed: bool,
+    /// When it need not be written any more.
+    pub(crate) deadline_us: u64,
+}
+
+impl PendingDelete {
+    /// Whether it may be dropped, when nobody waits for it or when it has waited too long.
+    pub(crate) fn may_be_dropped(&self) -> bool {
+        self.reply.is_some() && !self.is_owed
+    }
+
+    /// Whether nobody awaits it any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.as_ref().is_some_and(Reply::is_abandoned)
+    }
 }
 
 /// How often the class that waits longest behind others has its turn: once in so many.

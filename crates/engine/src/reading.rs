@@ -404,7 +404,9 @@ impl Store {
         let kill = Kill { location, incarnation: self.zones.get(location.zone).incarnation, birth };
         let stream = self.open.serving(Stream::Hot);
         let reply = if is(Mutation::AcknowledgeDeletionEarly) { reply.answered_early() } else { reply };
-        self.pending.push_delete(stream, PendingDelete { key, kill, reply: Some(reply) });
+        let deadline_us = self.now_us.saturating_add(self.deadline_us);
+        let delete = PendingDelete { key, kill, reply: Some(reply), is_owed: false, deadline_us };
+        self.pending.push_delete(stream, delete);
     }
 
     /// No candidate is the key's own, or the one that likely was is damaged.

@@ -28,11 +28,17 @@ use crate::zone_table::ZoneTable;
 /// How many tombstones wait to be carried on at once.
 const CARRIED_MAX: u32 = 128;
 
+/// How long a zone is waited for of which records belong to requests under way, in microseconds: these may themselves
+/// wait for the room that other zones would give.
+const BUSY_WAIT_US: u64 = 50_000;
+
 /// What reclaim is doing.
 pub(crate) struct Reclaim {
     victim: Option<Victim>,
     pub(crate) arena: Arena,
     pub(crate) inventory: Inventory,
+    /// Zones that were left because requests for records in them are under way.
+    left: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,8 @@ struct Victim {
     carrying: u32,
     /// Records passed over because their key was busy or memory was short.
     passed_over: u32,
+    /// Since when nothing but busy keys was met in it.
+    waits_since_us: Option<u64>,
     /// The next entry to be looked at for a tombstone that is still needed.
     next_tombstone: usize,
     /// Up to where the zone has been passed over, for the pace.
@@ -64,7 +72,7 @@ struct Victim {
 
 impl Reclaim {
     pub(crate) fn new(arena: Arena, entries_max: usize) -> Self {
-        Self { victim: None, arena, inventory: Inventory::new(entries_max) }
+        Self { victim: None, arena, inventory: Inventory::new(entries_max), left: Vec::new() }
     }
 
     /// The zone that is being emptied.
@@ -106,6 +114,7 @@ impl Store {
             moving: 0,
             carrying: 0,
             passed_over: 0,
+            waits_since_us: None,
             next_tombstone: 0,
             passed_units: 0,
         });
@@ -289,6 +298,7 @@ impl Store {
         self.busy.insert(key);
         if let Some(victim) = self.reclaim.victim.as_mut() {
             victim.moving += 1;
+            victim.waits_since_us = None;
         }
         let incarnation = self.zones.get(location.zone).incarnation;
         self.pending.push_put(PendingPut {
@@ -340,7 +350,8 @@ impl Store {
             if kill.location.zone != victim.zone && self.zones.has_life(kill.location.zone, kill.incarnation)
             {
                 victim.carrying += 1;
-                self.pending.push_delete(stream, PendingDelete { key, kill, reply: None });
+                let delete = PendingDelete { key, kill, reply: None, is_owed: false, deadline_us: u64::MAX };
+                self.pending.push_delete(stream, delete);
             }
         }
     }
@@ -359,6 +370,12 @@ impl Store {
         if self.zones.get(zone).live_units > 0 && again {
             victim.passed_over = 0;
             victim.next = 0;
+            let now_us = self.now_us;
+            if now_us.saturating_sub(*victim.waits_since_us.get_or_insert(now_us)) > BUSY_WAIT_US {
+                self.reclaim.victim = None;
+                self.reclaim.left.push(zone);
+                self.zones.get_mut(zone).is_stuck = true;
+            }
             return;
         }
         self.reclaim.victim = None;
@@ -386,6 +403,13 @@ impl Store {
             victim.moving = victim.moving.saturating_sub(1);
             // Where the index has no place for the copy, the zone is left alone for now.
             victim.passed_over = if moved { victim.passed_over } else { 0 };
+        }
+    }
+
+    /// A request has ended: zones that were left for such are looked at again.
+    pub(crate) fn reclaim_left_zones(&mut self) {
+        for zone in std::mem::take(&mut self.reclaim.left) {
+            self.zones.get_mut(zone).is_stuck = false;
         }
     }
 

@@ -14,7 +14,7 @@ use imbrex_zoned::ZoneKind;
 use crate::group::Write;
 use crate::log::{OpenZone, Stream, ZERO_UNITS};
 use crate::mutation::{Mutation, is};
-use crate::pending::{PendingPut, PutOrigin};
+use crate::pending::{PendingDelete, PendingPut, PutOrigin};
 use crate::request::{EngineError, ZoneRole};
 use crate::reserve::Purpose;
 use crate::store::Store;
@@ -59,7 +59,7 @@ impl Store {
         }
         self.waits_for_zone = true;
         if !self.space_will_come() {
-            for delete in self.pending.extract_deletes(|delete| delete.reply.is_some()) {
+            for delete in self.pending.extract_deletes(PendingDelete::may_be_dropped) {
                 self.release(&delete.key);
                 delete.reply.into_iter().for_each(|reply| reply.send(Err(EngineError::Full)));
             }

@@ -309,8 +309,11 @@ impl Store {
         self.update_pace();
         self.pump_reads(device);
         self.pump_writes(device);
-        if !self.is_stopping {
+        // At the end nothing new is begun, save where what was taken before waits for room.
+        if !self.is_stopping || self.waits_for_zone {
             self.pump_reclaim(device);
+        }
+        if !self.is_stopping {
             self.pump_scrub(device);
         }
         self.pump_trash(device);
@@ -329,7 +332,7 @@ impl Store {
             TOKEN_WRITE | TOKEN_BARRIER => self.write_done(device, result, buffer),
             TOKEN_FLUSH => self.flush_done(device, result),
             TOKEN_FINISH => self.finish_done(zone, result),
-            TOKEN_RESET => self.reset_done(result, buffer),
+            TOKEN_RESET => self.reset_done(device, result, buffer),
             TOKEN_CHECKPOINT => self.checkpoint_done(device, result, buffer),
             _ => self.read_done(device, token, result, buffer),
         }
@@ -399,6 +402,7 @@ impl Store {
     /// Ends the put, deletion or move under way for a key.
     pub(crate) fn release(&mut self, key: &Key) {
         self.key_released |= self.busy.remove(key);
+        self.reclaim_left_zones();
     }
 
     /// Begins again the requests that waited for a key.

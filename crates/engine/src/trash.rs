@@ -45,6 +45,8 @@ struct Guarded {
     index_entries: u64,
     /// Records in the zone's own table that the index knows.
     live: u64,
+    /// A flush has failed meanwhile: the zeros that end a conventional zone's life may be lost.
+    is_doomed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,14 @@ impl Trash {
         self.under_way.as_ref().is_some_and(|guarded| {
             matches!(guarded.step, Reset | ZeroFirst | ZeroFirstUnderWay | Flush | FlushUnderWay)
         })
+    }
+
+    /// A flush has failed: a reset that is under way is not trusted.
+    pub(crate) fn doom(&mut self) {
+        let is_judging = self.is_judging();
+        if let Some(guarded) = self.under_way.as_mut().filter(|_| is_judging) {
+            guarded.is_doomed = true;
+        }
     }
 
     /// Whether it holds anything.
@@ -150,7 +160,7 @@ impl Store {
 
     /// Goes on with the zone that is being inspected or reset, or takes the next one that has rested.
     pub(crate) fn pump_trash(&mut self, device: &mut dyn Device) {
-        if self.fault.is_some() || (self.is_stopping && !self.trash.is_judging()) {
+        if self.fault.is_some() || (self.is_stopping && !self.waits_for_zone && !self.trash.is_judging()) {
             return;
         }
         if self.trash.under_way.is_none() && !self.begin_inspection() {
@@ -178,8 +188,13 @@ impl Store {
         let Some(Resting { zone, .. }) = self.trash.resting.pop_front() else { return false };
         let entry = self.zones.get(zone);
         self.trash.inventory.begin(zone, entry, entry.table_entries > 0);
-        self.trash.under_way =
-            Some(Guarded { zone, step: Step::Sweep { cell: 0 }, index_entries: 0, live: 0 });
+        self.trash.under_way = Some(Guarded {
+            zone,
+            step: Step::Sweep { cell: 0 },
+            index_entries: 0,
+            live: 0,
+            is_doomed: false,
+        });
         true
     }
 
@@ -297,14 +312,27 @@ impl Store {
     }
 
     /// Takes the end of one step of a reset.
-    pub(crate) fn reset_done(&mut self, result: Result<(), DeviceError>, buffer: Option<Buffer>) {
+    pub(crate) fn reset_done(
+        &mut self,
+        device: &mut dyn Device,
+        result: Result<(), DeviceError>,
+        buffer: Option<Buffer>,
+    ) {
         if let Some(buffer) = buffer {
             self.trash.zeros = Some(buffer);
         }
         let Some(guarded) = self.trash.under_way.as_ref() else { return };
-        let (zone, step) = (guarded.zone, guarded.step);
+        let (zone, step, is_doomed) = (guarded.zone, guarded.step, guarded.is_doomed);
         if let Err(error) = result {
-            return self.reset_failed(zone, &error);
+            self.reset_failed(zone, &error);
+            if step == Step::FlushUnderWay && error != DeviceError::Gone {
+                // Whatever was written since the last good flush is at risk, not the reset alone.
+                self.flush_failed(device, &error, false);
+            }
+            return;
+        }
+        if is_doomed {
+            return self.reset_failed(zone, &DeviceError::Flush);
         }
         let conventional = self.zones.get(zone).kind == ZoneKind::Conventional;
         match step {

@@ -30,6 +30,10 @@ impl Store {
     /// Begins what can be begun on the write side.
     pub(crate) fn pump_writes(&mut self, device: &mut dyn Device) {
         if self.fault.is_some() {
+            // What was being read for a write when writing ended comes here late, and waits for nothing.
+            if !self.pending.is_empty() {
+                self.abandon_writes();
+            }
             return;
         }
         if self.writing.is_none() && !self.checkpoint_holds_groups() {
@@ -48,9 +52,10 @@ impl Store {
     fn drop_abandoned(&mut self) {
         let now_us = self.now_us;
         let gone = self.pending.extract_puts(|put| put.may_be_dropped() && put.origin.is_abandoned());
-        let gone_deletes = self
-            .pending
-            .extract_deletes(|delete| delete.reply.as_ref().is_some_and(crate::command::Reply::is_abandoned));
+        let gone_deletes =
+            self.pending.extract_deletes(|delete| delete.may_be_dropped() && delete.is_abandoned());
+        let late_deletes =
+            self.pending.extract_deletes(|delete| delete.may_be_dropped() && delete.deadline_us < now_us);
         let late = self.pending.extract_puts(|put| {
             put.may_be_dropped()
                 && matches!(put.origin, PutOrigin::Client { deadline_us, .. } if deadline_us < now_us)
@@ -58,6 +63,12 @@ impl Store {
         self.stats.cancelled += (gone.len() + gone_deletes.len()) as u64;
         gone.iter().for_each(|put| self.release(&put.key));
         gone_deletes.iter().for_each(|delete| self.release(&delete.key));
+        for delete in late_deletes {
+            self.stats.refused_overloaded += 1;
+            self.release(&delete.key);
+            let error = EngineError::Overloaded { what: "the drive could not write it in time" };
+            delete.reply.into_iter().for_each(|reply| reply.send(Err(error.clone())));
+        }
         for put in late {
             self.stats.refused_overloaded += 1;
             self.refuse_put(put, EngineError::Overloaded { what: "the drive could not write it in time" });

@@ -154,6 +154,8 @@ pub(crate) struct ZoneTable {
     free_units: u64,
     /// How many zones were reset and wait for checkpoints.
     reset_count: u32,
+    /// Whether the log goes to conventional zones where no other is free.
+    uses_conventional: bool,
 }
 
 impl ZoneTable {
@@ -165,6 +167,7 @@ impl ZoneTable {
             free_count: 0,
             free_units: 0,
             reset_count: 0,
+            uses_conventional: true,
         }
     }
 
@@ -188,6 +191,17 @@ impl ZoneTable {
         (0u32..).zip(&self.entries)
     }
 
+    /// Keeps the log out of conventional zones: a report of zones does not tell whether they have been written since a
+    /// checkpoint.
+    pub(crate) fn keep_out_of_conventional(&mut self) {
+        self.uses_conventional = false;
+    }
+
+    /// Whether a zone can be opened for the log.
+    fn is_free(&self, entry: &ZoneEntry) -> bool {
+        entry.role == ZoneRole::Free && (self.uses_conventional || entry.kind != ZoneKind::Conventional)
+    }
+
     /// How many zones the drive has.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()
@@ -208,7 +222,9 @@ impl ZoneTable {
             self.next_free = found;
             return u32::try_from(found).ok();
         }
-        // Conventional zones come last, and always the first of them: a mount asks them in that order which were opened.
+        if !self.uses_conventional {
+            return None;
+        }
         let conventional = (0..count).find(|zone| fits(zone, ZoneKind::Conventional));
         conventional.and_then(|found| u32::try_from(found).ok())
     }
@@ -255,8 +271,10 @@ impl ZoneTable {
         let entry = self.get_mut(zone);
         entry.role = ZoneRole::Free;
         let units = u64::from(entry.capacity_units);
-        self.free_count += 1;
-        self.free_units += units;
+        if self.is_free(self.get(zone)) {
+            self.free_count += 1;
+            self.free_units += units;
+        }
     }
 
     /// Notes that a zone was reset: it is free once the checkpoint with the number `freed_by` counts.
@@ -284,7 +302,7 @@ impl ZoneTable {
 
     /// Counts the free zones anew, once every zone has its role.
     pub(crate) fn count_free(&mut self) {
-        let free = || self.entries.iter().filter(|entry| entry.role == ZoneRole::Free);
+        let free = || self.entries.iter().filter(|entry| self.is_free(entry));
         let (count, units) = (free().count(), free().map(|entry| u64::from(entry.capacity_units)).sum());
         self.free_count = u32::try_from(count).unwrap_or(u32::MAX);
         self.free_units = units;
