@@ -28,6 +28,7 @@ pub mod node;
 pub mod qmp;
 pub mod report;
 pub mod shared_libraries;
+pub mod simulate;
 pub mod source_tree;
 pub mod stamp;
 pub mod step;

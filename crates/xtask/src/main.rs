@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::demonstration::{self, Request};
 use xtask::workspace::Workspace;
-use xtask::{bench, binaries, host_packages, image, test_run};
+use xtask::{bench, binaries, host_packages, image, simulate, test_run};
 
 /// The developer's commands of Imbrex.
 #[derive(Parser)]
@@ -45,6 +45,12 @@ enum Command {
     },
     /// Run every test: formatting, lints, unit, simulation and end-to-end.
     Test,
+    /// Run the engine's simulation with fresh seeds for some minutes.
+    Simulate {
+        /// For how many minutes.
+        #[arg(long)]
+        minutes: u64,
+    },
     /// Measure every target of the design, and what a user would pick instead, on the same disk.
     Bench {
         /// Write what was found to this file, as JSON.
@@ -74,7 +80,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     let workspace = Workspace::find()?;
-    if !matches!(command, Command::Bench { .. }) {
+    if !matches!(command, Command::Bench { .. } | Command::Simulate { .. }) {
         host_packages::ensure()?;
     }
     match command {
@@ -89,6 +95,7 @@ fn run(command: Command) -> Result<()> {
             demonstration::run(&workspace, &request)
         }
         Command::Test => test_run::run(&workspace),
+        Command::Simulate { minutes } => simulate::run(&workspace, minutes),
         Command::Bench { json, only, quick, directory } => {
             bench::run(&workspace, &bench::Request { json, only, quick, directory })
         }

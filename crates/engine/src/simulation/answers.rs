@@ -76,7 +76,7 @@ impl World {
                 let allowed = self.model.may_be_absent(key) || may_replace || self.is_haunted(key);
                 assert!(allowed, "key {key} was stored over {possible:?}");
                 self.counts.add("put");
-                self.model.settle(key, Some(content));
+                self.model.acknowledged(key, Some(content));
             }
             Ok(PutOutcome::AlreadyStored) => {
                 let allowed = possible.contains(&Some(content)) || self.is_haunted(key);
@@ -117,7 +117,7 @@ impl World {
                 let allowed = self.model.may_be_there(key) || self.is_haunted(key);
                 assert!(allowed, "key {key} was deleted, and was not there");
                 self.counts.add("deletion");
-                self.model.settle(key, None);
+                self.model.acknowledged(key, None);
             }
             Err(EngineError::NotFound) => {
                 let allowed = possible.contains(&None) || self.is_haunted(key);

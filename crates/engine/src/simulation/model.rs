@@ -117,11 +117,18 @@ impl Model {
         }
     }
 
-    /// An operation was answered: the key has these contents.
+    /// A read was answered: the key has these contents, until a mount shows what requests that failed have left.
     pub(super) fn settle(&mut self, key: u64, content: Option<Content>) {
-        let possible = &mut self.state_mut(key).possible;
+        let State { possible, limbo, .. } = self.state_mut(key);
         possible.clear();
         possible.push(content);
+        possible.extend(limbo.iter().copied().filter(|left| *left != content));
+    }
+
+    /// A put or a deletion was acknowledged: the key has these contents.
+    pub(super) fn acknowledged(&mut self, key: u64, content: Option<Content>) {
+        self.state_mut(key).limbo.clear();
+        self.settle(key, content);
     }
 
     /// An operation was cut off: the key may have these contents from now on, beside those that it may have had.

@@ -68,8 +68,13 @@ struct Ways {
 
 fn compare(seed: u64, ways: &mut Ways) {
     let setup = Setup::with_faults(seed, Faults::None);
-    let mut world = World::new(setup.clone());
-    operations(seed, &setup).iter().take(450).for_each(|operation| world.step(operation));
+    let all = operations(seed, &setup);
+    if let Err(sentence) = super::shrink::run(&setup, &all) {
+        let (shortest, sentence) = super::shrink::shrink(&setup, all, sentence);
+        panic!("seed {seed}: {sentence}: {setup:?}: {shortest:#?}");
+    }
+    let mut world = World::new(setup);
+    all.iter().take(450).for_each(|operation| world.step(operation));
     if seed.is_multiple_of(2) {
         world.drive.crash(seed).expect("a crash");
     } else {

@@ -98,11 +98,11 @@ impl Setup {
 }
 
 fn geometry(random: &mut Random) -> SimulatedGeometry {
-    let zone_units = 32 * (1 + random.below(4));
+    let zone_units = 32 * (2 + random.below(4));
     let zone_size_bytes = zone_units * UNIT_BYTES as u64;
     let open_max = random.one_of(&[Some(2), Some(3), Some(4), Some(4), Some(8), None]);
     SimulatedGeometry {
-        zone_count: random.one_of(&[10, 12, 16, 17, 20, 24]),
+        zone_count: random.one_of(&[14, 15, 16, 17, 20, 24]),
         zone_size_bytes,
         zone_capacity_bytes: zone_size_bytes - random.below(6) * UNIT_BYTES as u64,
         conventional_zones: random.below_u32(6),
