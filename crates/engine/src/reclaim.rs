@@ -124,8 +124,10 @@ impl Store {
     /// The zone to be emptied next: one that has failed at any time, others where room is wanted.
     fn find_victim(&self) -> Option<u32> {
         let may_reclaim = self.pace.may_reclaim();
-        let candidates = self.zones.iter().filter(|(_, entry)| {
+        // What is on its way to a zone is not counted in it yet, so that it can look dead.
+        let candidates = self.zones.iter().filter(|(zone, entry)| {
             matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced)
+                && !self.writes_are_at_risk(*zone)
                 && !entry.is_stuck
                 && (entry.evacuate || (may_reclaim && entry.can_be_reset()))
         });

@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// Whether a group that is not durable yet writes to the zone: its footer, that is.
-    fn writes_are_at_risk(&self, zone: u32) -> bool {
+    pub(crate) fn writes_are_at_risk(&self, zone: u32) -> bool {
         self.writing.iter().chain(&self.flushing).any(|group| group.zones().any(|other| other == zone))
     }
 
