@@ -10,8 +10,18 @@ use imbrex_zoned::simulated::{SimulatedDevice, SimulatedGeometry};
 use imbrex_zoned::{Backend as Queue, BufferPool, Device};
 use nix::fcntl::{FallocateFlags, fallocate};
 
-/// A zone in bytes: 256 MiB, as disks have it, would leave a small drive file too few.
-const ZONE_BYTES: u64 = 64 << 20;
+/// How large a drive file is, and what the engine over it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The size of the drive in bytes, at most.
+    pub(crate) size_bytes: u64,
+    /// The size of a zone in bytes.
+    pub(crate) zone_bytes: u64,
+    /// The engine's buffers in bytes.
+    pub(crate) pool_bytes: usize,
+    /// For how many blocks the drive is formatted.
+    pub(crate) blocks_max: u64,
+}
 
 /// A way to reach a drive file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,12 +51,11 @@ impl Backend {
         }
     }
 
-    /// Makes a drive of at most `size_bytes` in a file, with buffers of `pool_bytes`, and opens it. The file is
-    /// allocated beforehand, as a disk is.
-    pub(crate) fn create(self, path: &Path, size_bytes: u64, pool_bytes: usize) -> Result<Box<dyn Device>> {
-        let geometry = SimulatedGeometry::fitted(size_bytes, ZONE_BYTES)
+    /// Makes a drive in a file and opens it. The file is allocated beforehand, as a disk is.
+    pub(crate) fn create(self, path: &Path, shape: &Shape) -> Result<Box<dyn Device>> {
+        let geometry = SimulatedGeometry::fitted(shape.size_bytes, shape.zone_bytes)
             .map_err(|sentence| anyhow::anyhow!(sentence))?;
-        let pool = BufferPool::new(pool_bytes).context("cannot take the engine's buffers")?;
+        let pool = BufferPool::new(shape.pool_bytes).context("cannot take the engine's buffers")?;
         drop(SimulatedDevice::create(path, geometry, pool.clone())?);
         let file = OpenOptions::new().write(true).open(path)?;
         let length = i64::try_from(file.metadata()?.len())?;

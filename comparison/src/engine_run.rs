@@ -13,12 +13,15 @@ use nix::sys::time::TimeValLike;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::drive_file::Backend;
+use crate::drive_file::{Backend, Shape};
 use crate::imbrex::{self, Imbrex, block_on, put_request};
 use crate::latency::Latencies;
 use crate::meters::{Meters, drop_caches};
 use crate::noise::Noise;
 use crate::suite::to_f64;
+
+/// A zone in bytes, as disks have it: at its end there is no room for another large block, and that is written too.
+const ZONE_BYTES: u64 = 256 << 20;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -75,9 +78,14 @@ struct Report {
 /// Where the engine refuses or fails, or gives back other bytes.
 pub(crate) fn run(plan: &Plan) -> Result<()> {
     let blocks = (plan.ingest_bytes / plan.block_bytes as u64).max(plan.streams);
-    // The window is gathered while the group before it is written: room for both.
-    let pool_bytes = usize::try_from(plan.window_bytes * 2)?;
-    let engine = imbrex::create(&plan.file, plan.size_bytes, plan.backend, pool_bytes, blocks * 2)?;
+    let shape = Shape {
+        size_bytes: plan.size_bytes,
+        zone_bytes: ZONE_BYTES,
+        // The window is gathered while the group before it is written: room for both.
+        pool_bytes: usize::try_from(plan.window_bytes * 2)?,
+        blocks_max: blocks * 2,
+    };
+    let engine = imbrex::create(&plan.file, plan.backend, &shape)?;
     let noise = Noise::new(plan.seed, plan.block_bytes);
     let ingest = metered(&engine, plan.block_bytes, || ingest(plan, engine.handle(), &noise, blocks))?;
     let (mut present, mut absent) = (None, None);

@@ -16,7 +16,7 @@ use imbrex_format::{PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::{Buffer, Device};
 
 use crate::contender::{Contender, Key};
-use crate::drive_file::Backend;
+use crate::drive_file::{Backend, Shape};
 
 /// How long a put waits before it asks again for memory, or for a place in the engine.
 const RETRY: Duration = Duration::from_micros(200);
@@ -200,12 +200,6 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// # Errors
 ///
 /// Where it cannot be made.
-pub(crate) fn create(
-    path: &Path,
-    size_bytes: u64,
-    backend: Backend,
-    pool_bytes: usize,
-    blocks_max: u64,
-) -> Result<Imbrex> {
-    Imbrex::create(backend.create(path, size_bytes, pool_bytes)?, backend, blocks_max)
+pub(crate) fn create(path: &Path, backend: Backend, shape: &Shape) -> Result<Imbrex> {
+    Imbrex::create(backend.create(path, shape)?, backend, shape.blocks_max)
 }

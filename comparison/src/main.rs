@@ -29,10 +29,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::contender::Contender;
-use crate::drive_file::Backend;
+use crate::drive_file::{Backend, Shape};
 
 /// All of the engine's buffers together where it is compared, in bytes: the default of `imbrex-drive`.
 const POOL_BYTES: usize = 64 << 20;
+/// A zone has this many blocks where it is compared, within bounds in bytes. With zones of 256 MiB, as disks have them, a
+/// small drive file would have so few that those which are kept free were a large part of it.
+const BLOCKS_PER_ZONE: u64 = 16;
+const ZONE_BYTES_MIN: u64 = 4 << 20;
+const ZONE_BYTES_MAX: u64 = 64 << 20;
 
 /// Runs one workload over one store and prints what it cost.
 #[derive(Parser)]
@@ -170,7 +175,10 @@ fn make(name: Name, plan: &suite::Plan, backend: Backend) -> Result<Box<dyn Cont
             // The drive file takes all but a hundredth of the file system: its own metadata stay small.
             let size_bytes = free_bytes / 100 * 99;
             let blocks_max = size_bytes / plan.block_bytes as u64 + 1;
-            Box::new(imbrex::create(&folder.join("drive"), size_bytes, backend, POOL_BYTES, blocks_max)?)
+            let zone_bytes =
+                (plan.block_bytes as u64 * BLOCKS_PER_ZONE).clamp(ZONE_BYTES_MIN, ZONE_BYTES_MAX);
+            let shape = Shape { size_bytes, zone_bytes, pool_bytes: POOL_BYTES, blocks_max };
+            Box::new(imbrex::create(&folder.join("drive"), backend, &shape)?)
         }
     })
 }

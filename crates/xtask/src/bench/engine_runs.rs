@@ -19,6 +19,8 @@ use crate::step::Step;
 const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 /// Puts under way of all streams together, in bytes: what a window of a few blocks for each client comes to.
 const WINDOW_BYTES: u64 = 64 << 20;
+/// What the drive file holds beyond what is written to it, in bytes: a dozen zones.
+const DRIVE_SPARE_BYTES: u64 = 3 << 30;
 /// Targets of ingest by the number of streams: DESIGN.md, section 3.
 const INGEST_TARGETS: [(u64, f64); 2] = [(1, 0.97), (8, 0.90)];
 /// The block sizes of the targets, in bytes.
@@ -167,7 +169,7 @@ impl Ground<'_> {
             .target(Limit::AtLeast(target))
             .spread(ratio.least(), ratio.greatest())
             .conditions(format!(
-                "{condition}; {} MiB by {} in one drive file, {} MiB under way, each put acknowledged when flushed; {} \
+                "{condition}; {} MiB by {} in one drive file with zones of 256 MiB, {} MiB under way, each put acknowledged when flushed; {} \
                  turns of fio, engine, engine, fio",
                 bytes >> 20,
                 self.backend,
@@ -317,7 +319,7 @@ impl Ground<'_> {
         remove(&file)?;
         let options = [
             ("file", file.display().to_string()),
-            ("size-bytes", (bytes + bytes / 4 + (1 << 30)).to_string()),
+            ("size-bytes", (bytes + DRIVE_SPARE_BYTES).to_string()),
             ("backend", self.backend.to_owned()),
             ("block-bytes", block_bytes.to_string()),
             ("streams", streams.to_string()),
@@ -385,8 +387,8 @@ fn cpu_row(name: &str, cpu: &Cpu, block_bytes: u64, how: &str) -> Row {
     }
     let rest = whole.median() - cpu.kernel.median();
     row.note(format!(
-        "{:.3} of it are the kernel's for this file on this virtual disk, {rest:.3} the process's own, of which a copy with \
-         checksums alone takes {:.3} here",
+        "by the kernel's ticks {:.3} of it are the kernel's, for this file on this virtual disk, and {rest:.3} the process's own; \
+         a copy with checksums alone takes {:.3} here",
         cpu.kernel.median(),
         cpu.copy_and_checksum.median()
     ))
