@@ -54,7 +54,7 @@ impl Store {
         for (zone, entry) in self.zones.iter() {
             match entry.role {
                 ZoneRole::Trash | ZoneRole::Reset => level.resting_units += u64::from(entry.capacity_units),
-                ZoneRole::Sealed | ZoneRole::Fenced => {
+                ZoneRole::Sealed | ZoneRole::Fenced if entry.can_be_reset() => {
                     level.reclaimable_units += u64::from(self.candidate(zone, entry).gain_units());
                 }
                 _ => {}
@@ -67,14 +67,13 @@ impl Store {
 
     /// A closed zone as the choice of a victim sees it.
     pub(crate) fn candidate(&self, zone: u32, entry: &ZoneEntry) -> victim::Candidate {
-        let is_held = entry.is_stuck || !entry.can_be_reset();
         victim::Candidate {
             zone,
             // What a zone needs for itself is not won by emptying it.
             capacity_units: entry.capacity_units.saturating_sub(ZONE_OVERHEAD_UNITS),
             live_units: entry.live_units,
             // What cannot be moved holds the zone as it is.
-            damaged_units: if is_held { entry.capacity_units } else { 0 },
+            damaged_units: if entry.is_stuck { entry.capacity_units } else { 0 },
             tombstone_units: entry.tombstones.div_ceil(64),
             age: self.next_sequence.saturating_sub(entry.first_sequence),
             must_evacuate: entry.evacuate && !entry.is_stuck,
