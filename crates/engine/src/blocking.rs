@@ -6,6 +6,9 @@ use imbrex_zoned::{Buffer, BufferPool, Completion, Device, DeviceError, Token, Z
 /// How many units one read takes at most: the table of a zone with as many records as a footer can list.
 pub(crate) const WINDOW_UNITS_MAX: u32 = 1024;
 
+/// How often a place is read that cannot be read at once.
+const READS_MAX: u32 = 3;
+
 /// A device of which nothing is in flight, and a window of memory to read into.
 pub(crate) struct Blocking<'a> {
     device: &'a mut dyn Device,
@@ -59,8 +62,24 @@ impl<'a> Blocking<'a> {
         self.window_units
     }
 
-    /// Reads `unit_count` units, at most [`Self::window_units`].
+    /// Reads `unit_count` units, at most [`Self::window_units`]. What cannot be read is tried again: what a mount cannot read
+    /// it takes for lost.
     pub(crate) fn read(&mut self, zone: u32, unit: u32, unit_count: u32) -> Result<&[u8], DeviceError> {
+        for _ in 1..READS_MAX {
+            match self.read_once(zone, unit, unit_count) {
+                Err(DeviceError::MediumRead { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
+        if self.loaded != (zone, unit, unit_count) {
+            self.read_once(zone, unit, unit_count)?;
+        }
+        let length = unit_count as usize * UNIT_BYTES;
+        self.window.as_ref().map(|buffer| &buffer[..length]).ok_or(NO_MEMORY)
+    }
+
+    fn read_once(&mut self, zone: u32, unit: u32, unit_count: u32) -> Result<(), DeviceError> {
         let (offset, length) = (self.offset_bytes(zone, unit), unit_count as usize * UNIT_BYTES);
         self.loaded = (0, 0, 0);
         let buffer = self.window.take().ok_or(NO_MEMORY)?;
@@ -76,7 +95,7 @@ impl<'a> Blocking<'a> {
             }
         }
         self.loaded = (zone, unit, unit_count);
-        self.window.as_ref().map(|buffer| &buffer[..length]).ok_or(NO_MEMORY)
+        Ok(())
     }
 
     /// The units from `unit` on, at least `needed` of them: what the last read brought, or else what a read of
