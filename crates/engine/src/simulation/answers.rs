@@ -97,6 +97,7 @@ impl World {
                 }
             }
             Err(EngineError::Full) => self.counts.add("put: full"),
+            Err(EngineError::Overloaded { .. }) => self.counts.add("put: too late"),
             Err(EngineError::IndexFull) if self.setup.blocks_max < self.setup.keys => {
                 self.counts.add("put: index full");
             }
@@ -126,6 +127,7 @@ impl World {
                 self.model.settle(key, None);
             }
             Err(EngineError::Full) => self.counts.add("deletion: full"),
+            Err(EngineError::Overloaded { .. }) => self.counts.add("deletion: too late"),
             Err(error) => {
                 self.assert_may_fail("a deletion", key, error);
                 self.counts.add("deletion: failed");
@@ -207,8 +209,9 @@ impl World {
         let is_explained = match error {
             EngineError::Unavailable { .. } => self.setup.faults != Faults::None || self.power_fails,
             EngineError::Overloaded { .. } => true,
-            EngineError::Medium { .. } => self.setup.may_fail_reads() || self.is_damaged(key),
-            EngineError::Corrupt { .. } => self.is_damaged(key),
+            EngineError::Medium { .. } => self.setup.may_fail_reads() || self.has_destroyed(),
+            // What is read was destroyed; its zone may be another by the time of the answer.
+            EngineError::Corrupt { .. } => self.has_destroyed(),
             _ => false,
         };
         let possible = self.model.possible(key);

@@ -11,7 +11,7 @@ const MUST_HAPPEN: [&str; 25] = [
     "put",
     "put: already stored",
     "put: conflict",
-    "put: full",
+    "put: too late",
     "put: index full",
     "put: left by its client",
     "get",

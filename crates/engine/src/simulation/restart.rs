@@ -169,7 +169,7 @@ impl World {
                 self.check_loss(number, before);
             }
             let came_back = !places.is_empty() && !may_be_there && !self.haunted.contains(&number);
-            if !may_be_absent && places != *before && self.has_destroyed() {
+            if !places.is_empty() && places != *before && self.has_destroyed() {
                 // What killed an older copy is lost with the newer one.
                 self.haunted.insert(number);
             } else if came_back || places.len() > 1 {

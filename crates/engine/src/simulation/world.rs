@@ -266,12 +266,6 @@ impl World {
         self.setup.may_fail_reads() || (!places.is_empty() && self.has_destroyed())
     }
 
-    /// Whether the drive has destroyed a part of the block, as it knows itself.
-    pub(super) fn is_damaged(&self, number: u64) -> bool {
-        let places = self.engine.places_of(&key(number));
-        self.setup.faults == Faults::Destroying && places.iter().any(|place| self.place_is_damaged(*place))
-    }
-
     pub(super) fn place_is_damaged(&self, place: Location) -> bool {
         let Location { zone, unit_offset, unit_count } = place;
         let unit_bytes = UNIT_BYTES as u64;
