@@ -237,7 +237,8 @@ fn a_label_of_another_version_is_served_as_incompatible_and_nothing_is_lost() {
         .map(|(number, _)| number as u64 * 4096)
         .collect();
     assert_eq!(labels.len(), 2);
-    let own_version = u32::from_le_bytes(content[labels[0] as usize + 8..][..4].try_into().unwrap());
+    let own_version =
+        u32::from_le_bytes(content[usize::try_from(labels[0]).unwrap() + 8..][..4].try_into().unwrap());
     let patch = |version: u32| {
         let file = OpenOptions::new().write(true).open(&file).unwrap();
         labels.iter().for_each(|at| file.write_all_at(&version.to_le_bytes(), at + 8).unwrap());

@@ -41,7 +41,7 @@ fn churn(engine: &Handle, rounds: u8) {
             let stored = loop {
                 match put(engine, number, &content(number ^ round, 100_000)) {
                     Err(imbrex_engine::EngineError::Unavailable { state: State::Mounting }) => {
-                        serving(engine)
+                        serving(engine);
                     }
                     answer => break answer,
                 }
