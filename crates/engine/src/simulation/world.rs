@@ -33,8 +33,6 @@ const POOL_BYTES: usize = 12 << 20;
 const TURNS_MAX: u32 = 4_000;
 
 thread_local! {
-    /// One pool for all runs of a thread: to take one costs more than a run.
-    static POOL: BufferPool = BufferPool::new(POOL_BYTES).expect("memory");
     static PAYLOAD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -88,7 +86,8 @@ impl World {
     /// A formatted drive, and an engine on it that has not begun to serve when `format` is all that was done.
     pub(super) fn new(setup: Setup) -> Self {
         crate::formatting::set_random_seed(setup.seed);
-        let pool = POOL.with(BufferPool::clone);
+        // One for all engines of a run, and none that another run has used: where it cuts depends on what it has lent.
+        let pool = BufferPool::new(POOL_BYTES).expect("memory");
         let device = SimulatedDevice::in_memory(setup.geometry.clone(), pool.clone()).expect("a drive");
         let drive = device.drive();
         let clock = Arc::<SimulatedClock>::default();
