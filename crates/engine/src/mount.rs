@@ -64,6 +64,7 @@ pub(crate) fn mount(device: &mut dyn Device, bad_zones: &[u32]) -> Result<MountO
     if let Err(reason) = check_geometry(device) {
         return Ok(MountOutcome::Refused(State::Incompatible { reason }));
     }
+    settle_cache(device)?;
     let zones = device.report_zones()?;
     let streams_max = streams_max(device.geometry());
     let mut io = Blocking::new(device)?;
@@ -78,6 +79,24 @@ pub(crate) fn mount(device: &mut dyn Device, bad_zones: &[u32]) -> Result<MountO
     };
     let logs = mount.zones(&zones)?;
     Ok(MountOutcome::Mounted(Box::new(mount.finish(logs, streams_max)?)))
+}
+
+/// How often a flush is tried before a mount. A drive tells a failure once, and what it lost by it is then gone.
+const FLUSHES_MAX: u32 = 4;
+
+/// Makes durable what the drive has in its cache. An engine before this one may have ended without a power cut, and left
+/// groups there that nobody was told of: what a mount finds it gives out, so it must stay.
+fn settle_cache(device: &mut dyn Device) -> Result<(), DeviceError> {
+    let mut io = Blocking::new(device)?;
+    let mut last = Ok(());
+    for _ in 0..FLUSHES_MAX {
+        last = io.flush();
+        match &last {
+            Ok(()) | Err(DeviceError::Gone) => return last,
+            Err(error) => tracing::error!(%error, "a flush before the mount failed"),
+        }
+    }
+    last
 }
 
 fn check_geometry(device: &dyn Device) -> Result<(), String> {

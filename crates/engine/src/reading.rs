@@ -333,6 +333,10 @@ impl Store {
             Err(error) => return self.read_corrupt(device, read, &error),
         };
         if header.key != read.key && !is(Mutation::TagIsKey) {
+            if !self.index.contains(self.index.hash(&header.key), read.location) {
+                // The index has another block here. What stands here now is older than it: a write was lost.
+                return self.read_corrupt(device, read, &"another block's record stands there");
+            }
             self.stats.index_false_matches += 1;
             return self.next_candidate(device, read);
         }
