@@ -163,6 +163,8 @@ impl Store {
             } if *changed == zone => {
                 self.zone_changed(zone, *condition);
             }
+            // One in which nothing stands is not open. To finish it would show what a drive has kept of its last life.
+            _ if entry.written_units == 0 => {}
             _ => self.to_finish.push(zone),
         }
         self.finish_zones(device);

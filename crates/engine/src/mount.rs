@@ -194,7 +194,16 @@ impl<'a, 'b> Mount<'a, 'b> {
                 entry.role = ZoneRole::Free;
                 Ok(None)
             }
-            ZoneCellRole::Free => self.zone(zone),
+            ZoneCellRole::Free => {
+                let log = self.zone(zone)?.filter(|log| log.first_sequence > cell.incarnation);
+                let entry = self.zones.get_mut(zone.index);
+                if log.is_none() && entry.incarnation <= cell.incarnation {
+                    // What stands there is of a life that has ended.
+                    entry.incarnation = cell.incarnation;
+                    entry.role = ZoneRole::Lost;
+                }
+                Ok(log)
+            }
             // Where it was open, its life may have ended since like any other: this checkpoint, by which the drive may be
             // mounted once more, takes what is written there for that life.
             ZoneCellRole::Open | ZoneCellRole::Sealed | ZoneCellRole::Fenced | ZoneCellRole::Trash
