@@ -68,6 +68,11 @@ struct Ways {
 
 fn compare(seed: u64, ways: &mut Ways) {
     let setup = Setup::with_faults(seed, Faults::None);
+    if setup.geometry.conventional_zones > setup.geometry.zone_count / 2 {
+        // A crash can tear the header of a conventional zone, which is then counted as lost: nothing tells it from one that
+        // was damaged. Such drives have no checkpoints to compare.
+        return;
+    }
     let all = operations(seed, &setup);
     if let Err(sentence) = super::shrink::run(&setup, &all) {
         let (shortest, sentence) = super::shrink::shrink(&setup, all, sentence);
