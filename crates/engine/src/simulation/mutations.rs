@@ -3,6 +3,7 @@
 use std::env;
 use std::process::{Command, Stdio};
 
+use super::setup::CONVENTIONAL;
 use crate::mutation::Mutation;
 
 /// How long the suite looks for one, in seconds. Most are found within one; on a busy machine it takes longer.
@@ -12,7 +13,11 @@ const SUITE: &str = "simulation::suite::what_was_acknowledged_is_there_and_what_
 
 /// The sentence with which the suite fails; `None` where it passes.
 fn caught_by(mutation: Mutation) -> Option<String> {
-    let suite = Command::new(env::current_exe().expect("this program"))
+    let mut suite = Command::new(env::current_exe().expect("this program"));
+    if mutation == Mutation::SkipBarrier {
+        suite.env(CONVENTIONAL, "1");
+    }
+    let suite = suite
         .args([SUITE, "--exact", "--nocapture"])
         .env("IMBREX_MUTATION", format!("{mutation:?}"))
         .env("IMBREX_SIMULATION_SECONDS", SECONDS.to_string())

@@ -97,19 +97,23 @@ impl Setup {
     }
 }
 
+/// Set where small drives are to be nearly all conventional: for a defect that shows nowhere else.
+pub(super) const CONVENTIONAL: &str = "IMBREX_SIMULATION_CONVENTIONAL";
+
 fn geometry(random: &mut Random) -> SimulatedGeometry {
     let zone_units = 32 * (2 + random.below(4));
     let zone_size_bytes = zone_units * UNIT_BYTES as u64;
     let open_max = random.one_of(&[Some(2), Some(3), Some(4), Some(4), Some(8), None]);
     let zone_count = random.one_of(&[14, 15, 16, 17, 20, 24]);
-    // With fewer than 16 zones there are no checkpoints, and the log goes to conventional zones too.
-    let is_conventional = zone_count < 16 && random.one_in(2);
-    let conventional_zones = if is_conventional { zone_count - 3 } else { random.below_u32(6) };
     SimulatedGeometry {
         zone_count,
         zone_size_bytes,
         zone_capacity_bytes: zone_size_bytes - random.below(6) * UNIT_BYTES as u64,
-        conventional_zones,
+        conventional_zones: match std::env::var_os(CONVENTIONAL) {
+            // With fewer than 16 zones there are no checkpoints, and the log goes to conventional zones too.
+            Some(_) if zone_count < 16 => zone_count - 3,
+            _ => random.below_u32(6),
+        },
         zone_open_max: open_max,
         zone_active_max: open_max,
         rotational: random.one_in(2),
