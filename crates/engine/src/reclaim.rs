@@ -271,13 +271,18 @@ impl Store {
         self.reclaim.arena.give_back(rest);
     }
 
+    /// The block that begins at `unit`. A table is in the order of the log, and so of the units.
     fn entry_at(&self, zone: u32, unit: u32) -> Option<(Key, Location)> {
-        self.reclaim.inventory.entries().iter().find_map(|entry| match entry {
-            TableEntry::Block { key, unit_offset, unit_count, .. } if *unit_offset == unit => {
+        let entries = self.reclaim.inventory.entries();
+        let unit_of = |entry: &TableEntry| match entry {
+            TableEntry::Block { unit_offset, .. } | TableEntry::Tombstone { unit_offset, .. } => *unit_offset,
+        };
+        match entries.get(entries.partition_point(|entry| unit_of(entry) < unit)) {
+            Some(TableEntry::Block { key, unit_offset, unit_count, .. }) if *unit_offset == unit => {
                 Some((*key, Location { zone, unit_offset: unit, unit_count: *unit_count }))
             }
             _ => None,
-        })
+        }
     }
 
     fn move_record(&mut self, scope: &ZoneScope, key: Key, location: Location, buffer: Buffer) {
