@@ -49,6 +49,7 @@ mod restoring;
 mod scan;
 mod schedule;
 mod scrub;
+mod scrub_pace;
 mod sealing;
 mod signature;
 #[cfg(test)]

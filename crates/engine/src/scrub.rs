@@ -18,14 +18,12 @@ use crate::options::Options;
 use crate::reading::{Read, ReadPurpose, ZoneReader};
 use crate::request::{DamageKind, ScrubStatus, ZoneRole};
 use crate::schedule::Work;
+use crate::scrub_pace::ScrubPace;
 use crate::store::Store;
 use crate::zone_table::ZoneEntry;
 
 /// How much is read at once: 1 MiB.
 const PIECE_UNITS: u32 = 256;
-
-/// A zone that was never scrubbed is due after this part of the period: once in so many.
-const FIRST_PART: u64 = 16;
 
 /// How many zones beside damaged ones wait to be looked at.
 const NEIGHBOURS_MAX: usize = 64;
@@ -35,7 +33,7 @@ const LOOK_US: u64 = 1_000_000;
 
 /// What the scrub is doing, and how far it is.
 pub(crate) struct Scrub {
-    period_s: u64,
+    pace: ScrubPace,
     buffer: Option<Buffer>,
     inventory: Inventory,
     current: Option<Current>,
@@ -70,7 +68,7 @@ impl Scrub {
     /// Takes its memory; `None` where the pool has no room.
     pub(crate) fn new(pool: &BufferPool, options: &Options, entries_max: usize) -> Option<Self> {
         Some(Self {
-            period_s: options.scrub_period.as_secs().max(1),
+            pace: ScrubPace::new(options.scrub_period.as_secs()),
             buffer: Some(pool.try_allocate(PIECE_UNITS as usize * UNIT_BYTES)?),
             inventory: Inventory::new(entries_max),
             current: None,
@@ -85,10 +83,7 @@ impl Scrub {
         if entry.scrubbed_at_unix_s < self.pass_since_unix_s {
             return 0;
         }
-        match entry.scrubbed_at_unix_s {
-            0 => entry.closed_at_unix_s.saturating_add(self.period_s / FIRST_PART),
-            scrubbed => scrubbed.saturating_add(self.period_s),
-        }
+        self.pace.due_unix_s(entry.closed_at_unix_s, entry.scrubbed_at_unix_s)
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
@@ -105,8 +100,11 @@ impl Store {
 
     /// When the scrub has to be looked at.
     pub(crate) fn scrub_due_us(&self) -> Option<u64> {
-        let is_waiting = self.scrub.current.as_ref().is_none_or(|current| !current.is_reading);
-        is_waiting.then(|| self.scrub.looked_us.saturating_add(LOOK_US))
+        match &self.scrub.current {
+            Some(current) if current.is_reading => None,
+            Some(_) if self.scrub.pace.allowed_us() > self.now_us => Some(self.scrub.pace.allowed_us()),
+            _ => Some(self.scrub.looked_us.saturating_add(LOOK_US)),
+        }
     }
 
     /// Goes on with a zone, or begins one that is due.
@@ -115,7 +113,7 @@ impl Store {
             return;
         }
         let Some(current) = &self.scrub.current else { return };
-        if current.is_reading {
+        if current.is_reading || self.now_us < self.scrub.pace.allowed_us() {
             return;
         }
         let entry = self.zones.get(current.zone);
@@ -152,6 +150,7 @@ impl Store {
             zones.min().filter(|(due, _)| *due <= self.unix_s).map(|(_, zone)| zone)
         };
         let Some(zone) = neighbour.or_else(due) else { return false };
+        self.set_scrub_pace(zone, neighbour.is_some());
         let entry = self.zones.get(zone);
         self.scrub.inventory.begin(zone, entry, entry.role == ZoneRole::Sealed);
         let open = self.open.of_zone(zone);
@@ -170,10 +169,21 @@ impl Store {
         true
     }
 
+    /// What was ordered, and what lies beside damage, is read as fast as the class may.
+    fn set_scrub_pace(&mut self, zone: u32, is_neighbour: bool) {
+        let due_unix_s = self.scrub.due_unix_s(self.zones.get(zone));
+        if is_neighbour || due_unix_s == 0 {
+            return self.scrub.pace.begin_at_once();
+        }
+        let live_units: u64 = self.zones.iter().map(|(_, entry)| u64::from(entry.live_units)).sum();
+        self.scrub.pace.begin(due_unix_s, self.unix_s, live_units * UNIT_BYTES as u64);
+    }
+
     fn read_for_scrub(&mut self, device: &mut dyn Device, location: Location, buffer: Option<Buffer>) {
         if let Some(current) = self.scrub.current.as_mut() {
             current.is_reading = true;
         }
+        self.scrub.pace.spend(self.now_us, u64::from(location.unit_count) * UNIT_BYTES as u64);
         let purpose = ReadPurpose::Zone(ZoneReader::Scrub, buffer);
         self.enqueue_read(device, Read::of_stretch(location, purpose, Work::Scrub));
     }
@@ -305,7 +315,7 @@ impl Store {
     /// How far the scrub is.
     pub(crate) fn scrub_status(&self) -> ScrubStatus {
         let mut status = ScrubStatus {
-            period_s: self.scrub.period_s,
+            period_s: self.scrub.pace.period_s(),
             pass_since_unix_s: self.scrub.pass_since_unix_s,
             zone: self.scrub.current.as_ref().map(|current| current.zone),
             records: self.stats.scrubbed_records,
@@ -314,7 +324,7 @@ impl Store {
             oldest_unix_s: u64::MAX,
             ..ScrubStatus::default()
         };
-        let begin = self.unix_s.saturating_sub(self.scrub.period_s).max(self.scrub.pass_since_unix_s);
+        let begin = self.unix_s.saturating_sub(self.scrub.pace.period_s()).max(self.scrub.pass_since_unix_s);
         for (_, entry) in
             self.zones.iter().filter(|(_, entry)| entry.is_readable_log() && entry.live_units > 0)
         {
