@@ -9,14 +9,14 @@ use serde::Serialize;
 use crate::contender::Contender;
 use crate::meters::{Meters, Reading, drop_caches};
 use crate::noise::Noise;
-use crate::workload::{Action, Bound, CLIENTS_MAX, Client, Outcome, Work};
+use crate::workload::{Action, Bound, CLIENTS_MAX, Client, Outcome, Work, deal};
 
 /// How full a disk is when it counts as aged.
 const AGED_FILL: f64 = 0.80;
 /// How much of what is live is deleted and written anew to age a disk.
 const CHURN: f64 = 0.5;
 /// How long a fill or a churn lasts at most, in units of a phase's time.
-const AGING_PHASES_MAX: u32 = 10;
+const AGING_PHASES_MAX: u32 = 15;
 /// How long compaction or reclaim may go on after a phase, in seconds.
 const SETTLE_S_MAX: u64 = 8;
 
@@ -167,7 +167,8 @@ impl<'a> Suite<'a> {
         let phase = |name, action, bytes_max| Phase {
             name,
             action,
-            clients: 8,
+            // Many, so that whoever waits for the medium at each put comes as far as the others.
+            clients: CLIENTS_MAX,
             bytes_max,
             seconds_max: self.plan.seconds * f64::from(AGING_PHASES_MAX),
             durable: false,
@@ -199,6 +200,7 @@ impl<'a> Suite<'a> {
             time_max: Duration::from_secs_f64(phase.seconds_max),
         };
         let clients = usize::try_from(phase.clients)?;
+        deal(&mut self.clients, clients);
         let outcome = work.run(&mut self.clients[..clients], phase.action, bound);
         let outcome = outcome.with_context(|| format!("{}, {:.2} full", what(), self.fill()))?;
         if outcome.puts + outcome.deletes > 0 {

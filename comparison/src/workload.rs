@@ -11,7 +11,7 @@ use crate::noise::Noise;
 use crate::random::Random;
 
 /// How many clients there are at most.
-pub(crate) const CLIENTS_MAX: u64 = 8;
+pub(crate) const CLIENTS_MAX: u64 = 32;
 
 /// Of a payload, this many bytes at either end are compared: enough to see another block, and no CPU to speak of.
 const COMPARED_BYTES: usize = 16;
@@ -76,6 +76,16 @@ impl Client {
             self.live.swap(last, self.random.place(last + 1));
         }
         self.next_get = 0;
+    }
+}
+
+/// Gives all blocks of all clients to the first `count`, in turn, so that what follows finds every block.
+pub(crate) fn deal(clients: &mut [Client], count: usize) {
+    let mut live: Vec<u64> = clients.iter_mut().flat_map(|client| client.live.drain(..)).collect();
+    // By number, so that a seed gives the same blocks to the same clients.
+    live.sort_unstable();
+    for (place, number) in live.into_iter().enumerate() {
+        clients[place % count].live.push(number);
     }
 }
 

@@ -45,7 +45,7 @@ impl Sizes {
             ingest_bytes: 2 << 30,
             gets: 1000,
             comparison_block_bytes: vec![64 << 10, 1 << 20, 4 << 20],
-            comparison_disk_bytes: 4 << 30,
+            comparison_disk_bytes: 8 << 30,
             comparison_phase_s: 2.0,
             comparison_aged: true,
             loopback_bytes: 2 << 30,
