@@ -1,0 +1,7 @@
+//! Drive health: evidence in, verdict out.
+
+#![forbid(unsafe_code)]
+
+mod identity;
+
+pub use identity::{Bus, Identity};
