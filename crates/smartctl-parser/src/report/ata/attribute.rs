@@ -1,0 +1,78 @@
+//! One SMART attribute.
+
+use serde::{Deserialize, Serialize};
+
+use crate::field::Field;
+use crate::report::device::NAME_BYTES_MAX;
+
+/// One SMART attribute. What a number means is the vendor's affair: names are smartctl's guesses by model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// Its number.
+    pub id: u8,
+    /// Its name, as smartctl's database has it for the model.
+    pub name: Option<String>,
+    /// The normalized value: 1 (worst) to 253; what "normal" is differs by vendor.
+    pub value: Option<u8>,
+    /// The lowest normalized value that there ever was.
+    pub worst: Option<u8>,
+    /// At or below this the attribute has failed; 0 never fails.
+    pub threshold: Option<u8>,
+    /// The raw value: 48 bits, in which some vendors pack several numbers.
+    pub raw: Option<u64>,
+    /// The raw value as smartctl prints it for the model, which takes packed numbers apart.
+    pub raw_text: Option<String>,
+    /// Whether it has failed. None where the report does not say.
+    pub failed: Option<AttributeFailed>,
+    /// Whether to fail is to predict the drive's failure within 24 hours (and not only its age).
+    pub prefailure: Option<bool>,
+}
+
+/// Whether an attribute has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttributeFailed {
+    /// It never has.
+    Never,
+    /// It had, and is above its threshold again.
+    Past,
+    /// It is at or below its threshold.
+    Now,
+}
+
+impl Attribute {
+    /// The count that the raw value holds, where it is a plain one: the whole number that smartctl prints
+    /// first, as in `8`, `8 (0 2)` or `4179h+12m`. None for numbers packed side by side (`2/2/2`, `2 2 2`).
+    pub fn count(&self) -> Option<u64> {
+        let Some(text) = self.raw_text.as_deref() else { return self.raw };
+        let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+        let rest = text[digits..].trim_start();
+        let packed = rest.starts_with('/') || rest.starts_with(|character: char| character.is_ascii_digit());
+        if packed || rest.starts_with('.') || text.starts_with("0x") {
+            return None;
+        }
+        text[..digits].parse().ok()
+    }
+
+    pub(crate) fn read(attribute: Field<'_>) -> Option<Self> {
+        let failed = match attribute.at("when_failed") {
+            failed if failed.text() == Some("now") => Some(AttributeFailed::Now),
+            failed if failed.text() == Some("past") => Some(AttributeFailed::Past),
+            // smartctl writes an empty text where there is nothing to say.
+            failed if failed.is_there() && failed.text().is_none() => Some(AttributeFailed::Never),
+            _ => None,
+        };
+        let raw = attribute.at("raw");
+        Some(Self {
+            id: attribute.at("id").small().filter(|id| *id != 0)?,
+            name: attribute.at("name").owned(NAME_BYTES_MAX),
+            value: attribute.at("value").small(),
+            worst: attribute.at("worst").small(),
+            threshold: attribute.at("thresh").small(),
+            raw: raw.wide("value"),
+            raw_text: raw.at("string").owned(NAME_BYTES_MAX),
+            failed,
+            prefailure: attribute.at("flags").at("prefailure").truth(),
+        })
+    }
+}
