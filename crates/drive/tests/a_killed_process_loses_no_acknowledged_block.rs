@@ -21,7 +21,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::http::Client;
+use support::http::{Answer, Client};
 use support::payload::{Random, bytes_of, path_of};
 
 const ROUNDS: u64 = 200;
@@ -143,15 +143,13 @@ fn traffic(
     let Ok(mut connection) = Client::connect(address) else {
         return;
     };
-    let mut live_bytes: u64 =
-        mine.values().filter(|entry| entry.known == Known::Stored).map(|entry| entry.length as u64).sum();
+    let is_stored = |(block, entry): (&u64, &Entry)| (entry.known == Known::Stored).then_some(*block);
+    let mut stored: Vec<u64> = mine.iter().filter_map(is_stored).collect();
+    let mut live_bytes: u64 = stored.iter().map(|block| mine[block].length as u64).sum();
     loop {
-        let victim = match random.below(4) {
-            _ if live_bytes > LIVE_BYTES_MAX => stored_at(mine, random.next()),
-            0 => stored_at(mine, random.next()),
-            _ => None,
-        };
-        let (block, entry, answer) = if let Some(block) = victim {
+        let deletes = live_bytes > LIVE_BYTES_MAX || (random.below(4) == 0 && !stored.is_empty());
+        let (block, entry, answer) = if deletes {
+            let block = stored.swap_remove(random.below(stored.len() as u64) as usize);
             let entry = Entry { known: Known::DeleteUnderWay, round, ..mine[&block] };
             mine.insert(block, entry);
             (block, Entry { known: Known::Deleted, ..entry }, connection.delete(&path_of(block)))
@@ -166,21 +164,26 @@ fn traffic(
             let answer = connection.put(&path_of(next), &bytes_of(next, length));
             (next, Entry { known: Known::Stored, ..entry }, answer)
         };
-        match answer.map(|answer| answer.status) {
-            Ok(201 | 204) => {
+        match answer {
+            Ok(Answer { status: 201 | 204, .. }) => {
                 let mut totals = totals.lock().unwrap();
                 let bytes = entry.length as u64;
                 if entry.known == Known::Stored {
                     totals.puts += 1;
                     totals.bytes += bytes;
                     live_bytes += bytes;
+                    stored.push(block);
                 } else {
                     totals.deletes += 1;
                     live_bytes = live_bytes.saturating_sub(bytes);
                 }
                 mine.insert(block, entry);
             }
-            Ok(status) => panic!("{:?} was answered {status}", entry.known),
+            Ok(answer) => {
+                let (known, status, detail) = (entry.known, answer.status, answer.detail());
+                let zones = text_at(address, "/v1/zones");
+                panic!("{known:?} was answered {status}, with {live_bytes} bytes stored: {detail}; {zones}")
+            }
             // Killed: what was under way stays so in the model.
             Err(_) => {
                 totals.lock().unwrap().under_way += 1;
@@ -190,12 +193,10 @@ fn traffic(
     }
 }
 
-/// A block that is there, chosen by `number`: the first from a random place on.
-fn stored_at(mine: &Model, number: u64) -> Option<u64> {
-    let last = *mine.keys().next_back()?;
-    let from = number % (last + 1);
-    let stored = |(block, entry): (&u64, &Entry)| (entry.known == Known::Stored).then_some(*block);
-    mine.range(from..).chain(mine.range(..from)).take(50).find_map(stored)
+/// What the process answers there, for a failure's report.
+fn text_at(address: SocketAddr, path: &str) -> String {
+    let answer = Client::connect(address).and_then(|mut client| client.get(path));
+    answer.map_or_else(|error| error.to_string(), |answer| String::from_utf8_lossy(&answer.body).into_owned())
 }
 
 /// Asks for a block, and settles what was under way.
