@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod identity;
+pub mod notes;
 
 pub use identity::{Bus, Identity};
