@@ -98,13 +98,15 @@ pub(super) fn parse(table: toml::Table) -> Result<Note, String> {
     Ok(note)
 }
 
-fn check_texts(document: &Document) -> Result<(), String> {
-    let id = &document.id;
+/// Whether `text` can be a note's name.
+pub(super) fn is_id(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(plain) {
-        return Err(format!(
-            "the id {id:?} is not 1 to {ID_BYTES_MAX} lower-case letters, digits and hyphens"
-        ));
+    !text.is_empty() && text.len() <= ID_BYTES_MAX && text.bytes().all(plain)
+}
+
+fn check_texts(document: &Document) -> Result<(), String> {
+    if !is_id(&document.id) {
+        return Err(format!("its id is not 1 to {ID_BYTES_MAX} lower-case letters, digits and hyphens"));
     }
     for (name, text) in
         [("title", &document.title), ("advice", &document.advice), ("source", &document.source)]

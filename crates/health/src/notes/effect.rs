@@ -41,12 +41,6 @@ pub enum ParserHint {
     },
     /// The wear and the spare blocks that the drive tells are wrong.
     IgnoreWear {},
-    /// Logs count hours in 16 bits, and begin anew after 65,535.
-    HoursWrap {},
-    /// smartctl before 7.2 multiplies the number of grown defects by 8 in its JSON.
-    GrownDefectsTimes8 {},
-    /// smartctl does not tell that the drive is zoned, or leaves its zone statistics empty: the kernel knows.
-    ZonedFromKernel {},
 }
 
 /// A question that must not be put to the drive.

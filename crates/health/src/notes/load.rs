@@ -115,8 +115,8 @@ impl Taken {
                 self.refuse(format!("{name}, note {}", index + 1), "it is no table".to_owned());
                 continue;
             };
-            let id = note.get("id").and_then(toml::Value::as_str).map(str::to_owned);
-            let called = id.unwrap_or_else(|| format!("{name}, note {}", index + 1));
+            let id = note.get("id").and_then(toml::Value::as_str).filter(|id| document::is_id(id));
+            let called = id.map_or_else(|| format!("{name}, note {}", index + 1), str::to_owned);
             match document::parse(note) {
                 Ok(note) if self.notes.iter().any(|taken| taken.id == note.id) => {
                     self.refuse(called, "another note has the same id".to_owned());
