@@ -12,6 +12,7 @@
 mod field;
 mod parse_error;
 mod report;
+mod runner;
 
 pub use parse_error::ParseError;
 pub use report::ata::{
@@ -23,3 +24,4 @@ pub use report::nvme::{CriticalWarning, NvmeHealth};
 pub use report::scsi::{ErrorCounters, GrownDefects, SasPhy, Scsi, ScsiSense, ZonedStatistics};
 pub use report::self_test::{SelfTest, SelfTestLog, SelfTestResult};
 pub use report::{REPORT_BYTES_MAX, Report};
+pub use runner::{Answer, Failure, FailureKind, FakeSmartctl, Question, Smartctl, SmartctlProgram};
