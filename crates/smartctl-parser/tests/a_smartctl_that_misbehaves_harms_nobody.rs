@@ -118,10 +118,9 @@ fn a_sleeping_drive_is_told_apart_from_one_that_cannot_be_opened() {
 fn a_drive_that_hangs_holds_up_no_other() {
     let bench = Bench::new(GENEROUS);
     // The drive named sdx hangs for as long as the folder of this test is there.
-    let hang = format!(
-        "if [ $last = /dev/sdx ]; then while [ -d {} ]; do sleep 0.1; done; fi",
-        bench.folder.path().display()
-    );
+    let folder = bench.folder.path().display().to_string();
+    let wait = format!("touch {folder}/hangs; while [ -d {folder} ]; do sleep 0.1; done");
+    let hang = format!("if [ $last = /dev/sdx ]; then {wait}; fi");
     let smartctl = Arc::new(bench.smartctl(&format!("{hang}\n{GOOD}")));
     let hanging = std::thread::spawn({
         let smartctl = Arc::clone(&smartctl);
