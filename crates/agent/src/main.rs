@@ -13,6 +13,7 @@
 mod certificate;
 mod configuration;
 mod drive_client;
+mod enclosure;
 mod fetch_config;
 mod file;
 mod format_rules;

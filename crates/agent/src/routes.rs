@@ -11,6 +11,7 @@ mod node;
 mod page;
 mod refusal;
 mod services;
+mod slot;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::enclosure::Enclosures;
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
 
@@ -36,6 +38,8 @@ pub(crate) struct Agent {
     pub(crate) fingerprint: String,
     /// The node's configuration.
     pub(crate) configuration: PathBuf,
+    /// The enclosures in which drives sit.
+    pub(crate) enclosures: Enclosures,
     /// Where procfs is mounted.
     pub(crate) procfs: PathBuf,
 }
@@ -60,6 +64,9 @@ fn described_routes() -> OpenApiRouter<Arc<Agent>> {
         .routes(routes!(drives::get_drive))
         .routes(routes!(drives::format_drive))
         .routes(routes!(drives::restart_drive))
+        .routes(routes!(slot::get_slot))
+        .routes(routes!(slot::locate))
+        .routes(routes!(slot::fault))
         .routes(routes!(services::list_services))
         .routes(routes!(services::service_log))
         .routes(routes!(metrics::metrics))
@@ -109,6 +116,9 @@ mod tests {
             ("/v1/drives/{id}", "get"),
             ("/v1/drives/{id}/format", "post"),
             ("/v1/drives/{id}/restart", "post"),
+            ("/v1/drives/{id}/slot", "get"),
+            ("/v1/drives/{id}/locate", "put"),
+            ("/v1/drives/{id}/fault", "put"),
             ("/v1/node", "get"),
             ("/v1/node/poweroff", "post"),
             ("/v1/node/reboot", "post"),

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::certificate::Certificate;
+use crate::enclosure::Enclosures;
 use crate::file;
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
@@ -42,6 +43,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         init,
         fingerprint: fingerprint.clone(),
         configuration: run_dir.join("node.toml"),
+        enclosures: Enclosures::new(&options.sysfs),
         procfs: options.procfs.clone(),
     });
     let (stop, stopped) = watch::channel(false);

@@ -79,7 +79,7 @@ pub(crate) fn read_identity(sysfs: &Path, device: &str) -> Option<Identity> {
 }
 
 /// `nvme0n1` of `/dev/nvme0n1`, `a!b` of `/dev/a/b`; `None` where that is not a device file's path.
-fn kernel_name(device: &str) -> Option<String> {
+pub(crate) fn kernel_name(device: &str) -> Option<String> {
     let name = device.strip_prefix("/dev/").filter(|name| !name.is_empty() && !name.starts_with('.'))?;
     Some(name.replace('/', "!"))
 }

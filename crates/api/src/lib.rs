@@ -12,5 +12,6 @@
 pub mod drive;
 pub mod node;
 pub mod problem;
+pub mod slot;
 
 pub use problem::Problem;
