@@ -124,6 +124,8 @@ struct Mount<'a, 'b> {
     lost_records: u64,
     next_checkpoint: u64,
     base: Option<Base>,
+    /// See [`crate::restoring`]: a checkpoint may stand that was not read now.
+    is_one_hidden: bool,
 }
 
 impl<'a, 'b> Mount<'a, 'b> {
@@ -141,7 +143,16 @@ impl<'a, 'b> Mount<'a, 'b> {
         if label.checkpoint_slot_zones > 0 {
             zones.keep_out_of_conventional();
         }
-        Ok(Self { io, index, zones, lost_records: 0, next_checkpoint: 1, base: None, label })
+        Ok(Self {
+            io,
+            index,
+            zones,
+            lost_records: 0,
+            next_checkpoint: 1,
+            base: None,
+            is_one_hidden: false,
+            label,
+        })
     }
 
     /// Finds what each zone holds; gives the logs that are to be replayed, oldest first.
@@ -149,6 +160,7 @@ impl<'a, 'b> Mount<'a, 'b> {
         let found = find_checkpoint(self.io, &self.label, &self.zones, &mut self.index)?;
         self.next_checkpoint = found.next_number;
         self.base = found.base;
+        self.is_one_hidden = found.is_one_hidden;
         let mut logs = Vec::new();
         for zone in zones {
             if self.label.label_zones.contains(&zone.index) {
@@ -375,17 +387,26 @@ impl<'a, 'b> Mount<'a, 'b> {
     }
 
     fn finish(self, logs: Vec<ZoneLog>, streams_max: usize) -> Result<Mounted, DeviceError> {
-        let Self { io, label, index, zones, lost_records, next_checkpoint, base, .. } = self;
+        let Self { io, label, index, zones, lost_records, mut next_checkpoint, base, is_one_hidden } = self;
         let capacity_units = zones.iter().map(|(_, zone)| zone.capacity_units).max().unwrap_or(0);
         let entries_max = ENTRIES_MAX.min(capacity_units as usize);
         let open = OpenZones::new(streams_max, entries_max);
         let mut replay = Replay::new(io, &label, index, zones, open, lost_records);
+        // One that is read another time knows nothing of what is written from now on in zones that it calls closed.
+        replay.may_resume = !is_one_hidden;
         if let Some(base) = &base {
             replay.last_sequence = base.end.next_sequence;
             replay.last_group = base.end.next_group.saturating_sub(1);
         }
         replay.run(logs)?;
         let Replay { index, mut zones, open, last_sequence, last_group, lost_records, damaged, .. } = replay;
+        let next_sequence =
+            last_sequence.max(1) + if is(Mutation::NoSequenceJump) { 1 } else { SEQUENCE_JUMP };
+        if base.is_none() && is_one_hidden {
+            // Higher than the number of any before: each of them has taken a sequence at least.
+            next_checkpoint = next_checkpoint.max(next_sequence);
+            zones.keep_free_until(next_checkpoint + 1);
+        }
         zones.count_free();
         if let Some(base) = &base {
             // As when it was completed: a crash may have come between.
@@ -397,8 +418,7 @@ impl<'a, 'b> Mount<'a, 'b> {
             index,
             zones,
             open,
-            next_sequence: last_sequence.max(1)
-                + if is(Mutation::NoSequenceJump) { 1 } else { SEQUENCE_JUMP },
+            next_sequence,
             next_group: last_group + 1,
             lost_records,
             damaged,

@@ -45,6 +45,8 @@ pub(crate) struct Replay<'a, 'b> {
     pub(crate) last_group: u64,
     pub(crate) lost_records: u64,
     pub(crate) damaged: Vec<(Key, Location)>,
+    /// Whether the log may go on where it was open.
+    pub(crate) may_resume: bool,
     /// Zones that are still to be replayed.
     later: HashSet<u32>,
     /// Places in such zones that a tombstone has named. Of zones that were open at one time, so at most as many as the
@@ -76,6 +78,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             last_group: 0,
             lost_records,
             damaged: Vec::new(),
+            may_resume: true,
             later: HashSet::new(),
             killed: HashSet::new(),
             unplaced: HashMap::new(),
@@ -97,7 +100,8 @@ impl<'a, 'b> Replay<'a, 'b> {
                 Some(trailer) => self.read_table(log.zone, trailer)?,
                 None => None,
             };
-            let is_newest = newest[self.open.serving(log.stream) as usize] == Some(log.zone);
+            let is_newest =
+                self.may_resume && newest[self.open.serving(log.stream) as usize] == Some(log.zone);
             match table {
                 Some(entries) => self.sealed(&log, &entries),
                 None => self.scanned(log, is_newest)?,

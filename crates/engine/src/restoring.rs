@@ -1,6 +1,9 @@
 //! Reading a checkpoint back, at mount.
 //!
 //! A checkpoint is believed whole or not at all. Where the newest does not count, the one before is read.
+//!
+//! One that cannot be read now may be read another time, and count then. So it is told apart from one that is torn: what
+//! is done by a mount that did not see it must be right for a mount that does.
 
 use imbrex_format::{
     CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatches, CheckpointTable, Label, RecordHeader,
@@ -29,6 +32,8 @@ pub(crate) struct Found {
     pub(crate) base: Option<Base>,
     /// The number of the next checkpoint: one more than that of the newest that counts.
     pub(crate) next_number: u64,
+    /// Whether the drive did not give something that may be a checkpoint which counts, and may give it another time.
+    pub(crate) is_one_hidden: bool,
 }
 
 /// Reads the newest checkpoint that counts into `index`, which is empty; it is left empty where there is none.
@@ -43,9 +48,12 @@ pub(crate) fn find_checkpoint(
     index: &mut Index,
 ) -> Result<Found, DeviceError> {
     let mut slots = Vec::new();
+    let mut is_one_hidden = false;
     if label.checkpoint_slot_zones > 0 {
         for slot in 0..2 {
-            let number = Reader::new(io, label, table, index, slot).begin()?;
+            let mut reader = Reader::new(io, label, table, index, slot);
+            let number = reader.begin()?;
+            is_one_hidden |= reader.has_failed;
             slots.extend(number.map(|number| (number, slot)));
         }
     }
@@ -54,15 +62,17 @@ pub(crate) fn find_checkpoint(
     // One that is not the last but one is no one's: zones were freed since that it calls used.
     slots.retain(|(number, _)| number + 2 >= next_number);
     for (_, slot) in slots.into_iter().rev() {
-        let base = Reader::new(io, label, table, index, slot).whole()?;
-        if let Some(base) = base {
+        let mut reader = Reader::new(io, label, table, index, slot);
+        let end = reader.whole()?;
+        is_one_hidden |= reader.has_failed;
+        if let Some(base) = end.and_then(|end| reader.base(end)) {
             let next_number = base.end.number + 1;
-            return Ok(Found { base: Some(base), next_number });
+            return Ok(Found { base: Some(base), next_number, is_one_hidden });
         }
         tracing::warn!(slot, "a checkpoint of the index does not count: it is torn or damaged");
         index.clear();
     }
-    Ok(Found { base: None, next_number })
+    Ok(Found { base: None, next_number, is_one_hidden })
 }
 
 struct Reader<'a, 'b> {
@@ -83,6 +93,8 @@ struct Reader<'a, 'b> {
     next_cell: u64,
     zones: Vec<Option<ZoneCell>>,
     tables: Vec<(u32, Vec<TableEntry>)>,
+    /// Whether the drive did not give what was asked of it.
+    has_failed: bool,
 }
 
 /// Nothing that counts: the reason does not matter to who reads on.
@@ -113,6 +125,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             next_cell: 0,
             zones: vec![None; label.zone_count as usize],
             tables: Vec::new(),
+            has_failed: false,
         }
     }
 
@@ -121,7 +134,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 
     /// The number of the checkpoint that begins in the slot, if one does.
-    fn begin(mut self) -> Result<Option<u64>, DeviceError> {
+    fn begin(&mut self) -> Result<Option<u64>, DeviceError> {
         if !self.enter_zone()? {
             return Ok(None);
         }
@@ -133,8 +146,8 @@ impl<'a, 'b> Reader<'a, 'b> {
         })
     }
 
-    /// All of it, if it counts.
-    fn whole(mut self) -> Result<Option<Base>, DeviceError> {
+    /// Reads all of it; gives its end, if it has one.
+    fn whole(&mut self) -> Result<Option<CheckpointEnd>, DeviceError> {
         if !self.enter_zone()? {
             return Ok(None);
         }
@@ -148,7 +161,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             };
             match self.take(&header)? {
                 Ok(None) => self.unit += header.unit_count,
-                Ok(Some(end)) => return Ok(self.base(end)),
+                Ok(Some(end)) => return Ok(Some(end)),
                 Err(NotACheckpoint) => return Ok(None),
             }
         }
@@ -165,12 +178,16 @@ impl<'a, 'b> Reader<'a, 'b> {
             _ => entry.written_units,
         };
         if self.end_unit == 0 {
+            self.has_failed |= entry.condition == Condition::Offline;
             return Ok(false);
         }
         let header = match self.io.read(zone, 0, 1) {
             Ok(bytes) => ZoneHeader::decode(bytes, self.label, zone).ok(),
             Err(DeviceError::Gone) => return Err(DeviceError::Gone),
-            Err(_) => None,
+            Err(_) => {
+                self.has_failed = true;
+                None
+            }
         };
         let header = header.filter(|header| header.content == ZoneContent::Checkpoint);
         self.scope = header.map(|header| ZoneScope::new(self.label, zone, header.incarnation));
@@ -184,7 +201,10 @@ impl<'a, 'b> Reader<'a, 'b> {
         let header = match self.io.look(zone, unit, 1, WINDOW_UNITS_MAX, end) {
             Ok(bytes) => decode_record_header(bytes, &scope, unit).ok(),
             Err(DeviceError::Gone) => return Err(DeviceError::Gone),
-            Err(_) => None,
+            Err(_) => {
+                self.has_failed = true;
+                None
+            }
         };
         Ok(header.filter(|header| header.sequence == self.sequence + 1 && header.unit_count <= end - unit))
     }
@@ -204,7 +224,10 @@ impl<'a, 'b> Reader<'a, 'b> {
         let bytes = match self.io.look(zone, unit, count, WINDOW_UNITS_MAX, self.end_unit) {
             Ok(bytes) => &bytes[..count as usize * UNIT_BYTES],
             Err(DeviceError::Gone) => return Err(DeviceError::Gone),
-            Err(_) => return Ok(Err(NotACheckpoint)),
+            Err(_) => {
+                self.has_failed = true;
+                return Ok(Err(NotACheckpoint));
+            }
         };
         if check_payload(bytes, header, 0..header.payload_bytes as usize).is_err() {
             return Ok(Err(NotACheckpoint));

@@ -113,7 +113,8 @@ impl Scan<'_, '_> {
                 self.record(&header)?;
                 unit += header.unit_count;
                 self.small_records = header.unit_count < LOOK_UNITS_SMALL_RECORDS / 4;
-                let proven = header.kind == RecordKind::Commit;
+                // Of a commit that was torn the header may stand alone, and newer records within the units that it claims.
+                let proven = self.found.good_units == unit;
                 self.unproven = (!proven).then_some(header);
             } else {
                 match self.next_header_in(unit + 1, self.bounds.end)? {

@@ -277,6 +277,15 @@ impl ZoneTable {
         }
     }
 
+    /// Lets free zones wait until the checkpoint `freed_by` counts: one that could not be read at the mount may call them
+    /// used, and would take a new life for the old one.
+    pub(crate) fn keep_free_until(&mut self, freed_by: u64) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.role == ZoneRole::Free) {
+            entry.role = ZoneRole::Reset;
+            entry.freed_by = freed_by;
+        }
+    }
+
     /// Notes that a zone was reset: it is free once the checkpoint with the number `freed_by` counts.
     pub(crate) fn set_reset(&mut self, zone: u32, freed_by: u64) {
         let entry = self.get_mut(zone);

@@ -100,7 +100,9 @@ impl<'a, 'd> Walk<'a, 'd> {
                     self.record(&header)?;
                     unit += header.unit_count;
                     self.looks_far = header.unit_count < SMALL_UNITS;
-                    self.unproven = (header.kind != RecordKind::Commit).then_some(*header);
+                    // Of a commit that was torn the header may stand alone, and newer records within what it claims.
+                    let proven = self.log.good_units == unit;
+                    self.unproven = (!proven).then_some(*header);
                 }
                 Found::Nothing(end) => {
                     self.log.end = if end == End::Damaged { end } else { self.log.end };

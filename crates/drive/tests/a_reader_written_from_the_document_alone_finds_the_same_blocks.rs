@@ -1,0 +1,151 @@
+//! `crates/format/tests/second_reader.py` knows `FORMAT.md` and no line of this program: after a kill under traffic it finds
+//! what the drive's own listing gives, with the same bytes, by its checkpoints, its footers and its records.
+//!
+//! Where there is no python3 the test says so and proves nothing; `cargo xtask test` installs it first.
+#![expect(clippy::unwrap_used, reason = "a test may stop where something cannot be")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+
+use sha2::{Digest as _, Sha256};
+use support::http::Client;
+use support::payload::{Random, bytes_of, path_of};
+
+const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../format/tests/second_reader.py");
+const SHAPE: [&str; 10] = [
+    "--size",
+    "128MiB",
+    "--zone-size",
+    "4MiB",
+    "--blocks-max",
+    "4000",
+    "--trash-rest",
+    "0s",
+    "--checkpoint-every",
+    "4MiB",
+];
+const CLIENTS: u64 = 3;
+/// Orders that each client sees answered; the kill comes when all have.
+const ORDERS: u64 = 150;
+/// Blocks of one client that live at once.
+const LIVE_MAX: usize = 24;
+
+/// Starts the program and waits until it serves.
+fn start(file: &Path) -> (Child, SocketAddr) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_imbrex-drive"))
+        .arg("--simulated")
+        .arg(file)
+        .args(SHAPE)
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
+    let address = address.and_then(|address| address.parse().ok());
+    (child, address.unwrap_or_else(|| panic!("the process did not come up: {line:?}")))
+}
+
+/// Puts, deletions and puts of what was deleted, until the process dies; `enough` is told once there were [`ORDERS`].
+fn traffic(address: SocketAddr, client: u64, enough: &std::sync::Barrier) {
+    let mut random = Random::new(client);
+    let mut connection = Client::connect(address).unwrap();
+    let (mut stored, mut deleted, mut next) = (Vec::new(), Vec::new(), client << 32);
+    for order in 0.. {
+        if order == ORDERS {
+            enough.wait();
+        }
+        let deletes = stored.len() >= LIVE_MAX || (random.below(3) == 0 && !stored.is_empty());
+        let answer = if deletes {
+            let at = random.below(stored.len() as u64);
+            let block = stored.swap_remove(usize::try_from(at).unwrap());
+            deleted.push(block);
+            connection.delete(&path_of(block))
+        } else {
+            let again = random.below(4) == 0;
+            let block = deleted.pop().filter(|_| again).unwrap_or_else(|| {
+                next += 1;
+                next
+            });
+            stored.push(block);
+            connection.put(&path_of(block), &bytes_of(block, length_of(block)))
+        };
+        match answer {
+            Ok(answer) => assert!(matches!(answer.status, 201 | 204), "{answer:?}"),
+            Err(_) if order >= ORDERS => return,
+            Err(error) => panic!("the process died by itself: {error}"),
+        }
+    }
+}
+
+fn length_of(block: u64) -> usize {
+    let mut random = Random::new(block);
+    usize::try_from(if random.below(4) == 0 { random.below(300_000) } else { random.below(9_000) }).unwrap()
+}
+
+fn read_by(file: &Path, way: &str) -> Output {
+    Command::new("python3").arg("-B").arg(READER).arg(file).arg(way).output().unwrap()
+}
+
+/// Each key that the drive lists, with its length and the digest of what a GET gives.
+fn listed(address: SocketAddr) -> BTreeMap<String, String> {
+    let mut client = Client::connect(address).unwrap();
+    let page = client.get("/v1/blocks?limit=10000").unwrap().json();
+    assert!(page["next_cursor"].is_null(), "so many blocks were not stored");
+    let keys =
+        page["blocks"].as_array().unwrap().iter().map(|block| block["key"].as_str().unwrap().to_owned());
+    keys.map(|key| {
+        let answer = client.get(&format!("/v1/blocks/{key}")).unwrap();
+        assert_eq!(answer.status, 200, "{key}");
+        let digest: String = Sha256::digest(&answer.body).iter().map(|byte| format!("{byte:02x}")).collect();
+        (key, format!("{} {digest}", answer.body.len()))
+    })
+    .collect()
+}
+
+#[test]
+fn a_reader_written_from_the_document_alone_finds_the_same_blocks() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("skipped: there is no python3 here");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("drive");
+    let (mut child, address) = start(&file);
+    let enough = std::sync::Barrier::new(usize::try_from(CLIENTS).unwrap() + 1);
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let enough = &enough;
+            scope.spawn(move || traffic(address, client, enough));
+        }
+        enough.wait();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+    let ways = ["checkpoint", "older", "footers", "records"];
+    let found = ways.map(|way| (way, read_by(&file, way)));
+    let (mut child, address) = start(&file);
+    let listed = listed(address);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!listed.is_empty(), "nothing was stored");
+    for (way, output) in found {
+        assert!(output.status.success(), "{way}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let blocks: BTreeMap<String, String> = text
+            .lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(key, rest)| (key.to_owned(), rest.to_owned()))
+            .collect();
+        assert_eq!(blocks, listed, "{way}");
+    }
+    println!("{} blocks, by {} ways", listed.len(), ways.len());
+}
