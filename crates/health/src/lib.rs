@@ -1,8 +1,43 @@
 //! Drive health: evidence in, verdict out.
+//!
+//! - [`History`] keeps what was observed of one drive, bounded, under its WWN and serial.
+//! - [`judge`] says what that comes to: a [`Verdict`] with a level for each axis, the evidence, one action.
+//! - [`node::judge_node`] looks at all drives of a node at once: what they have in common, and whether one of them may
+//!   be drained.
+//! - [`notes`] is what is known of models and firmware.
+//!
+//! Nothing here asks a drive, reads a clock or acts: the same history gives the same verdict, so that what a rule
+//! would have said can be replayed.
 
 #![forbid(unsafe_code)]
 
+mod action;
+mod clue;
+mod context;
+mod drive_key;
+mod happenings;
+mod history;
 mod identity;
+mod judge;
+mod kernel_event;
+mod level;
+mod life;
+pub mod node;
 pub mod notes;
+mod observation;
+mod reading;
+pub mod replay;
+mod rules;
+mod verdict;
 
+pub use action::Action;
+pub use drive_key::DriveKey;
+pub use history::{History, READINGS_MAX};
 pub use identity::{Bus, Identity};
+pub use judge::{judge, judge_with};
+pub use kernel_event::{KernelEvent, KernelLine, parse_kernel_line};
+pub use level::{Axis, Level};
+pub use life::Life;
+pub use observation::{EngineRecord, Finding, Latency, LifeStep, Observation, Source};
+pub use reading::{Counter, Reading, Statement, Statements};
+pub use verdict::{AxisVerdict, EVIDENCE_MAX, Evidence, Verdict};

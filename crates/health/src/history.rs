@@ -1,0 +1,227 @@
+//! What was recorded of one drive, bounded.
+//!
+//! - A history belongs to a drive, by [`DriveKey`], and to no device file.
+//! - It takes observations in any order: one that comes late has its place by its own time. One that is older than
+//!   thirty days before the newest says nothing any more.
+//! - It is bounded: [`READINGS_MAX`] readings (the latest of each half day), the last report with what
+//!   earlier ones had and it has not, and the counts of what happened.
+
+use serde::{Deserialize, Serialize};
+use smartctl_parser::{ErrorLog, Report, SelfTestLog};
+
+use crate::drive_key::DriveKey;
+use crate::happenings::{Happening, Happenings, KEPT_S};
+use crate::identity::Identity;
+use crate::kernel_event::KernelEvent;
+use crate::observation::{EngineRecord, Finding, Latency, LifeStep, Observation};
+use crate::reading::Reading;
+
+/// The latest reading of each slot of this length is kept, in seconds: half a day.
+const READING_SLOT_S: u64 = 12 * 3600;
+
+/// At most this many readings are kept: thirty days of half days, and one to begin with.
+pub const READINGS_MAX: usize = 61;
+
+/// A reason is kept to this length, in bytes.
+const REASON_BYTES_MAX: usize = 256;
+
+/// A drive is slower than its peers where its mean latency is this many times theirs.
+const SLOW_FACTOR: u64 = 2;
+
+/// Drives are compared where there are this many peers at least, each with this many requests.
+const PEERS_MIN: u32 = 3;
+const REQUESTS_MIN: u64 = 100;
+
+/// Something, and when it was so, in seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct At<T> {
+    pub(crate) at_unix_s: u64,
+    pub(crate) what: T,
+}
+
+/// What was recorded of one drive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    identity: Identity,
+    pub(crate) first_seen_unix_s: Option<u64>,
+    pub(crate) readings: Vec<Reading>,
+    pub(crate) report: Option<At<Box<Report>>>,
+    pub(crate) error_log: Option<At<ErrorLog>>,
+    pub(crate) self_tests: Option<At<SelfTestLog>>,
+    pub(crate) smart_failure: Option<At<String>>,
+    pub(crate) smart_answered_unix_s: Option<u64>,
+    pub(crate) engine_seen_unix_s: Option<u64>,
+    pub(crate) zones_read_only: Option<At<u64>>,
+    pub(crate) zones_offline: Option<At<u64>>,
+    pub(crate) latency: Option<At<Latency>>,
+    pub(crate) happenings: Happenings,
+    pub(crate) present: Option<At<bool>>,
+    pub(crate) step: Option<At<LifeStep>>,
+    pub(crate) cleared: Option<At<Option<Reading>>>,
+}
+
+impl History {
+    /// The empty history of a drive.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self { identity, ..Self::default() }
+    }
+
+    /// What the drive is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What its history is kept under; `None` where it has no name.
+    #[must_use]
+    pub fn key(&self) -> Option<DriveKey> {
+        DriveKey::of(&self.identity)
+    }
+
+    /// Takes what is known anew of the drive: its firmware may be another, it may hang on another adapter.
+    pub fn set_identity(&mut self, identity: Identity) {
+        self.identity = identity;
+    }
+
+    /// The last report of smartctl's, and when it was made, in seconds since 1970.
+    #[must_use]
+    pub fn latest_report(&self) -> Option<(u64, &Report)> {
+        self.report.as_ref().map(|report| (report.at_unix_s, &*report.what))
+    }
+
+    /// The readings that are kept, oldest first.
+    #[must_use]
+    pub fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+
+    /// Records one observation.
+    pub fn record(&mut self, observation: Observation) {
+        let at_unix_s = observation.at_unix_s;
+        let first = self.first_seen_unix_s.map_or(at_unix_s, |first| first.min(at_unix_s));
+        self.first_seen_unix_s = Some(first);
+        match observation.finding {
+            Finding::Smart { report } => self.record_report(at_unix_s, report),
+            Finding::SmartFailed { mut reason } => {
+                reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+                self.happenings.record(at_unix_s, Happening::SmartFailed, 1);
+                put(&mut self.smart_failure, at_unix_s, reason);
+            }
+            Finding::Engine { record } => self.record_engine(at_unix_s, record),
+            Finding::Kernel { event } => self.happenings.record(at_unix_s, happening_of(event), 1),
+            Finding::Presence { present } => self.record_presence(at_unix_s, present),
+            Finding::Life { step } => {
+                if step == LifeStep::Cleared {
+                    let before = self.readings.iter().rfind(|reading| reading.at_unix_s <= at_unix_s);
+                    put(&mut self.cleared, at_unix_s, before.copied());
+                }
+                put(&mut self.step, at_unix_s, step);
+            }
+        }
+    }
+
+    fn record_report(&mut self, at_unix_s: u64, mut report: Box<Report>) {
+        // A drive that is asleep, or a run that came back with its identity alone, is an answer all the same.
+        self.smart_answered_unix_s = self.smart_answered_unix_s.max(Some(at_unix_s));
+        let Some(reading) = Reading::of(&report, at_unix_s) else { return };
+        if let Some(log) = report.ata.as_mut().and_then(|ata| ata.error_log.take()) {
+            put(&mut self.error_log, at_unix_s, log);
+        }
+        if let Some(log) = report.self_tests.take() {
+            put(&mut self.self_tests, at_unix_s, log);
+        }
+        put(&mut self.report, at_unix_s, report);
+        self.put_reading(reading);
+    }
+
+    fn put_reading(&mut self, mut reading: Reading) {
+        let slot = |reading: &Reading| reading.at_unix_s / READING_SLOT_S;
+        match self.readings.binary_search_by_key(&slot(&reading), slot) {
+            Ok(index) => {
+                let kept = &mut self.readings[index];
+                // A slot says everything that was said in it, and the latest counts.
+                let statements = kept.statements.or(reading.statements);
+                reading = if reading.at_unix_s >= kept.at_unix_s { reading } else { *kept };
+                reading.statements = statements;
+                *kept = reading;
+            }
+            Err(index) => self.readings.insert(index, reading),
+        }
+        let oldest = self.readings.last().map_or(0, |newest| newest.at_unix_s.saturating_sub(KEPT_S));
+        let old = self.readings.partition_point(|reading| reading.at_unix_s < oldest);
+        self.readings.drain(..old.max(self.readings.len().saturating_sub(READINGS_MAX)));
+    }
+
+    fn record_engine(&mut self, at_unix_s: u64, record: EngineRecord) {
+        self.engine_seen_unix_s = self.engine_seen_unix_s.max(Some(at_unix_s));
+        for (happening, count) in [
+            (Happening::ReadError, record.read_errors),
+            (Happening::WriteError, record.write_errors),
+            (Happening::FlushError, record.flush_errors),
+            (Happening::ResetError, record.reset_errors),
+            (Happening::OpenError, record.open_errors),
+            (Happening::ChecksumFailure, record.checksum_failures),
+            (Happening::ScrubFinding, record.scrub_findings.max(record.records_lost)),
+        ] {
+            self.happenings.record(at_unix_s, happening, count);
+        }
+        if let Some(zones) = record.zones_read_only {
+            put(&mut self.zones_read_only, at_unix_s, zones);
+        }
+        if let Some(zones) = record.zones_offline {
+            put(&mut self.zones_offline, at_unix_s, zones);
+        }
+        if let Some(latency) = record.latency {
+            if let Some(slow) = slower_than_peers(latency) {
+                let happening = if slow { Happening::SlowerThanPeers } else { Happening::AsFastAsPeers };
+                self.happenings.record(at_unix_s, happening, 1);
+            }
+            put(&mut self.latency, at_unix_s, latency);
+        }
+    }
+
+    /// `present` keeps the time at which the present state began.
+    fn record_presence(&mut self, at_unix_s: u64, present: bool) {
+        match &mut self.present {
+            Some(known) if known.what == present => known.at_unix_s = known.at_unix_s.min(at_unix_s),
+            Some(known) if known.at_unix_s > at_unix_s => {}
+            _ => {
+                if !present {
+                    self.happenings.record(at_unix_s, Happening::Gone, 1);
+                }
+                self.present = Some(At { at_unix_s, what: present });
+            }
+        }
+    }
+}
+
+/// Keeps the newer of two.
+fn put<T>(kept: &mut Option<At<T>>, at_unix_s: u64, what: T) {
+    if kept.as_ref().is_none_or(|kept| kept.at_unix_s <= at_unix_s) {
+        *kept = Some(At { at_unix_s, what });
+    }
+}
+
+const fn happening_of(event: KernelEvent) -> Happening {
+    match event {
+        KernelEvent::MediumError => Happening::MediumError,
+        KernelEvent::HardwareError => Happening::HardwareError,
+        KernelEvent::IoError => Happening::IoError,
+        KernelEvent::LinkReset => Happening::LinkReset,
+        KernelEvent::LinkError => Happening::LinkError,
+        KernelEvent::Timeout => Happening::Timeout,
+        KernelEvent::Offline => Happening::Offline,
+    }
+}
+
+/// Whether the drive was much slower than its peers; `None` where they cannot be compared: too few of them, too few
+/// requests, or a load on the drive that is more than twice theirs.
+fn slower_than_peers(latency: Latency) -> Option<bool> {
+    let comparable = latency.peers >= PEERS_MIN
+        && latency.requests >= REQUESTS_MIN
+        && latency.peers_requests >= REQUESTS_MIN
+        && latency.requests / 2 <= latency.peers_requests
+        && latency.peers_mean_us > 0;
+    comparable.then_some(latency.mean_us / SLOW_FACTOR >= latency.peers_mean_us)
+}

@@ -1,0 +1,199 @@
+//! All drives of a node at once: what they have in common, and whether one of them may be drained by itself.
+//!
+//! - At most one drive is drained at a time, and none while several went bad together: what hits many drives at once
+//!   is nearly never the drives, and to drain them would be the real failure.
+//! - A guard that holds says so, and why; it never changes a drive's verdict.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::drive_key::DriveKey;
+use crate::identity::Identity;
+use crate::level::Level;
+use crate::life::Life;
+use crate::verdict::Verdict;
+
+/// So many bad drives with something in common, and at least half of those that share it, have a common cause.
+const TOGETHER_MIN: usize = 3;
+
+/// So many drives of one model and firmware may be draining or given up before a person must look.
+const SAME_FIRMWARE_MAX: usize = 2;
+
+/// Evidence that began within this time began together, in seconds: a day.
+const TOGETHER_S: u64 = 24 * 3600;
+
+/// A drive of the node, as the guards see it.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeDrive<'a> {
+    /// Its key.
+    pub key: &'a DriveKey,
+    /// What it is.
+    pub identity: &'a Identity,
+    /// What is said of it.
+    pub verdict: &'a Verdict,
+    /// Bytes that it holds, which a drain has to put elsewhere.
+    pub used_bytes: u64,
+}
+
+/// The space of the node.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeSpace {
+    /// Bytes that are free on all drives but the one that would be drained.
+    pub free_bytes: u64,
+    /// Bytes that must stay free.
+    pub floor_bytes: u64,
+}
+
+/// What keeps drives from being drained by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// One drive at a time.
+    OneAtATime,
+    /// Several drives went bad together.
+    CommonCause,
+    /// Several drives of one model and firmware are gone already.
+    SameFirmware,
+    /// There would be too little free space.
+    FreeSpace,
+}
+
+/// A guard that holds a drain back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Which guard.
+    pub guard: Guard,
+    /// Why, in one sentence.
+    pub why: String,
+}
+
+/// What is said of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeVerdict {
+    /// The drives at each level, in the order of [`Level::ALL`].
+    pub drives: [usize; 4],
+    /// What several bad drives have in common, in one sentence that begins with "common cause".
+    pub common_cause: Option<String>,
+    /// The guards that hold.
+    pub held: Vec<Held>,
+    /// The one drive that may be drained now without a person.
+    pub drain: Option<DriveKey>,
+}
+
+/// Looks at all drives of a node. `space` is `None` where it is not known: then nothing is drained.
+#[must_use]
+pub fn judge_node(drives: &[NodeDrive<'_>], space: Option<NodeSpace>) -> NodeVerdict {
+    let count = |level| drives.iter().filter(|drive| drive.verdict.level == level).count();
+    let mut verdict = NodeVerdict {
+        drives: Level::ALL.map(count),
+        common_cause: common_cause(drives),
+        ..NodeVerdict::default()
+    };
+    let ready = |drive: &&NodeDrive<'_>| {
+        drive.verdict.drain_without_person && !matches!(drive.verdict.life, Life::Draining | Life::Failed)
+    };
+    let mut candidates: Vec<_> = drives.iter().filter(ready).collect();
+    // The same drives give the same choice, in whatever order they are listed.
+    candidates.sort_by_key(|drive| drive.key);
+    let Some(candidate) = candidates.first() else { return verdict };
+    verdict.held = held(drives, candidate, candidates.len(), space, verdict.common_cause.as_deref());
+    let is_free = verdict.held.iter().all(|held| held.guard == Guard::OneAtATime)
+        && !drives.iter().any(|drive| drive.verdict.life == Life::Draining);
+    verdict.drain = is_free.then(|| candidate.key.clone());
+    verdict
+}
+
+fn held(
+    drives: &[NodeDrive<'_>],
+    candidate: &NodeDrive<'_>,
+    candidates: usize,
+    space: Option<NodeSpace>,
+    common_cause: Option<&str>,
+) -> Vec<Held> {
+    let mut held = Vec::new();
+    let mut hold = |guard, why: String| held.push(Held { guard, why });
+    if let Some(draining) = drives.iter().find(|drive| drive.verdict.life == Life::Draining) {
+        hold(Guard::OneAtATime, format!("{} is being drained; one drive at a time.", draining.key));
+    } else if candidates > 1 {
+        hold(Guard::OneAtATime, format!("{} drives wait behind the first; one at a time.", candidates - 1));
+    }
+    if let Some(cause) = common_cause {
+        hold(Guard::CommonCause, format!("{cause} A person must look first."));
+    }
+    let kind = |identity: &Identity| (identity.model.clone(), identity.firmware.clone());
+    let alike = drives.iter().filter(|drive| {
+        matches!(drive.verdict.life, Life::Draining | Life::Failed)
+            && kind(drive.identity) == kind(candidate.identity)
+    });
+    let alike = alike.count();
+    if alike >= SAME_FIRMWARE_MAX {
+        hold(Guard::SameFirmware, format!("{alike} drives of this model and firmware are draining or gone."));
+    }
+    match space {
+        None => hold(Guard::FreeSpace, "The free space of the node is not known.".to_owned()),
+        Some(space) if space.free_bytes < space.floor_bytes.saturating_add(candidate.used_bytes) => {
+            let why = format!(
+                "{} bytes are free, {} must stay free, and the drive holds {}.",
+                space.free_bytes, space.floor_bytes, candidate.used_bytes
+            );
+            hold(Guard::FreeSpace, why);
+        }
+        Some(_) => {}
+    }
+    held
+}
+
+/// What several bad drives have in common: the adapter first, which is likeliest, then model and firmware, then only
+/// that they are in this node.
+fn common_cause(drives: &[NodeDrive<'_>]) -> Option<String> {
+    let adapter = |drive: &NodeDrive<'_>| drive.identity.hba.clone();
+    let kind = |drive: &NodeDrive<'_>| {
+        let (model, firmware) = (drive.identity.model.as_deref()?, drive.identity.firmware.as_deref()?);
+        Some(format!("{model} {firmware}"))
+    };
+    let shared = |what: &str, of: &dyn Fn(&NodeDrive<'_>) -> Option<String>, blame: &str| {
+        let mut groups: BTreeMap<String, Vec<&NodeDrive<'_>>> = BTreeMap::new();
+        drives.iter().filter_map(|drive| Some((of(drive)?, drive))).for_each(|(name, drive)| {
+            groups.entry(name).or_default().push(drive);
+        });
+        // What all drives share tells nothing of which of them is to blame: that is the node's case, below.
+        groups.into_iter().filter(|(_, group)| group.len() < drives.len()).find_map(|(name, group)| {
+            let bad = went_bad_together(&group);
+            let is_common = bad >= TOGETHER_MIN && bad * 2 >= group.len();
+            is_common.then(|| {
+                format!(
+                    "common cause: {bad} of {} drives of {what} {name} went bad together; {blame}",
+                    group.len()
+                )
+            })
+        })
+    };
+    shared("the adapter", &adapter, "suspect the adapter, its cables or its power.")
+        .or_else(|| shared("the model and firmware", &kind, "suspect the firmware."))
+        .or_else(|| {
+            let all: Vec<_> = drives.iter().collect();
+            let bad = went_bad_together(&all);
+            let of = drives.len();
+            (bad >= TOGETHER_MIN && bad * 4 >= of)
+                .then(|| format!("common cause: {bad} of {of} drives of this node went bad together; suspect what they share."))
+        })
+}
+
+/// The largest number of drives that went bad within a day of each other. When a drive went bad is when its worst
+/// evidence began; one for which nobody knows counts with all others.
+fn went_bad_together(drives: &[&NodeDrive<'_>]) -> usize {
+    let bad = drives.iter().filter(|drive| drive.verdict.level.is_bad());
+    let since = |drive: &NodeDrive<'_>| {
+        let evidence = drive.verdict.evidence();
+        evidence.iter().find(|(_, evidence)| evidence.level == drive.verdict.level)?.1.since_unix_s
+    };
+    let times: Vec<Option<u64>> = bad.map(|drive| since(drive)).collect();
+    let unknown = times.iter().filter(|time| time.is_none()).count();
+    let mut known: Vec<u64> = times.into_iter().flatten().collect();
+    known.sort_unstable();
+    let within = |from: &u64| {
+        known.iter().filter(|time| (*from..=from.saturating_add(TOGETHER_S)).contains(time)).count()
+    };
+    unknown + known.iter().map(within).max().unwrap_or(0)
+}
