@@ -187,6 +187,11 @@ impl Pending {
         !self.deletes[stream as usize].is_empty()
     }
 
+    /// Whether one waits that has to be written: reclaim's, or one that a failed group has left behind.
+    pub(crate) fn has_owed_delete(&self, stream: Stream) -> bool {
+        self.deletes[stream as usize].iter().any(|delete| !delete.may_be_dropped())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         Stream::ALL.into_iter().all(|stream| !self.has_put(stream) && !self.has_delete(stream))
     }

@@ -53,7 +53,9 @@ impl Store {
         if !self.pending.has_delete(stream) {
             return false;
         }
-        let kept = if stream == Stream::Cold { 0 } else { ZONES_FOR_RECLAIM };
+        // Reclaim's own stand in another stream than the cold one where a drive holds few zones open.
+        let is_reclaims = stream == Stream::Cold || self.pending.has_owed_delete(stream);
+        let kept = if is_reclaims { 0 } else { ZONES_FOR_RECLAIM };
         if self.has_room(stream, 1, 1) || self.open_if_free(stream, kept, 1, 1, writes) {
             return true;
         }
