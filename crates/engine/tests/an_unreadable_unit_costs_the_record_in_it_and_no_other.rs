@@ -23,6 +23,12 @@ fn list(engine: &Handle) -> Vec<BlockEntry> {
     entries
 }
 
+/// Key and length of each, whose place may change: what stands beside damage is written elsewhere.
+fn identities(mut entries: Vec<BlockEntry>) -> Vec<(Key, u32)> {
+    entries.sort_by_key(|entry| entry.key);
+    entries.into_iter().map(|entry| (entry.key, entry.payload_bytes)).collect()
+}
+
 /// Blocks of `length` bytes, and where they stand; the last one has 20,000.
 fn filled_with(length: usize) -> (DriveFile, Vec<BlockEntry>) {
     let drive = DriveFile::formatted();
@@ -95,5 +101,5 @@ fn in_a_payload_of_a_sealed_zone_whose_footer_is_damaged() {
     let engine = drive.start_unreadable_at(byte_of(&entries[3], 5));
     let missing = missing(&engine);
     assert!(matches!(missing[..], [(3, EngineError::Medium { .. })]), "{missing:?}");
-    assert_eq!(list(&engine), entries);
+    assert_eq!(identities(list(&engine)), identities(entries));
 }
