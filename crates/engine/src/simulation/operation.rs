@@ -50,13 +50,27 @@ pub(super) enum Operation {
     Restart {
         stop: bool,
     },
-    /// The power fails; where `in_mount` is given, once more after so many waits of the mount that follows.
+    /// The power fails; where `in_mount` is given, once more after so many waits of the mount that follows. What `concealed`
+    /// names cannot be read by that mount, and can be by the next.
     Crash {
         seed: u64,
         in_mount: Option<u32>,
+        concealed: Concealed,
     },
     /// Everything is answered, read and counted.
     Check,
+}
+
+/// What a mount cannot read, though it is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Concealed {
+    Nothing,
+    /// The newest checkpoint.
+    Newest,
+    /// Both checkpoints: the drive is mounted by its footers.
+    Both,
+    /// Both checkpoints and the footers: the drive is mounted record by record.
+    Footers,
 }
 
 /// How many operations one run has.
@@ -93,7 +107,13 @@ fn operation(random: &mut Random, setup: &Setup) -> Operation {
         840..846 => Operation::Restart { stop: random.one_in(2) },
         846..858 => {
             let in_mount = random.one_in(4).then(|| random.below_u32(30));
-            Operation::Crash { seed: random.next(), in_mount }
+            let concealed = match random.below(10) {
+                0 => Concealed::Newest,
+                1 => Concealed::Both,
+                2 => Concealed::Footers,
+                _ => Concealed::Nothing,
+            };
+            Operation::Crash { seed: random.next(), in_mount, concealed }
         }
         858..862 => Operation::Check,
         _ => Operation::Turn,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use imbrex_format::UNIT_BYTES;
 use imbrex_zoned::Device;
 use imbrex_zoned::simulated::FaultKind;
 
 use super::drive::FailingPower;
 use super::model::key;
+use super::operation::Concealed;
 use super::setup::Faults;
 use super::world::{Pending, World};
 use crate::command::{Command, Reply};
@@ -48,11 +50,33 @@ impl World {
     }
 
     /// Cuts the power with whatever is under way, and starts again.
-    pub(super) fn cut_power(&mut self, seed: u64, in_mount: Option<u32>) {
+    pub(super) fn cut_power(&mut self, seed: u64, in_mount: Option<u32>, concealed: Concealed) {
         self.counts.add("power cut");
         self.drive.crash(seed).expect("a crash");
         self.cut_off();
+        self.conceal(concealed);
         self.start(in_mount.map(|waits| (waits, seed.rotate_left(17))));
+        self.drive.reveal();
+    }
+
+    /// Lets the next mount find less than there is.
+    fn conceal(&mut self, concealed: Concealed) {
+        let Some(store) = self.engine.store().filter(|_| concealed != Concealed::Nothing) else { return };
+        self.counts.add("mount that cannot read what is whole");
+        let unit_bytes = UNIT_BYTES as u64;
+        let place = |zone: u32, unit: u32| {
+            u64::from(zone) * store.label.zone_size_bytes + u64::from(unit) * unit_bytes
+        };
+        let newest = store.checkpointing.newest_slot().unwrap_or(0);
+        let slots = if concealed == Concealed::Newest { newest..newest + 1 } else { 0..2 };
+        for zone in slots.flat_map(|slot| store.label.checkpoint_slot(slot)) {
+            self.drive.conceal(place(zone, 0), unit_bytes);
+        }
+        if concealed == Concealed::Footers {
+            for (zone, entry) in store.zones.iter().filter(|(_, entry)| entry.capacity_units > 0) {
+                self.drive.conceal(place(zone, entry.capacity_units - 1), unit_bytes);
+            }
+        }
     }
 
     /// The drive has gone: it is opened again.

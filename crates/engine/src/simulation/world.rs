@@ -175,7 +175,7 @@ impl World {
             }
             Operation::Turn => self.turn(None),
             Operation::Restart { stop } => self.restart(stop),
-            Operation::Crash { seed, in_mount } => self.cut_power(seed, in_mount),
+            Operation::Crash { seed, in_mount, concealed } => self.cut_power(seed, in_mount, concealed),
             Operation::Check => self.check_everything(),
         }
         self.collect();

@@ -35,6 +35,8 @@ pub(crate) struct DriveState {
     /// The source of faults, once there is one.
     pub(crate) faults: Option<Box<FaultSource>>,
     pub(crate) damage: Damage,
+    /// What cannot be read for now, and is whole.
+    pub(crate) concealed: RangeSet,
     /// What was written in conventional zones since the drive was made or its file opened.
     pub(crate) conventional_written: RangeSet,
     /// The zones that kept their old bytes when they were reset: ranges of whole zones.
@@ -64,6 +66,7 @@ impl DriveState {
             queue: SharedQueue::default(),
             faults: None,
             damage: Damage::default(),
+            concealed: RangeSet::default(),
             conventional_written: RangeSet::default(),
             kept_old: RangeSet::default(),
             scheduling: None,
@@ -138,7 +141,7 @@ impl DriveState {
         let (_, mut stored_bytes) = self.table.read(offset_bytes, length_bytes)?;
         let failed = DeviceError::MediumRead { offset_bytes, length_bytes };
         let range = offset_bytes..offset_bytes + length_bytes;
-        if !self.damage.unreadable.is_empty() && self.damage.unreadable.touches(&range) {
+        if self.damage.unreadable.touches(&range) || self.concealed.touches(&range) {
             return Err(failed);
         }
         if !self.kept_old.is_empty() && self.kept_old.touches(&range) {

@@ -92,6 +92,17 @@ impl SimulatedDrive {
         Ok(())
     }
 
+    /// Lets reads that touch these bytes fail until [`SimulatedDrive::reveal`]: a drive can fail to read for a while what
+    /// is whole. It is no damage, and counts as no fault.
+    pub fn conceal(&self, offset_bytes: u64, length_bytes: u64) {
+        self.lock().concealed.insert(offset_bytes..offset_bytes.saturating_add(length_bytes));
+    }
+
+    /// Lets everything be read again that [`SimulatedDrive::conceal`] has named.
+    pub fn reveal(&self) {
+        self.lock().concealed = RangeSet::default();
+    }
+
     /// Changes bit `bit % 8` of a stored byte.
     ///
     /// # Errors
