@@ -7,16 +7,17 @@
 //!
 //! It goes to the slot that does not hold the newest one, so that a torn checkpoint costs nothing but its own writing.
 
-use imbrex_format::{CheckpointEnd, RecordKind, UNIT_BYTES, ZoneScope, record_units, seal_record};
+use imbrex_format::{CheckpointEnd, Label, RecordKind, UNIT_BYTES, ZoneScope, record_units, seal_record};
 use imbrex_zoned::{Buffer, BufferPool, Condition, Device, DeviceError, Token, ZoneKind, ZoneOperation};
 
 use crate::checkpoint_parts::{Made, part_units};
 use crate::mount::Mounted;
 use crate::options::Options;
+use crate::relocating::Relocation;
 use crate::request::ZoneRole;
 use crate::store::{Store, TOKEN_CHECKPOINT};
 use crate::writing::record;
-use crate::zone_table::ZoneEntry;
+use crate::zone_table::{ZoneEntry, ZoneTable};
 
 /// How many checkpoints may fail one after another before none is tried any more.
 const FAILURES_MAX: u32 = 3;
@@ -31,13 +32,17 @@ pub(crate) struct Checkpointing {
     pub(crate) number: u64,
     every_bytes: u64,
     pub(crate) part_units: u32,
-    buffer: Option<Buffer>,
+    pub(crate) buffer: Option<Buffer>,
     running: Option<Running>,
+    /// The slots are being moved.
+    pub(crate) relocation: Option<Relocation>,
     /// What the device has not finished yet: it may be of a checkpoint that was given up.
     in_flight: u32,
     failures: u32,
-    /// Zones to which it could not be written: they are given up when the drive is next mounted.
-    bad_zones: Vec<u32>,
+    /// Zones to which it could not be written: others take their place.
+    pub(crate) bad_zones: Vec<u32>,
+    /// Such zones, once others were looked for.
+    pub(crate) given_up: Vec<u32>,
     /// Whether the one that is written at the end is done, or need not be.
     is_last_done: bool,
 }
@@ -113,9 +118,11 @@ impl Checkpointing {
             part_units,
             buffer,
             running: None,
+            relocation: None,
             in_flight: 0,
             failures: 0,
             bad_zones: Vec::new(),
+            given_up: Vec::new(),
             is_last_done: false,
         })
     }
@@ -132,13 +139,40 @@ impl Checkpointing {
     /// Whether zones of its own are being reset: the referee judges one order at a time.
     pub(crate) fn is_resetting(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.step == Step::Reset)
+            || self.relocation.as_ref().is_some_and(Relocation::is_resetting)
+    }
+
+    /// Whether nothing of a checkpoint is under way.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.running.is_none() && self.in_flight == 0
+    }
+
+    /// Whether no checkpoint can be written any more, so that no zone that was reset will be free.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.is_kept()
+            && self.failures >= FAILURES_MAX
+            && self.relocation.is_none()
+            && self.bad_zones.is_empty()
+    }
+
+    /// Goes on in the slots that `label` names: none of them holds a checkpoint.
+    pub(crate) fn move_to(&mut self, label: &Label, zones: &ZoneTable) {
+        let slots = label.checkpoint_slot(0).chain(label.checkpoint_slot(1));
+        let capacity = slots.map(|zone| zones.get(zone).capacity_units).min().unwrap_or(0);
+        // The memory stays what was taken at the start.
+        self.part_units = self.part_units.min(part_units(capacity));
+        self.first_zone = label.checkpoint_first_zone;
+        self.slot_zones = if self.part_units > 1 { label.checkpoint_slot_zones } else { 0 };
+        self.newest = None;
+        self.failures = 0;
     }
 }
 
 impl Store {
-    /// Zones to which checkpoints can no longer be written.
-    pub(crate) fn bad_checkpoint_zones(&self) -> &[u32] {
-        &self.checkpointing.bad_zones
+    /// Lets a checkpoint be written as soon as one can be.
+    pub(crate) fn checkpoint_is_due(&mut self) {
+        let every_bytes = self.checkpointing.every_bytes;
+        self.written_since_checkpoint_bytes = self.written_since_checkpoint_bytes.max(every_bytes);
     }
 
     /// Whether no group may be begun, because a checkpoint is being brought to its end.
@@ -184,6 +218,7 @@ impl Store {
     /// Goes on with a checkpoint, or begins one that is due.
     pub(crate) fn pump_checkpoint(&mut self, device: &mut dyn Device) {
         if self.fault.is_some()
+            || self.pump_relocation(device)
             || !self.checkpointing.is_kept()
             || self.checkpointing.failures >= FAILURES_MAX
         {
@@ -274,7 +309,7 @@ impl Store {
         }
     }
 
-    fn checkpoint_under_way(&mut self) {
+    pub(crate) fn checkpoint_under_way(&mut self) {
         self.log_in_flight += 1;
         self.checkpointing.in_flight += 1;
         if let Some(running) = self.checkpointing.running.as_mut() {
@@ -384,7 +419,7 @@ impl Store {
         }
     }
 
-    fn checkpoint_buffer_back(&mut self, mut buffer: Buffer) {
+    pub(crate) fn checkpoint_buffer_back(&mut self, mut buffer: Buffer) {
         if let Some(rest) = self.checkpointing.buffer.take() {
             // It was cut off the end of this one.
             let _ = buffer.absorb(rest);
@@ -401,6 +436,10 @@ impl Store {
     ) {
         buffer.into_iter().for_each(|buffer| self.checkpoint_buffer_back(buffer));
         self.checkpointing.in_flight = self.checkpointing.in_flight.saturating_sub(1);
+        if self.checkpointing.relocation.is_some() {
+            self.relocation_done(device, result);
+            return self.pump_checkpoint(device);
+        }
         let Some(running) = self.checkpointing.running.as_mut() else { return };
         running.is_under_way = false;
         let (step, reset) = (running.step, running.resetting.take());

@@ -32,8 +32,6 @@ pub(crate) struct Engine {
     clock: Arc<dyn Clock>,
     published: Arc<Published>,
     options: Options,
-    /// Zones to which checkpoints could not be written.
-    bad_zones: Vec<u32>,
     state: State,
     store: Option<Store>,
     mount_us: u64,
@@ -60,7 +58,6 @@ impl Engine {
             clock,
             published,
             options: options.clone(),
-            bad_zones: Vec::new(),
             state: State::Mounting,
             store: None,
             mount_us: 0,
@@ -76,7 +73,7 @@ impl Engine {
     pub(crate) fn mount(&mut self) {
         let begun_us = self.clock.now_us();
         self.store = None;
-        self.state = match mount(&mut *self.device, &self.bad_zones) {
+        self.state = match mount(&mut *self.device) {
             Ok(MountOutcome::Mounted(mounted)) => {
                 tracing::info!(
                     checkpoint = mounted.checkpoint.map(|checkpoint| checkpoint.number),
@@ -126,7 +123,7 @@ impl Engine {
         if let Some(store) = self.store.as_mut() {
             store.now_us = self.clock.now_us();
             store.unix_s = self.clock.unix_s();
-            store.is_stopping = self.draining || !store.bad_checkpoint_zones().is_empty();
+            store.is_stopping = self.draining;
         }
         let taken =
             (0..COMMANDS_PER_TURN_MAX).map_while(|_| next()).map(|command| self.accept(command)).count();
@@ -224,29 +221,8 @@ impl Engine {
         Ok(self.published.status())
     }
 
-    /// Where no checkpoint can be written any more, the drive is mounted anew, with other zones for them: requests are
-    /// refused until what is under way has ended and that is done.
-    fn follow_checkpoints(&mut self) {
-        let Some(store) = self.store.as_ref().filter(|store| !store.bad_checkpoint_zones().is_empty()) else {
-            return;
-        };
-        if self.draining || store.fault.is_some() {
-            return;
-        }
-        if self.state == State::Serving {
-            self.state = State::Mounting;
-            self.publish();
-        }
-        if self.store.as_ref().is_some_and(Store::is_settled) {
-            let bad = self.store.as_ref().map(|store| store.bad_checkpoint_zones().to_vec());
-            self.bad_zones.extend(bad.into_iter().flatten());
-            self.mount();
-        }
-    }
-
     /// The store knows first when a drive has failed.
     fn follow_store(&mut self) {
-        self.follow_checkpoints();
         let fault = self.store.as_ref().and_then(|store| store.fault.clone());
         if let Some(fault) = fault.filter(|fault| *fault != self.state) {
             self.state = fault;

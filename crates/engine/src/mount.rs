@@ -3,8 +3,7 @@
 //! The label says whose the drive is. A checkpoint says what stood on it at one moment, and the report of zones which
 //! zones have been written since: only those are read. Without a checkpoint every zone is asked what it holds. Then the
 //! zones' logs are replayed ([`crate::replay`]). Nothing is written to the drive, save that zones which will take no more
-//! records are finished, so that they do not count against the drive's limit of open zones, and that new labels name other
-//! zones for checkpoints where those can no longer be written ([`crate::relocating`]).
+//! records are finished, so that they do not count against the drive's limit of open zones.
 
 use imbrex_format::{
     Label, TableEntry, Trailer, UNIT_BYTES, ZoneCell, ZoneCellRole, ZoneContent, ZoneHeader, ZoneScope,
@@ -17,7 +16,6 @@ use crate::labels::{FoundLabel, find_label};
 use crate::location::{Location, PLACE_BITS};
 use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, Stream, streams_max};
 use crate::mutation::{Mutation, is};
-use crate::relocating::relocate_checkpoints;
 use crate::replay::{Replay, ZoneLog};
 use crate::request::{State, ZoneRole};
 use crate::restoring::{Base, find_checkpoint};
@@ -55,12 +53,12 @@ pub(crate) enum MountOutcome {
     Refused(State),
 }
 
-/// Reads the drive. `bad_zones` are zones to which a checkpoint could not be written.
+/// Reads the drive.
 ///
 /// # Errors
 ///
 /// The drive's own; what stands on the drive is an outcome and no error.
-pub(crate) fn mount(device: &mut dyn Device, bad_zones: &[u32]) -> Result<MountOutcome, DeviceError> {
+pub(crate) fn mount(device: &mut dyn Device) -> Result<MountOutcome, DeviceError> {
     if let Err(reason) = check_geometry(device) {
         return Ok(MountOutcome::Refused(State::Incompatible { reason }));
     }
@@ -72,7 +70,6 @@ pub(crate) fn mount(device: &mut dyn Device, bad_zones: &[u32]) -> Result<MountO
         FoundLabel::Label(label) => *label,
         FoundLabel::Refused(state) => return Ok(MountOutcome::Refused(state)),
     };
-    let label = relocate_checkpoints(&mut io, &zones, label, bad_zones)?;
     let mut mount = match Mount::new(&mut io, label, &zones) {
         Ok(mount) => mount,
         Err(state) => return Ok(MountOutcome::Refused(state)),
@@ -304,6 +301,12 @@ impl<'a, 'b> Mount<'a, 'b> {
             (HeaderUnit::Header(header), _) if header.content == ZoneContent::Records => {
                 (header.incarnation, header.stream)
             }
+            (HeaderUnit::Header(_), None) => {
+                // It held a checkpoint when the label named other zones for them: nothing in it is the log's.
+                self.zones.get_mut(zone.index).role = ZoneRole::Lost;
+                finish_zone(self.io, &mut self.zones, zone.index)?;
+                return Ok(None);
+            }
             (_, Some(trailer)) => (trailer.incarnation, 0),
             (HeaderUnit::Blank, None) if zone.kind == ZoneKind::Conventional => return Ok(None),
             _ => match self.incarnation_of_first_record(zone.index)? {
@@ -408,11 +411,9 @@ impl<'a, 'b> Mount<'a, 'b> {
             zones.keep_free_until(next_checkpoint + 1);
         }
         zones.count_free();
-        if let Some(base) = &base {
-            // As when it was completed: a crash may have come between.
-            for zone in label.checkpoint_slot(base.slot) {
-                finish_zone(io, &mut zones, zone)?;
-            }
+        // The newest as when it was completed, for a crash may have come between; others may be torn, or whole and not read.
+        for zone in label.checkpoint_slot(0).chain(label.checkpoint_slot(1)) {
+            finish_zone(io, &mut zones, zone)?;
         }
         Ok(Mounted {
             index,

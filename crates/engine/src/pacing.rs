@@ -95,8 +95,7 @@ impl Store {
 
     /// Whether a put for which there is no room now will have some.
     pub(crate) fn space_will_come(&self) -> bool {
-        // Where no checkpoint can be written any more, nothing is freed before the drive is mounted anew.
-        self.bad_checkpoint_zones().is_empty()
+        !self.checkpointing.is_given_up()
             && (self.has_reclaimable || self.reclaim.zone().is_some() || !self.trash.is_empty())
     }
 

@@ -308,6 +308,15 @@ impl Referee {
         });
     }
 
+    /// Declares a reserved zone as one of the log: it holds nothing, and nothing names it as a label's or a checkpoint's.
+    pub(crate) fn release(&mut self, zone: u32) {
+        self.told(zone, |books| {
+            let is_possible = books.area != Area::Log && books.stage == Stage::Empty;
+            books.area = Area::Log;
+            is_possible
+        });
+    }
+
     /// Tells whether a mount would need a zone of the label or of a checkpoint: it holds the newest label, or a part
     /// of the newest whole checkpoint. A reserved zone counts as needed until something else is said.
     pub(crate) fn needed(&mut self, zone: u32, is_needed: bool) {

@@ -254,6 +254,18 @@ impl ZoneTable {
         self.free_units -= units;
     }
 
+    /// Takes a free zone for checkpoints.
+    pub(crate) fn keep_for_checkpoints(&mut self, zone: u32) {
+        let was_free = self.is_free(self.get(zone));
+        let entry = self.get_mut(zone);
+        entry.role = ZoneRole::Checkpoint;
+        let units = u64::from(entry.capacity_units);
+        if was_free {
+            self.free_count -= 1;
+            self.free_units -= units;
+        }
+    }
+
     /// Notes that a zone is written up to `end_unit`.
     pub(crate) fn written(&mut self, zone: u32, end_unit: u32) {
         let entry = self.get_mut(zone);

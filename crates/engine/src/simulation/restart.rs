@@ -56,7 +56,6 @@ impl World {
         self.cut_off();
         self.conceal(concealed);
         self.start(in_mount.map(|waits| (waits, seed.rotate_left(17))));
-        self.drive.reveal();
     }
 
     /// Lets the next mount find less than there is.
@@ -136,6 +135,7 @@ impl World {
         let mut power = power;
         for _ in 0..MOUNTS_MAX {
             self.mount(power.take());
+            self.drive.reveal();
             if *self.engine.state() == State::Serving {
                 self.model.mounted();
                 self.check_mounted(&places);
