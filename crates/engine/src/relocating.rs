@@ -78,8 +78,7 @@ impl Store {
             "a zone that was kept for checkpoints has failed: others are used"
         );
         let generation = self.label.generation + 1;
-        let label =
-            Label { generation, checkpoint_first_zone, checkpoint_slot_zones, ..self.label.clone() };
+        let label = Label { generation, checkpoint_first_zone, checkpoint_slot_zones, ..self.label.clone() };
         for zone in slots_of(&label) {
             self.zones.keep_for_checkpoints(zone);
             self.referee.reserve(zone);

@@ -171,10 +171,14 @@ impl Store {
 
     /// What was ordered, and what lies beside damage, is read as fast as the class may.
     fn set_scrub_pace(&mut self, zone: u32, is_neighbour: bool) {
-        let due_unix_s = self.scrub.due_unix_s(self.zones.get(zone));
+        let entry = self.zones.get(zone);
+        let due_unix_s = self.scrub.due_unix_s(entry);
         if is_neighbour || due_unix_s == 0 {
             return self.scrub.pace.begin_at_once();
         }
+        // Of a zone that is open, or that a mount found by its footer, nothing says that it is late.
+        let is_known = entry.closed_at_unix_s > 0 || entry.scrubbed_at_unix_s > 0;
+        let due_unix_s = if is_known { due_unix_s } else { self.unix_s };
         let live_units: u64 = self.zones.iter().map(|(_, entry)| u64::from(entry.live_units)).sum();
         self.scrub.pace.begin(due_unix_s, self.unix_s, live_units * UNIT_BYTES as u64);
     }

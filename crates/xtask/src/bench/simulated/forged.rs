@@ -95,12 +95,16 @@ pub fn forge(device_bytes: u64, contents: Contents, pool_bytes: usize) -> Result
         forge.drive.write(u64::from(zone) * ZONE_BYTES, &unit)?;
     }
     for zone in 0..geometry.zone_count {
-        let is_kept = match contents {
+        let is_written = match contents {
             Contents::Footers => !zone.is_multiple_of(FREE_ZONE_EVERY),
-            // A conventional zone has no pointer: only whole ones are laid down in them, all or none.
-            Contents::RecordsInOneOf(part) => zone >= conventional_zones && zone.is_multiple_of(part),
+            Contents::RecordsInOneOf(part) => zone.is_multiple_of(part),
         };
-        if is_kept && !forge.label.label_zones.contains(&zone) && !forge.label.is_checkpoint_zone(zone) {
+        // On a drive with checkpoints the log does not go to conventional zones.
+        if is_written
+            && zone >= conventional_zones
+            && !forge.label.label_zones.contains(&zone)
+            && !forge.label.is_checkpoint_zone(zone)
+        {
             forge.zone(zone)?;
         }
     }

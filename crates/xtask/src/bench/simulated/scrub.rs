@@ -27,7 +27,30 @@ const GETS_PER_S: f64 = 10.0;
 enum Beside {
     Nothing,
     /// A scrub of everything, which was ordered.
-    Scrub,
+    OrderedScrub,
+    /// A scrub that has fallen due by itself, at the speed that its period asks for on a full drive.
+    OwnScrub,
+}
+
+impl Beside {
+    /// The scrub's period. Of a drive of which a part is written, that part of a full drive's: so it reads as fast as there.
+    fn scrub_period(self) -> Duration {
+        match self {
+            Self::OwnScrub => Options::default().scrub_period / WRITTEN_ZONES_PART,
+            // Nothing is due by itself: what is scrubbed is what was ordered.
+            Self::Nothing | Self::OrderedScrub => Duration::from_secs(1 << 40),
+        }
+    }
+
+    fn described(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing beside them",
+            Self::OrderedScrub => "a scrub of everything was ordered, and takes what the reads leave",
+            Self::OwnScrub => {
+                "every zone has fallen due for the scrub, which reads them at the speed of a full drive and a period of 30 days"
+            }
+        }
+    }
 }
 
 struct Run {
@@ -37,13 +60,13 @@ struct Run {
     gets: usize,
 }
 
-/// One row: while a whole pass was ordered.
+/// Two rows: while a whole pass was ordered, and while what is due is scrubbed.
 ///
 /// # Errors
 /// Where the engine fails.
 pub fn rows(sizes: &Sizes, seed: u64) -> Result<Vec<Row>> {
     let mut runs = Vec::new();
-    for beside in [Beside::Nothing, Beside::Scrub] {
+    for beside in [Beside::Nothing, Beside::OrderedScrub, Beside::OwnScrub] {
         let step =
             Step::begin(format!("GETs beside {beside:?}, {} simulated seconds", sizes.simulated_load_s));
         let run = run(beside, sizes, seed)?;
@@ -51,15 +74,14 @@ pub fn rows(sizes: &Sizes, seed: u64) -> Result<Vec<Row>> {
         runs.push((beside, run));
     }
     let Some((_, alone)) = runs.first() else { bail!("nothing ran") };
-    let row = |name: &str, run: &Run| {
+    let row = |name: &str, beside: Beside, run: &Run| {
         let rise = (run.p99_ms / alone.p99_ms - 1.0) * 100.0;
         let row = Row::new(name, Kind::Simulated, rise, "% more")
             .target(Limit::AtMost(3.0))
             .conditions(format!(
                 "{} GETs of 4 MiB blocks in {} s, at {GETS_PER_S} a second on the average, exponential gaps from one seed, the same \
-                 in each run, from all over a 20 TB disk of the model, of which 1 zone in {WRITTEN_ZONES_PART} is full; a scrub of everything was ordered, and takes \
-                 what the reads leave",
-                run.gets, sizes.simulated_load_s
+                 in each run, from all over a 20 TB disk of the model, of which 1 zone in {WRITTEN_ZONES_PART} is full; {}",
+                run.gets, sizes.simulated_load_s, beside.described()
             ))
             .against("p99 ms", run.p99_ms)
             .against("p99 ms without", alone.p99_ms)
@@ -74,20 +96,25 @@ pub fn rows(sizes: &Sizes, seed: u64) -> Result<Vec<Row>> {
              how often the arm is at one, is the rise",
         )
     };
-    let scrubbed = runs.iter().filter(|(beside, _)| *beside == Beside::Scrub);
-    Ok(scrubbed.map(|(_, run)| row("GET p99 while scrubbing, against without", run)).collect())
+    let rows = runs.iter().filter_map(|(beside, run)| match beside {
+        Beside::Nothing => None,
+        Beside::OrderedScrub => {
+            Some(row("GET p99 beside a scrub that was ordered, against without", *beside, run))
+        }
+        Beside::OwnScrub => Some(row("GET p99 beside a scrub that fell due, against without", *beside, run)),
+    });
+    Ok(rows.collect())
 }
 
 fn run(beside: Beside, sizes: &Sizes, seed: u64) -> Result<Run> {
     let forged = forge(sizes.mounted_drive_bytes, Contents::RecordsInOneOf(WRITTEN_ZONES_PART), POOL_BYTES)?;
     let clock = VirtualClock::new();
-    // Nothing is due by itself: what is scrubbed is what was ordered.
-    let scrub_period = Duration::from_secs(1 << 40);
+    let scrub_period = beside.scrub_period();
     let mut bed = Bed::timed(forged.device, &clock, &Options { scrub_period, ..Options::default() })?;
     bed.engine.mount();
     bed.check_serving()?;
     ensure!(bed.engine.status().blocks == forged.blocks, "not every block was found");
-    let _ticket = (beside == Beside::Scrub).then(|| bed.engine.scrub(true));
+    let _ticket = (beside == Beside::OrderedScrub).then(|| bed.engine.scrub(true));
     let before = bed.engine.stats();
     let began_us = clock.now_us();
     let mut latencies_us = load(&mut bed, sizes, seed, forged.blocks)?;
