@@ -46,6 +46,7 @@ mod replay;
 pub mod request;
 mod reserve;
 mod restoring;
+mod room;
 mod scan;
 mod schedule;
 mod scrub;

@@ -73,6 +73,15 @@ impl PendingPut {
         matches!(self.origin, PutOrigin::Client { .. }) && self.birth.is_none()
     }
 
+    /// Whether a failed write may have left it where it stands no more: then it must be made good.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self.origin {
+            PutOrigin::Client { .. } => self.birth.is_some(),
+            // One copy is killed by every move.
+            PutOrigin::Moved => self.kills.len() > 1,
+        }
+    }
+
     /// The queue in which it waits: what reclaim moves has one of its own.
     fn queue(&self) -> usize {
         match self.origin {
@@ -188,8 +197,21 @@ impl Pending {
     }
 
     /// Whether one waits that has to be written: reclaim's, or one that a failed group has left behind.
-    pub(crate) fn has_owed_delete(&self, stream: Stream) -> bool {
+    pub(crate) fn has_own_delete(&self, stream: Stream) -> bool {
         self.deletes[stream as usize].iter().any(|delete| !delete.may_be_dropped())
+    }
+
+    /// Whether a deletion waits that must be made good.
+    pub(crate) fn has_owed_delete(&self) -> bool {
+        self.deletes.iter().flatten().any(|delete| delete.is_owed)
+    }
+
+    /// Lets the deletions of one stream wait in another.
+    pub(crate) fn move_deletes(&mut self, from: Stream, to: Stream) {
+        let mut moved = std::mem::take(&mut self.deletes[from as usize]);
+        self.deletes[to as usize].append(&mut moved);
+        // Its memory was taken at start.
+        self.deletes[from as usize] = moved;
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -99,6 +99,8 @@ pub(crate) struct Store {
     pub(crate) level_is_fresh: bool,
     /// Whether something can be reclaimed, or is on its way to be free.
     pub(crate) has_reclaimable: bool,
+    /// Whether only tombstones stand in a zone that could be emptied.
+    pub(crate) has_spent_zone: bool,
     pub(crate) scrub: Scrub,
     pub(crate) checkpointing: Checkpointing,
     pub(crate) written_since_checkpoint_bytes: u64,
@@ -168,6 +170,7 @@ impl Store {
             level_counted_us: 0,
             level_is_fresh: false,
             has_reclaimable: true,
+            has_spent_zone: false,
             written_since_checkpoint_bytes: 0,
             stats: Stats::default(),
             fault: None,

@@ -38,6 +38,7 @@ impl Store {
         }
         if self.writing.is_none() && !self.checkpoint_holds_groups() {
             self.drop_abandoned();
+            self.lend_room_to_deletes();
             self.writing = self.form_group();
             if self.reserve.has_failed() {
                 let what = "less memory than the log needs".into();
@@ -75,7 +76,8 @@ impl Store {
         }
     }
 
-    /// Makes a group of what is pending in the stream whose turn it is; `None` where nothing is, or nothing has room.
+    /// Makes a group of what is pending in the stream whose turn it is. Where nothing is, or nothing has room, one that
+    /// closes a zone for reclaim, if that is worth it.
     fn form_group(&mut self) -> Option<Group> {
         for _ in 0..Stream::ALL.len() {
             self.stream_turn = (self.stream_turn + 1) % Stream::ALL.len();
@@ -84,7 +86,8 @@ impl Store {
                 return Some(group);
             }
         }
-        None
+        let stream = self.stream_to_close()?;
+        self.form_closing_group(stream)
     }
 
     fn form_group_of(&mut self, stream: Stream) -> Option<Group> {
@@ -97,21 +100,9 @@ impl Store {
         }
         let open = self.open.get(stream)?;
         let (zone, end_unit) = (open.zone, open.next_unit);
-        let mut group = Group {
-            stream,
-            zone,
-            incarnation: self.zones.get(zone).incarnation,
-            end_unit,
-            writes,
-            in_flight: None,
-            members: Vec::new(),
-            entries: Vec::new(),
-            first_sequence: self.next_sequence,
-            record_count: 0,
-            written: Vec::new(),
-            sealed_zone: before.filter(|before| *before != zone),
-            failed: false,
-        };
+        let incarnation = self.zones.get(zone).incarnation;
+        let mut group = Group::new(stream, zone, incarnation, end_unit, self.next_sequence, writes);
+        group.sealed_zone = before.filter(|before| *before != zone);
         self.void_torn_group(&mut group);
         let mut tombstones = Vec::new();
         self.take_puts(&mut group, &mut tombstones);
@@ -146,7 +137,7 @@ impl Store {
         while let Some(put) = self.pending.first_put(group.stream).filter(|put| self.may_write(put)) {
             let (units, more_entries, more_kills) = (put.units(), put.entries(), put.kills.len());
             let kill_units = record_units((kills + more_kills).max(1) * TombstoneEntry::BYTES);
-            let fits = self.has_room(group.stream, unit_count + units + kill_units, entries + more_entries)
+            let fits = self.fits(put, unit_count + units + kill_units, entries + more_entries)
                 && (unit_count == 0 || unit_count + units <= GROUP_UNITS_MAX)
                 && kills + more_kills <= TOMBSTONES_MAX;
             if !fits {

@@ -126,6 +126,11 @@ impl ZoneEntry {
         matches!(self.role, ZoneRole::Open | ZoneRole::Sealed | ZoneRole::Fenced)
     }
 
+    /// Whether nothing stands in it any more but tombstones, and it takes no more records.
+    pub(crate) fn holds_only_tombstones(&self) -> bool {
+        self.role == ZoneRole::Sealed && self.live_units == 0 && self.tombstones > 0 && !self.is_stuck
+    }
+
     /// Whether it can be reset and written again.
     pub(crate) fn can_be_reset(&self) -> bool {
         !matches!(self.condition, Condition::ReadOnly | Condition::Offline)
@@ -200,6 +205,15 @@ impl ZoneTable {
     /// Whether a zone can be opened for the log.
     fn is_free(&self, entry: &ZoneEntry) -> bool {
         entry.role == ZoneRole::Free && (self.uses_conventional || entry.kind != ZoneKind::Conventional)
+    }
+
+    /// Whether a zone of the log can be written, now or once it has been reset.
+    pub(crate) fn may_be_written(&self, entry: &ZoneEntry) -> bool {
+        match entry.role {
+            ZoneRole::Label | ZoneRole::Checkpoint | ZoneRole::Lost => false,
+            ZoneRole::Free => self.is_free(entry),
+            _ => entry.can_be_reset(),
+        }
     }
 
     /// How many zones the drive has.
