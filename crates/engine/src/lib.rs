@@ -9,6 +9,7 @@
 //! mount; every queue has a bound.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod arena;
 mod blocking;
 pub mod budget;

@@ -314,7 +314,6 @@ impl Store {
             victim.waits_since_us = None;
         }
         let incarnation = self.zones.get(location.zone).incarnation;
-        let stream = self.stream_of_moves(location.unit_count);
         self.pending.push_put(PendingPut {
             key,
             buffer,
@@ -325,7 +324,7 @@ impl Store {
             } else {
                 vec![Kill { location, incarnation, birth: header.birth }]
             },
-            stream,
+            stream: self.open.serving(Stream::Cold),
             origin: PutOrigin::Moved,
         });
     }

@@ -83,17 +83,6 @@ impl Store {
         })
     }
 
-    /// The stream to whose zone reclaim moves a record. It is another's where its own has no room and can have none.
-    pub(crate) fn stream_of_moves(&self, unit_count: u32) -> Stream {
-        let cold = self.open.serving(Stream::Cold);
-        // Besides the record, one of tombstones for the copy that it leaves.
-        let has_room = |stream: &Stream| self.has_room(*stream, unit_count + 1, 2);
-        if self.zones.free_count() > 0 || has_room(&cold) {
-            return cold;
-        }
-        Stream::ALL.into_iter().find(has_room).unwrap_or(cold)
-    }
-
     /// Whether what lives in a zone has somewhere to go. Emptying one that cannot be reset gives nothing back, so it is done
     /// only where a zone stays free for reclaim.
     pub(crate) fn can_empty(&self, entry: &ZoneEntry) -> bool {
@@ -112,13 +101,25 @@ impl Store {
     /// Whether what reclaim has read has no room, and no zone is free for it.
     pub(crate) fn moves_lack_room(&self) -> bool {
         let lacks = |stream: Stream| {
-            let moved = self.pending.first_put(stream).filter(|put| matches!(put.origin, PutOrigin::Moved));
-            moved.is_some_and(|put| !self.has_room(stream, put.units() + 1, put.entries()))
+            (self.lacks_room_for_move(stream) && self.lender_to_moves(stream).is_none())
                 || (self.pending.has_own_delete(stream)
                     && !self.has_room(stream, 1, 1)
                     && self.lender(stream).is_none())
         };
         self.zones.free_count() == 0 && Stream::ALL.into_iter().any(lacks)
+    }
+
+    /// Whether a record that reclaim moves stands first in the stream, and has no room in its open zone.
+    fn lacks_room_for_move(&self, stream: Stream) -> bool {
+        let moved = self.pending.first_put(stream).filter(|put| matches!(put.origin, PutOrigin::Moved));
+        moved.is_some_and(|put| !self.has_room(stream, put.units() + 1, put.entries()))
+    }
+
+    /// The other stream whose open zone has room for what reclaim moves next.
+    fn lender_to_moves(&self, stream: Stream) -> Option<Stream> {
+        let put = self.pending.first_put(stream)?;
+        let has_room = |other: &Stream| self.has_room(*other, put.units() + 1, put.entries());
+        Stream::ALL.into_iter().filter(|other| *other != stream).find(has_room)
     }
 
     /// Whether a zone comes back though reclaim moves nothing.
@@ -169,15 +170,23 @@ impl Store {
             || !self.space_will_come()
     }
 
-    /// Lets deletions go to another stream's open zone where their own has no room and none may be opened for it. They
-    /// take little, and it is what is left on a full drive.
-    pub(crate) fn lend_room_to_deletes(&mut self) {
+    /// Lets go to another stream's open zone what has no room in its own, where none may be opened for it: deletions, which
+    /// take little, and what reclaim moves, where no zone is free at all. It is what is left on a full drive.
+    pub(crate) fn lend_room(&mut self) {
+        let free_count = self.zones.free_count();
         for stream in Stream::ALL {
-            let is_short = self.pending.has_delete(stream)
+            if free_count <= ZONES_FOR_RECLAIM
+                && self.pending.has_delete(stream)
                 && !self.has_room(stream, 1, 1)
-                && self.zones.free_count() <= ZONES_FOR_RECLAIM;
-            if is_short && let Some(lender) = self.lender(stream) {
-                self.pending.move_deletes(stream, lender);
+                && let Some(lender) = self.lender(stream)
+            {
+                self.pending.let_deletes_wait_in(stream, lender);
+            }
+            if free_count == 0
+                && self.lacks_room_for_move(stream)
+                && let Some(lender) = self.lender_to_moves(stream)
+            {
+                self.pending.let_moves_wait_in(stream, lender);
             }
         }
     }

@@ -38,7 +38,7 @@ impl Store {
         }
         if self.writing.is_none() && !self.checkpoint_holds_groups() {
             self.drop_abandoned();
-            self.lend_room_to_deletes();
+            self.lend_room();
             self.writing = self.form_group();
             if self.reserve.has_failed() {
                 let what = "less memory than the log needs".into();
