@@ -119,10 +119,12 @@ impl Store {
         if left_units <= largest_units { left_units } else { 0 }
     }
 
-    /// Whether a put may go to the next group now. What reclaim moves always may, and what a failed write has left.
+    /// Whether a put may go to the next group now. What reclaim moves always may, and what a failed write has left. Nobody
+    /// is held back where reclaim can free nothing before the drive is mounted anew: that waits for all of them.
     pub(crate) fn may_write(&self, put: &PendingPut) -> bool {
         !matches!(put.origin, PutOrigin::Client { .. })
             || !put.may_be_dropped()
+            || !self.bad_checkpoint_zones().is_empty()
             || self.pace.may_client_write()
     }
 

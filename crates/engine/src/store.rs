@@ -37,6 +37,7 @@ use crate::request::{State, Stats};
 use crate::reserve::Reserve;
 use crate::scrub::Scrub;
 use crate::trash::Trash;
+use crate::writing::WRITERS_LOOK_US;
 use crate::zone_table::ZoneTable;
 
 /// The kind of an operation in flight, in the high bits of its token; the low bits are its slot or its zone.
@@ -69,6 +70,8 @@ pub(crate) struct Store {
     pub(crate) commit_payload: Vec<u8>,
     pub(crate) reads: Reads,
     pub(crate) pending: Pending,
+    /// When it was last looked which of it nobody awaits any more.
+    pub(crate) dropped_at_us: u64,
     pub(crate) writing: Option<Group>,
     pub(crate) flushing: Option<Group>,
     /// Writes, flushes and orders that the device has not finished, those of abandoned groups included.
@@ -154,6 +157,7 @@ impl Store {
             live_units,
             good_units,
             pending: Pending::new(options.requests_max),
+            dropped_at_us: 0,
             writing: None,
             flushing: None,
             log_in_flight: 0,
@@ -334,9 +338,6 @@ impl Store {
         self.good_units.saturating_sub(self.live_units) * UNIT_BYTES as u64
     }
 }
-
-/// How long writes that have no room wait before it is looked whether there is some now, in microseconds.
-const WRITERS_LOOK_US: u64 = 20_000;
 
 #[cfg(test)]
 impl Store {

@@ -26,6 +26,10 @@ use crate::store::Store;
 /// a group that is 7 % of the disk's bandwidth, at 128 MiB 2 %. How much gathers is bounded by the memory for uploads.
 const GROUP_UNITS_MAX: u32 = 32_768;
 
+/// How long writes that wait do so before it is looked whether they still need to, and whether there is room for them now,
+/// in microseconds.
+pub(crate) const WRITERS_LOOK_US: u64 = 20_000;
+
 impl Store {
     /// Begins what can be begun on the write side.
     pub(crate) fn pump_writes(&mut self, device: &mut dyn Device) {
@@ -36,8 +40,11 @@ impl Store {
             }
             return;
         }
-        if self.writing.is_none() && !self.checkpoint_holds_groups() {
+        let may_form = self.writing.is_none() && !self.checkpoint_holds_groups();
+        if may_form || self.now_us >= self.dropped_at_us.saturating_add(WRITERS_LOOK_US) {
             self.drop_abandoned();
+        }
+        if may_form {
             self.lend_room();
             self.writing = self.form_group();
             if self.reserve.has_failed() {
@@ -49,9 +56,11 @@ impl Store {
         self.begin_flush(device);
     }
 
-    /// Work whose client has gone, or that has waited too long, is dropped before it reaches the disk.
+    /// Work whose client has gone, or that has waited too long, is dropped before it reaches the disk. That is looked at
+    /// also while a write or a flush does not end.
     fn drop_abandoned(&mut self) {
         let now_us = self.now_us;
+        self.dropped_at_us = now_us;
         let gone = self.pending.extract_puts(|put| put.may_be_dropped() && put.origin.is_abandoned());
         let gone_deletes =
             self.pending.extract_deletes(|delete| delete.may_be_dropped() && delete.is_abandoned());

@@ -35,6 +35,8 @@ pub(crate) struct ZoneEntry {
     pub(crate) evacuate: bool,
     /// Whether reclaim has left what it cannot move: it is left alone until something else in it dies.
     pub(crate) is_stuck: bool,
+    /// Whether it is lost only because a reset has failed: the next mount looks at it anew.
+    pub(crate) has_failed_reset: bool,
     /// Reads of it that are in flight: it is not reset meanwhile.
     pub(crate) readers: u16,
     /// The checkpoint that makes it free, where it was reset: by then no checkpoint that could be mounted knows its old life.
@@ -66,6 +68,7 @@ impl ZoneEntry {
             tombstones: 0,
             evacuate: false,
             is_stuck: false,
+            has_failed_reset: false,
             readers: 0,
             freed_by: 0,
             closed_sequence: u64::MAX,
@@ -85,6 +88,7 @@ impl ZoneEntry {
                 ZoneRole::Fenced => ZoneCellRole::Fenced,
                 ZoneRole::Trash => ZoneCellRole::Trash,
                 ZoneRole::Checkpoint => ZoneCellRole::Checkpoint,
+                ZoneRole::Lost if self.has_failed_reset => ZoneCellRole::Trash,
                 ZoneRole::Lost => ZoneCellRole::Lost,
             },
             stream: self.stream as u8,
@@ -257,6 +261,7 @@ impl ZoneTable {
             tombstones: 0,
             evacuate: false,
             is_stuck: false,
+            has_failed_reset: false,
             freed_by: 0,
             closed_sequence: u64::MAX,
             closed_at_unix_s: 0,

@@ -15,6 +15,9 @@ use imbrex_format::{Key, PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedDrive, SimulatedGeometry};
 use imbrex_zoned::{BufferPool, Device};
 
+/// The memory for buffers: some of the largest blocks at once.
+const POOL_BYTES: usize = 48 << 20;
+
 /// How much simulated time a turn takes, in microseconds.
 const TURN_US: u64 = 1000;
 
@@ -58,7 +61,7 @@ pub fn small_drive(zone_count: u32, zone_size_bytes: u64) -> SimulatedGeometry {
 impl Bench {
     /// A formatted drive that serves.
     pub fn formatted(geometry: SimulatedGeometry, options: Options) -> Self {
-        let pool = BufferPool::new(128 << 20).unwrap();
+        let pool = BufferPool::new(POOL_BYTES).unwrap();
         let device = SimulatedDevice::in_memory(geometry, pool.clone()).unwrap();
         let drive = device.drive();
         let clock = Arc::<StandingClock>::default();
@@ -80,7 +83,7 @@ impl Bench {
     /// Mounts the drive again with a new engine.
     pub fn reopen(&mut self) {
         // Of its own memory: the engine before lets go of what it holds when it is dropped.
-        self.pool = BufferPool::new(128 << 20).unwrap();
+        self.pool = BufferPool::new(POOL_BYTES).unwrap();
         let device = self.drive.open(self.pool.clone());
         self.reopen_over(device);
     }
