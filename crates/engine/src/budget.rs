@@ -9,7 +9,7 @@ use std::fmt;
 use imbrex_format::{COMMIT_ENTRIES_MAX, Key, TableEntry};
 use imbrex_zoned::Buffer;
 
-use crate::command::Command;
+use crate::admission::Deferred;
 use crate::damage::DamageList;
 use crate::group::{Member, Write};
 use crate::index::Index;
@@ -97,7 +97,7 @@ impl Store {
 
     /// The requests that the engine takes, each of which may be anywhere on its way to the log.
     fn write_queues_bytes(&self) -> u64 {
-        let each = size_of::<Command>() + size_of::<PendingPut>() + size_of::<PendingDelete>();
+        let each = size_of::<Deferred>() + size_of::<PendingPut>() + size_of::<PendingDelete>();
         // A set keeps an eighth of its places empty, and a byte for each.
         let busy = self.busy.capacity() * (size_of::<Key>() + 1) * 8 / 7;
         (self.deferred.capacity() * each + busy) as u64

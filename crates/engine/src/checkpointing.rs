@@ -147,6 +147,11 @@ impl Checkpointing {
         self.running.is_none() && self.in_flight == 0
     }
 
+    /// Whether other zones are looked for: zones that were reset are free once they are found.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.relocation.is_some() || !self.bad_zones.is_empty()
+    }
+
     /// Whether no checkpoint can be written any more, so that no zone that was reset will be free.
     pub(crate) fn is_given_up(&self) -> bool {
         self.is_kept()

@@ -231,6 +231,14 @@ impl Store {
         }
     }
 
+    /// No zone has room, now or later, for what must be written before anything else can be.
+    pub(crate) fn stop_without_room(&mut self, reason: &str) {
+        let reason = reason.to_string();
+        tracing::error!(reason, "nothing more is written to the drive");
+        self.fault.get_or_insert(State::ReadOnly { reason });
+        self.abandon_writes();
+    }
+
     /// The drive takes no more writes; what was acknowledged is still read. A drive that is gone gives nothing at all.
     pub(crate) fn stop_writing(&mut self, error: &DeviceError) {
         if matches!(self.fault, Some(State::Failed { .. })) {

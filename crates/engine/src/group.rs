@@ -79,6 +79,32 @@ pub(crate) enum InFlight {
 }
 
 impl Group {
+    /// A group without members, which begins at `end_unit` of a zone with `writes` that come before its records.
+    pub(crate) fn new(
+        stream: Stream,
+        zone: u32,
+        incarnation: u64,
+        end_unit: u32,
+        first_sequence: u64,
+        writes: VecDeque<Write>,
+    ) -> Self {
+        Self {
+            stream,
+            zone,
+            incarnation,
+            end_unit,
+            writes,
+            in_flight: None,
+            members: Vec::new(),
+            entries: Vec::new(),
+            first_sequence,
+            record_count: 0,
+            written: Vec::new(),
+            sealed_zone: None,
+            failed: false,
+        }
+    }
+
     /// Adds a block's record, to the write before it where their memory is adjacent.
     pub(crate) fn push_records(&mut self, location: Location, buffer: Buffer) {
         let buffer = match self.writes.back_mut() {

@@ -9,6 +9,7 @@
 //! mount; every queue has a bound.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod arena;
 mod blocking;
 pub mod budget;
@@ -46,6 +47,7 @@ mod replay;
 pub mod request;
 mod reserve;
 mod restoring;
+mod room;
 mod scan;
 mod schedule;
 mod scrub;

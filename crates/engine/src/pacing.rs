@@ -1,12 +1,13 @@
 //! Where the store meets the pace of reclaim ([`crate::pace`]).
 
-use imbrex_format::UNIT_BYTES;
+use imbrex_format::{UNIT_BYTES, record_units};
 
+use crate::log::Stream;
 use crate::pace::{Level, Pace};
 use crate::pending::{PendingPut, PutOrigin};
 use crate::request::ZoneRole;
+use crate::room::{ZONES_FOR_DELETIONS, ZONES_FOR_RECLAIM};
 use crate::schedule::Work;
-use crate::sealing::{ZONES_FOR_DELETIONS, ZONES_FOR_RECLAIM};
 use crate::store::Store;
 use crate::victim;
 use crate::zone_table::{ZoneEntry, ZoneTable};
@@ -17,8 +18,8 @@ const ZONES_AT_ONCE: usize = 2048;
 /// How often the level of a large drive is counted, in microseconds: 75,000 zones take about a millisecond.
 const LOOK_US: u64 = 50_000;
 
-/// How many zones' worth of room there is while zones wait for a checkpoint before one is taken for them.
-const CHECKPOINT_ZONES: u32 = 2;
+/// Up to how many free zones beside those that are kept room is called short: zones that wait for a checkpoint get one.
+const SHORT_ZONES: u32 = 2;
 
 /// What a zone holds beside records, at the least that matters: its header, a footer, and some commits and tombstones. Of
 /// a zone of 256 MiB it is nothing; where zones are small, one that looks half dead can be as full as it can be.
@@ -42,8 +43,13 @@ impl Store {
             && self.now_us < self.level_counted_us.saturating_add(LOOK_US)
             && self.level_counted_us > 0
         {
+            self.level_is_fresh = false;
             return;
         }
+        self.count_level();
+    }
+
+    fn count_level(&mut self) {
         self.level_counted_us = self.now_us;
         self.level_is_fresh = true;
         self.waits_for_zone &= !self.pending.is_empty();
@@ -51,10 +57,16 @@ impl Store {
         let free_units =
             if self.waits_for_zone { self.zones.free_units() } else { self.free_bytes() / UNIT_BYTES as u64 };
         let mut level = Level { free_units, ..Level::default() };
+        let under_way = self.reclaim.zone().filter(|_| self.victim_gives_room());
+        let (mut has_spent_zone, mut is_writable) = (false, false);
         for (zone, entry) in self.zones.iter() {
+            is_writable |= self.zones.may_be_written(entry);
             match entry.role {
                 ZoneRole::Trash | ZoneRole::Reset => level.resting_units += u64::from(entry.capacity_units),
-                ZoneRole::Sealed | ZoneRole::Fenced if entry.can_be_reset() => {
+                ZoneRole::Sealed | ZoneRole::Fenced
+                    if entry.can_be_reset() && (self.can_empty(entry) || under_way == Some(zone)) =>
+                {
+                    has_spent_zone |= entry.holds_only_tombstones();
                     level.reclaimable_units += u64::from(self.candidate(zone, entry).gain_units());
                 }
                 _ => {}
@@ -62,7 +74,17 @@ impl Store {
         }
         self.pace.observe(level);
         self.has_reclaimable = level.reclaimable_units > 0 || level.resting_units > 0;
+        self.has_spent_zone = has_spent_zone;
         self.reads.waiting.set_urgency(Work::Reclaim, self.pace.pressure() / 10);
+        if !is_writable && self.fault.is_none() {
+            self.stop_without_room("no zone is left that can be written");
+        }
+    }
+
+    /// Whether the zone is worth emptying though room is not short: only tombstones stand in it, and nothing rests that
+    /// they may name, so that few of them are still needed.
+    pub(crate) fn is_spent(&self, entry: &ZoneEntry) -> bool {
+        entry.holds_only_tombstones() && self.trash.is_empty() && self.zones.reset_count() == 0
     }
 
     /// A closed zone as the choice of a victim sees it.
@@ -70,7 +92,11 @@ impl Store {
         victim::Candidate {
             zone,
             // What a zone needs for itself is not won by emptying it.
-            capacity_units: entry.capacity_units.saturating_sub(ZONE_OVERHEAD_UNITS),
+            capacity_units: entry
+                .capacity_units
+                .saturating_sub(ZONE_OVERHEAD_UNITS)
+                .saturating_sub(self.padding_units(entry))
+                .max(1),
             live_units: entry.live_units,
             // What cannot be moved holds the zone as it is.
             damaged_units: if entry.is_stuck { entry.capacity_units } else { 0 },
@@ -78,6 +104,19 @@ impl Store {
             age: self.next_sequence.saturating_sub(entry.first_sequence),
             must_evacuate: entry.evacuate && !entry.is_stuck,
         }
+    }
+
+    /// What is left at the end of a zone because the next record did not fit there. It is not won by moving what lives: the
+    /// same would be left where that goes to. With blocks of which few fit into a zone it is much, and reclaim that
+    /// counted it as room would move full zones in a circle.
+    fn padding_units(&self, entry: &ZoneEntry) -> u32 {
+        let is_dead = entry.live_units == 0 && entry.tombstones == 0;
+        if is_dead || entry.role != ZoneRole::Sealed {
+            return 0;
+        }
+        let left_units = entry.capacity_units.saturating_sub(entry.good_units);
+        let largest_units = record_units(self.label.payload_bytes_max as usize);
+        if left_units <= largest_units { left_units } else { 0 }
     }
 
     /// Whether a put may go to the next group now. What reclaim moves always may, and what a failed write has left.
@@ -89,19 +128,46 @@ impl Store {
 
     /// When the level has to be counted again, where reclaim waits for that.
     pub(crate) fn level_due_us(&self) -> Option<u64> {
-        let is_waited_for = self.zones.count() > ZONES_AT_ONCE && self.pace.pressure() > 0;
+        let is_large = self.zones.count() > ZONES_AT_ONCE;
+        let is_waited_for = is_large && (self.pace.pressure() > 0 || !self.level_is_fresh);
         is_waited_for.then(|| self.level_counted_us.saturating_add(LOOK_US))
     }
 
-    /// Whether a put for which there is no room now will have some.
-    pub(crate) fn space_will_come(&self) -> bool {
-        !self.checkpointing.is_given_up()
-            && (self.has_reclaimable || self.reclaim.zone().is_some() || !self.trash.is_empty())
+    /// Whether what has no room now will have some, though nobody deletes anything.
+    pub(crate) fn space_will_come(&mut self) -> bool {
+        if self.checkpointing.is_given_up() {
+            return false;
+        }
+        if self.checkpointing.is_moving() && self.zones.reset_count() > 0 {
+            return true;
+        }
+        if !self.level_is_fresh {
+            // Of a large drive it may be old, and a drive is called full only where it is.
+            self.count_level();
+        }
+        self.room_comes_by_itself() || Stream::ALL.into_iter().any(|stream| self.is_worth_closing(stream))
+    }
+
+    /// Whether reclaim or the trash gives room, with the zones that are closed now.
+    pub(crate) fn room_comes_by_itself(&self) -> bool {
+        self.has_reclaimable
+            || !self.trash.is_empty()
+            || self.reclaim.has_left_zones()
+            || self.victim_gives_room()
+    }
+
+    /// Whether the zone that is being emptied will be free then: not where what is moved out of it has no room.
+    fn victim_gives_room(&self) -> bool {
+        self.reclaim.zone().is_some_and(|zone| self.zones.get(zone).can_be_reset()) && !self.moves_lack_room()
+    }
+
+    /// Whether few more zones are free than those that are kept.
+    pub(crate) fn room_is_short(&self) -> bool {
+        self.zones.free_count() <= ZONES_FOR_RECLAIM + ZONES_FOR_DELETIONS + SHORT_ZONES
     }
 
     /// Whether zones that wait for a checkpoint are needed.
     pub(crate) fn pace_wants_zones(&self) -> bool {
-        self.zones.free_count() <= ZONES_FOR_RECLAIM + ZONES_FOR_DELETIONS + CHECKPOINT_ZONES
-            || self.pace.pressure() > 0
+        self.room_is_short() || self.pace.pressure() > 0 || (self.has_spent_zone && self.trash.is_empty())
     }
 }

@@ -73,10 +73,19 @@ impl PendingPut {
         matches!(self.origin, PutOrigin::Client { .. }) && self.birth.is_none()
     }
 
+    /// Whether a failed write may have left it where it stands no more: then it must be made good.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self.origin {
+            PutOrigin::Client { .. } => self.birth.is_some(),
+            // One copy is killed by every move.
+            PutOrigin::Moved => self.kills.len() > 1,
+        }
+    }
+
     /// The queue in which it waits: what reclaim moves has one of its own.
     fn queue(&self) -> usize {
         match self.origin {
-            PutOrigin::Moved => 0,
+            PutOrigin::Moved => MOVED,
             PutOrigin::Client { class: Class::Foreground, .. } => 1,
             PutOrigin::Client { class: Class::Repair, .. } => 2,
             PutOrigin::Client { class: Class::Background, .. } => 3,
@@ -111,6 +120,9 @@ impl PendingDelete {
 /// How often the class that waits longest behind others has its turn: once in so many.
 const TURNS_OF_OTHERS: u64 = 8;
 
+/// The queue of what reclaim moves, among those of a stream.
+const MOVED: usize = 0;
+
 /// Puts of one stream: foreground before repair before background, but each has its turns. What reclaim moves comes
 /// first, and no client's put ever stands before it: on a full drive clients wait for the room that it makes. It is never
 /// more than reclaim's own memory holds.
@@ -122,8 +134,8 @@ struct PutQueue {
 
 impl PutQueue {
     fn next_class(&self) -> Option<usize> {
-        if !self.classes[0].is_empty() {
-            return Some(0);
+        if !self.classes[MOVED].is_empty() {
+            return Some(MOVED);
         }
         let mut waiting = (1..4).filter(|class| !self.classes[*class].is_empty());
         if self.turn % TURNS_OF_OTHERS == TURNS_OF_OTHERS - 1 { waiting.next_back() } else { waiting.next() }
@@ -188,8 +200,30 @@ impl Pending {
     }
 
     /// Whether one waits that has to be written: reclaim's, or one that a failed group has left behind.
-    pub(crate) fn has_owed_delete(&self, stream: Stream) -> bool {
+    pub(crate) fn has_own_delete(&self, stream: Stream) -> bool {
         self.deletes[stream as usize].iter().any(|delete| !delete.may_be_dropped())
+    }
+
+    /// Whether a deletion waits that must be made good.
+    pub(crate) fn has_owed_delete(&self) -> bool {
+        self.deletes.iter().flatten().any(|delete| delete.is_owed)
+    }
+
+    /// Lets the deletions of one stream wait in another.
+    pub(crate) fn let_deletes_wait_in(&mut self, from: Stream, to: Stream) {
+        // Each queue keeps the memory that was taken for it at start.
+        for _ in 0..self.deletes[from as usize].len() {
+            let delete = self.deletes[from as usize].pop_front();
+            self.deletes[to as usize].extend(delete);
+        }
+    }
+
+    /// Lets what reclaim moves to one stream wait in another.
+    pub(crate) fn let_moves_wait_in(&mut self, from: Stream, to: Stream) {
+        for _ in 0..self.puts[from as usize].classes[MOVED].len() {
+            let moved = self.puts[from as usize].classes[MOVED].pop_front();
+            self.puts[to as usize].classes[MOVED].extend(moved.map(|put| PendingPut { stream: to, ..put }));
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -79,6 +79,11 @@ impl Reclaim {
     pub(crate) fn zone(&self) -> Option<u32> {
         self.victim.as_ref().map(|victim| victim.zone)
     }
+
+    /// Whether zones were left that are looked at again once a request has ended.
+    pub(crate) fn has_left_zones(&self) -> bool {
+        !self.left.is_empty()
+    }
 }
 
 impl Store {
@@ -121,7 +126,7 @@ impl Store {
         true
     }
 
-    /// The zone to be emptied next: one that has failed at any time, others where room is wanted.
+    /// The zone to be emptied next: one that has failed, or is spent, at any time; others where room is wanted.
     fn find_victim(&self) -> Option<u32> {
         let may_reclaim = self.pace.may_reclaim();
         // What is on its way to a zone is not counted in it yet, so that it can look dead.
@@ -129,7 +134,8 @@ impl Store {
             matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced)
                 && !self.writes_are_at_risk(*zone)
                 && !entry.is_stuck
-                && (entry.evacuate || (may_reclaim && entry.can_be_reset()))
+                && self.can_empty(entry)
+                && (entry.evacuate || (entry.can_be_reset() && (may_reclaim || self.is_spent(entry))))
         });
         let candidates = candidates.map(|(zone, entry)| self.candidate(zone, entry));
         victim::choose(candidates, self.pace.pressure())

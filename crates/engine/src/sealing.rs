@@ -1,8 +1,5 @@
 //! Changing zones: where the open zone of a stream has no room left, the next group first seals it, with padding and a
-//! footer, and opens another.
-//!
-//! The last free zones are kept: one for reclaim, so that it can always finish, and one for deletions, so that a full
-//! drive can still be emptied.
+//! footer, and opens another. Which of the last zones may be opened for what: [`crate::room`].
 
 use std::collections::VecDeque;
 
@@ -11,72 +8,17 @@ use imbrex_format::{
 };
 use imbrex_zoned::ZoneKind;
 
-use crate::group::Write;
+use crate::group::{Group, Write};
 use crate::log::{OpenZone, Stream, ZERO_UNITS};
 use crate::mutation::{Mutation, is};
-use crate::pending::{PendingDelete, PendingPut, PutOrigin};
-use crate::request::{EngineError, ZoneRole};
+use crate::request::ZoneRole;
 use crate::reserve::Purpose;
 use crate::store::Store;
 use crate::writing::record;
 
-/// How many free zones are kept for reclaim alone.
-pub(crate) const ZONES_FOR_RECLAIM: u32 = 1;
-/// How many more are kept for deletions and for what a failed write has left to be written.
-pub(crate) const ZONES_FOR_DELETIONS: u32 = 1;
-
 impl Store {
-    /// Sees to it that the stream's open zone has room for what is pending first. Refuses what the drive has no room for,
-    /// and lets wait what it will have room for. Tells whether a group can be formed.
-    pub(crate) fn make_room(&mut self, stream: Stream, writes: &mut VecDeque<Write>) -> bool {
-        while let Some(put) = self.pending.first_put(stream).filter(|put| self.may_write(put)) {
-            // Besides the record, one of tombstones for what it replaces.
-            let (needed, entries) = (put.units() + 1, put.entries());
-            let kept = kept_from(put);
-            if self.has_room(stream, needed, entries)
-                || self.open_if_free(stream, kept, needed, entries, writes)
-            {
-                return true;
-            }
-            if !put_may_be_refused(self.pending.first_put(stream)) || self.space_will_come() {
-                self.waits_for_zone = true;
-                break;
-            }
-            if let Some(put) = self.pending.take_put(stream) {
-                self.refuse_put(put, EngineError::Full);
-            }
-        }
-        self.make_room_for_deletes(stream, writes)
-    }
-
-    fn make_room_for_deletes(&mut self, stream: Stream, writes: &mut VecDeque<Write>) -> bool {
-        if !self.pending.has_delete(stream) {
-            return false;
-        }
-        // Reclaim's own stand in another stream than the cold one where a drive holds few zones open.
-        let is_reclaims = stream == Stream::Cold || self.pending.has_owed_delete(stream);
-        let kept = if is_reclaims { 0 } else { ZONES_FOR_RECLAIM };
-        if self.has_room(stream, 1, 1) || self.open_if_free(stream, kept, 1, 1, writes) {
-            return true;
-        }
-        self.waits_for_zone = true;
-        if !self.space_will_come() {
-            for delete in self.pending.extract_deletes(PendingDelete::may_be_dropped) {
-                self.release(&delete.key);
-                delete.reply.into_iter().for_each(|reply| reply.send(Err(EngineError::Full)));
-            }
-        }
-        false
-    }
-
-    pub(crate) fn has_room(&self, stream: Stream, unit_count: u32, entries: usize) -> bool {
-        self.open.get(stream).is_some_and(|open| {
-            open.room_units(entries, self.zones.get(open.zone).capacity_units) >= unit_count
-        })
-    }
-
     /// Opens a zone if more than `kept` are free.
-    fn open_if_free(
+    pub(crate) fn open_if_free(
         &mut self,
         stream: Stream,
         kept: u32,
@@ -122,6 +64,19 @@ impl Store {
         writes.push_back(Write::Reserved { zone, unit: 0, purpose: Purpose::ZoneHeader, buffer });
         self.open.put(stream, OpenZone::fresh(zone, table));
         true
+    }
+
+    /// A group of no records, which seals a stream's open zone and opens no other.
+    pub(crate) fn form_closing_group(&mut self, stream: Stream) -> Option<Group> {
+        let mut writes = VecDeque::new();
+        let old = self.open.take(stream)?;
+        let (zone, entry) = (old.zone, self.zones.get(old.zone));
+        let (incarnation, end_unit) = (entry.incarnation, entry.good_units);
+        let table = self.seal(old, &mut writes);
+        self.open.give_back(table);
+        let first_sequence = self.next_sequence;
+        let group = Group::new(stream, zone, incarnation, end_unit, first_sequence, writes);
+        Some(Group { sealed_zone: Some(zone), ..group })
     }
 
     /// Fills the zone up to its footer and writes the footer; gives back the table.
@@ -177,18 +132,4 @@ impl Store {
             writes.push_back(Write::Barrier { zone });
         }
     }
-}
-
-/// How many free zones a put must leave.
-fn kept_from(put: &PendingPut) -> u32 {
-    match put.origin {
-        PutOrigin::Moved => 0,
-        // What a failed write has left behind must be written, or the drive can write nothing more.
-        PutOrigin::Client { .. } if !put.may_be_dropped() => 0,
-        PutOrigin::Client { .. } => ZONES_FOR_RECLAIM + ZONES_FOR_DELETIONS,
-    }
-}
-
-fn put_may_be_refused(put: Option<&PendingPut>) -> bool {
-    put.is_some_and(PendingPut::may_be_dropped)
 }

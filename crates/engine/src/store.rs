@@ -1,9 +1,10 @@
-//! A mounted drive: everything that its engine knows, and the beginning of every request.
+//! A mounted drive: everything that its engine knows.
 //!
-//! One thread owns a store. Its parts: [`crate::reading`] finds and checks records, [`crate::writing`] forms groups,
-//! [`crate::sealing`] changes zones, [`crate::committing`] makes groups durable, [`crate::fencing`] says what a failed
-//! write means, [`crate::listing`] walks the zones; [`crate::reclaim`] moves what lives, [`crate::trash`] resets what is
-//! dead, [`crate::scrub`] reads everything again, [`crate::checkpointing`] keeps the index where a mount finds it.
+//! One thread owns a store. Its parts: [`crate::admission`] begins requests, [`crate::reading`] finds and checks records,
+//! [`crate::writing`] forms groups, [`crate::room`] says where they may go, [`crate::sealing`] changes zones,
+//! [`crate::committing`] makes groups durable, [`crate::fencing`] says what a failed write means, [`crate::listing`] walks
+//! the zones; [`crate::reclaim`] moves what lives, [`crate::trash`] resets what is dead, [`crate::scrub`] reads everything
+//! again, [`crate::checkpointing`] keeps the index where a mount finds it.
 //!
 //! Invariants:
 //!
@@ -17,9 +18,9 @@ use std::collections::{HashSet, VecDeque};
 use imbrex_format::{COMMIT_ENTRIES_MAX, Commit, Key, Label, UNIT_BYTES, record_units};
 use imbrex_zoned::{Buffer, Completion, Device, DeviceError, Token};
 
+use crate::admission::Deferred;
 use crate::arena::Arena;
 use crate::checkpointing::Checkpointing;
-use crate::command::Command;
 use crate::damage::DamageList;
 use crate::group::Group;
 use crate::index::Index;
@@ -28,15 +29,15 @@ use crate::mount::Mounted;
 use crate::options::Options;
 use crate::pace::Pace;
 use crate::pacing::pace_of;
-use crate::pending::{Pending, PendingPut, PutOrigin};
-use crate::reading::{Read, ReadPurpose, Reads, ZoneReader};
+use crate::pending::Pending;
+use crate::reading::{Reads, ZoneReader};
 use crate::reclaim::Reclaim;
 use crate::referee::Referee;
-use crate::request::{Class, EngineError, State, Stats};
+use crate::request::{State, Stats};
 use crate::reserve::Reserve;
-use crate::schedule::Work;
 use crate::scrub::Scrub;
 use crate::trash::Trash;
+use crate::writing::WRITERS_LOOK_US;
 use crate::zone_table::ZoneTable;
 
 /// The kind of an operation in flight, in the high bits of its token; the low bits are its slot or its zone.
@@ -69,6 +70,8 @@ pub(crate) struct Store {
     pub(crate) commit_payload: Vec<u8>,
     pub(crate) reads: Reads,
     pub(crate) pending: Pending,
+    /// When it was last looked which of it nobody awaits any more.
+    pub(crate) dropped_at_us: u64,
     pub(crate) writing: Option<Group>,
     pub(crate) flushing: Option<Group>,
     /// Writes, flushes and orders that the device has not finished, those of abandoned groups included.
@@ -78,7 +81,7 @@ pub(crate) struct Store {
     /// Groups that have failed since one last became durable.
     pub(crate) failures_in_a_row: u32,
     pub(crate) busy: HashSet<Key>,
-    pub(crate) deferred: VecDeque<Command>,
+    pub(crate) deferred: VecDeque<Deferred>,
     /// Whether a key has left `busy` since the deferred requests were last begun again.
     pub(crate) key_released: bool,
     /// How often a record has ceased to stand where it stood.
@@ -99,6 +102,8 @@ pub(crate) struct Store {
     pub(crate) level_is_fresh: bool,
     /// Whether something can be reclaimed, or is on its way to be free.
     pub(crate) has_reclaimable: bool,
+    /// Whether only tombstones stand in a zone that could be emptied.
+    pub(crate) has_spent_zone: bool,
     pub(crate) scrub: Scrub,
     pub(crate) checkpointing: Checkpointing,
     pub(crate) written_since_checkpoint_bytes: u64,
@@ -152,6 +157,7 @@ impl Store {
             live_units,
             good_units,
             pending: Pending::new(options.requests_max),
+            dropped_at_us: 0,
             writing: None,
             flushing: None,
             log_in_flight: 0,
@@ -168,6 +174,7 @@ impl Store {
             level_counted_us: 0,
             level_is_fresh: false,
             has_reclaimable: true,
+            has_spent_zone: false,
             written_since_checkpoint_bytes: 0,
             stats: Stats::default(),
             fault: None,
@@ -219,93 +226,10 @@ impl Store {
         dead.into_iter().for_each(|zone| self.zone_lost_a_record(zone));
     }
 
-    /// Begins a request.
-    pub(crate) fn accept(&mut self, device: &mut dyn Device, command: Command) {
-        let deadline_us = self.now_us.saturating_add(self.deadline_us);
-        match command {
-            Command::Put(request, reply) => {
-                if let Some(refusal) = self.put_refusal(request.payload_bytes, request.buffer.len()) {
-                    return reply.send(Err(refusal));
-                }
-                if self.busy.contains(&request.key) {
-                    return self.deferred.push_back(Command::Put(request, reply));
-                }
-                let (key, payload_bytes, class) = (request.key, request.payload_bytes, request.class);
-                self.busy.insert(key);
-                let put = PendingPut {
-                    key,
-                    buffer: request.buffer,
-                    payload_bytes,
-                    birth: None,
-                    kills: Vec::new(),
-                    stream: self.open.serving(Stream::of(request.lifetime)),
-                    origin: PutOrigin::Client { reply, class, deadline_us },
-                };
-                self.search(device, key, ReadPurpose::Compare(put), class);
-            }
-            Command::Delete(key, class, reply) => {
-                if let Some(refusal) = self.write_refusal() {
-                    return reply.send(Err(refusal));
-                }
-                if self.busy.contains(&key) {
-                    return self.deferred.push_back(Command::Delete(key, class, reply));
-                }
-                self.busy.insert(key);
-                self.search(device, key, ReadPurpose::Probe(reply), class);
-            }
-            Command::Get(key, range, class, reply) => {
-                self.search(device, key, ReadPurpose::Get(range, reply), class);
-            }
-            Command::Head(key, class, reply) => self.search(device, key, ReadPurpose::Head(reply), class),
-            Command::List(request, reply) => self.list(device, request, reply),
-            Command::Zones(reply) => reply.send(Ok(self.zones.statuses())),
-            Command::Damage(reply) => reply.send(Ok(self.damage.list())),
-            Command::Scrub(begin, reply) => {
-                if begin {
-                    self.begin_scrub_pass();
-                }
-                reply.send(Ok(self.scrub_status()));
-            }
-            Command::Format(_, _) | Command::Stop(_) => {
-                command.refuse(EngineError::Invalid {
-                    reason: "an order to the drive is no request to its log".into(),
-                });
-            }
-        }
-    }
-
-    fn search(&mut self, device: &mut dyn Device, key: Key, purpose: ReadPurpose, class: Class) {
-        let deadline_us = self.now_us.saturating_add(self.deadline_us);
-        self.read(device, Read::of_key(key, purpose, Work::from(class), deadline_us));
-    }
-
-    /// Why nothing can be written, if so.
-    fn write_refusal(&self) -> Option<EngineError> {
-        self.fault.clone().map(|state| EngineError::Unavailable { state })
-    }
-
-    fn put_refusal(&self, payload_bytes: u32, buffer_bytes: usize) -> Option<EngineError> {
-        if let Some(refusal) = self.write_refusal() {
-            return Some(refusal);
-        }
-        let payload_bytes_max = self.label.payload_bytes_max;
-        if payload_bytes > payload_bytes_max {
-            return Some(EngineError::TooLarge { payload_bytes_max });
-        }
-        let wanted_bytes = record_units(payload_bytes as usize) as usize * UNIT_BYTES;
-        (buffer_bytes != wanted_bytes).then(|| EngineError::Invalid {
-            reason: format!(
-                "a buffer of {wanted_bytes} bytes belongs to this payload, not one of {buffer_bytes}"
-            ),
-        })
-    }
-
     /// Does what can be begun: reads that wait, the next write, the next flush, the next group, and then what the engine
     /// does of itself.
     pub(crate) fn pump(&mut self, device: &mut dyn Device) {
-        if std::mem::take(&mut self.key_released) {
-            self.retry_deferred(device);
-        }
+        self.pump_deferred(device);
         self.update_pace();
         self.pump_reads(device);
         self.pump_writes(device);
@@ -390,6 +314,7 @@ impl Store {
             at_once,
             writers,
             self.reads.waiting.next_deadline_us(),
+            self.deferred_due_us(),
             self.trash.due_us(self.trash_rest_us),
             self.scrub_due_us(),
             self.level_due_us(),
@@ -397,20 +322,6 @@ impl Store {
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// Ends the put, deletion or move under way for a key.
-    pub(crate) fn release(&mut self, key: &Key) {
-        self.key_released |= self.busy.remove(key);
-        self.reclaim_left_zones();
-    }
-
-    /// Begins again the requests that waited for a key.
-    fn retry_deferred(&mut self, device: &mut dyn Device) {
-        for _ in 0..self.deferred.len() {
-            let Some(command) = self.deferred.pop_front() else { return };
-            self.accept(device, command);
-        }
     }
 
     /// Bytes in which records can still be written: free zones, those that are free soon, and what is left of the open ones.
@@ -427,9 +338,6 @@ impl Store {
         self.good_units.saturating_sub(self.live_units) * UNIT_BYTES as u64
     }
 }
-
-/// How long writes that have no room wait before it is looked whether there is some now, in microseconds.
-const WRITERS_LOOK_US: u64 = 20_000;
 
 #[cfg(test)]
 impl Store {

@@ -346,7 +346,9 @@ impl Store {
     fn reset_failed(&mut self, zone: u32, error: &DeviceError) {
         tracing::error!(zone, %error, "a zone was not reset, and is not used again");
         self.trash.under_way = None;
-        self.zones.get_mut(zone).role = ZoneRole::Lost;
+        let entry = self.zones.get_mut(zone);
+        entry.role = ZoneRole::Lost;
+        entry.has_failed_reset = true;
         match error {
             DeviceError::Gone => self.stop_writing(error),
             DeviceError::ZoneCondition { condition, .. } => self.zones.get_mut(zone).condition = *condition,

@@ -26,6 +26,10 @@ use crate::store::Store;
 /// a group that is 7 % of the disk's bandwidth, at 128 MiB 2 %. How much gathers is bounded by the memory for uploads.
 const GROUP_UNITS_MAX: u32 = 32_768;
 
+/// How long writes that wait do so before it is looked whether they still need to, and whether there is room for them now,
+/// in microseconds.
+pub(crate) const WRITERS_LOOK_US: u64 = 20_000;
+
 impl Store {
     /// Begins what can be begun on the write side.
     pub(crate) fn pump_writes(&mut self, device: &mut dyn Device) {
@@ -36,8 +40,12 @@ impl Store {
             }
             return;
         }
-        if self.writing.is_none() && !self.checkpoint_holds_groups() {
+        let may_form = self.writing.is_none() && !self.checkpoint_holds_groups();
+        if may_form || self.now_us >= self.dropped_at_us.saturating_add(WRITERS_LOOK_US) {
             self.drop_abandoned();
+        }
+        if may_form {
+            self.lend_room();
             self.writing = self.form_group();
             if self.reserve.has_failed() {
                 let what = "less memory than the log needs".into();
@@ -48,9 +56,11 @@ impl Store {
         self.begin_flush(device);
     }
 
-    /// Work whose client has gone, or that has waited too long, is dropped before it reaches the disk.
+    /// Work whose client has gone, or that has waited too long, is dropped before it reaches the disk. That is looked at
+    /// also while a write or a flush does not end.
     fn drop_abandoned(&mut self) {
         let now_us = self.now_us;
+        self.dropped_at_us = now_us;
         let gone = self.pending.extract_puts(|put| put.may_be_dropped() && put.origin.is_abandoned());
         let gone_deletes =
             self.pending.extract_deletes(|delete| delete.may_be_dropped() && delete.is_abandoned());
@@ -75,7 +85,8 @@ impl Store {
         }
     }
 
-    /// Makes a group of what is pending in the stream whose turn it is; `None` where nothing is, or nothing has room.
+    /// Makes a group of what is pending in the stream whose turn it is. Where nothing is, or nothing has room, one that
+    /// closes a zone for reclaim, if that is worth it.
     fn form_group(&mut self) -> Option<Group> {
         for _ in 0..Stream::ALL.len() {
             self.stream_turn = (self.stream_turn + 1) % Stream::ALL.len();
@@ -84,7 +95,8 @@ impl Store {
                 return Some(group);
             }
         }
-        None
+        let stream = self.stream_to_close()?;
+        self.form_closing_group(stream)
     }
 
     fn form_group_of(&mut self, stream: Stream) -> Option<Group> {
@@ -97,21 +109,9 @@ impl Store {
         }
         let open = self.open.get(stream)?;
         let (zone, end_unit) = (open.zone, open.next_unit);
-        let mut group = Group {
-            stream,
-            zone,
-            incarnation: self.zones.get(zone).incarnation,
-            end_unit,
-            writes,
-            in_flight: None,
-            members: Vec::new(),
-            entries: Vec::new(),
-            first_sequence: self.next_sequence,
-            record_count: 0,
-            written: Vec::new(),
-            sealed_zone: before.filter(|before| *before != zone),
-            failed: false,
-        };
+        let incarnation = self.zones.get(zone).incarnation;
+        let mut group = Group::new(stream, zone, incarnation, end_unit, self.next_sequence, writes);
+        group.sealed_zone = before.filter(|before| *before != zone);
         self.void_torn_group(&mut group);
         let mut tombstones = Vec::new();
         self.take_puts(&mut group, &mut tombstones);
@@ -146,7 +146,7 @@ impl Store {
         while let Some(put) = self.pending.first_put(group.stream).filter(|put| self.may_write(put)) {
             let (units, more_entries, more_kills) = (put.units(), put.entries(), put.kills.len());
             let kill_units = record_units((kills + more_kills).max(1) * TombstoneEntry::BYTES);
-            let fits = self.has_room(group.stream, unit_count + units + kill_units, entries + more_entries)
+            let fits = self.fits(put, unit_count + units + kill_units, entries + more_entries)
                 && (unit_count == 0 || unit_count + units <= GROUP_UNITS_MAX)
                 && kills + more_kills <= TOMBSTONES_MAX;
             if !fits {

@@ -35,6 +35,8 @@ pub(crate) struct ZoneEntry {
     pub(crate) evacuate: bool,
     /// Whether reclaim has left what it cannot move: it is left alone until something else in it dies.
     pub(crate) is_stuck: bool,
+    /// Whether it is lost only because a reset has failed: the next mount looks at it anew.
+    pub(crate) has_failed_reset: bool,
     /// Reads of it that are in flight: it is not reset meanwhile.
     pub(crate) readers: u16,
     /// The checkpoint that makes it free, where it was reset: by then no checkpoint that could be mounted knows its old life.
@@ -66,6 +68,7 @@ impl ZoneEntry {
             tombstones: 0,
             evacuate: false,
             is_stuck: false,
+            has_failed_reset: false,
             readers: 0,
             freed_by: 0,
             closed_sequence: u64::MAX,
@@ -85,6 +88,7 @@ impl ZoneEntry {
                 ZoneRole::Fenced => ZoneCellRole::Fenced,
                 ZoneRole::Trash => ZoneCellRole::Trash,
                 ZoneRole::Checkpoint => ZoneCellRole::Checkpoint,
+                ZoneRole::Lost if self.has_failed_reset => ZoneCellRole::Trash,
                 ZoneRole::Lost => ZoneCellRole::Lost,
             },
             stream: self.stream as u8,
@@ -124,6 +128,11 @@ impl ZoneEntry {
     /// Whether its log can be read.
     pub(crate) fn is_readable_log(&self) -> bool {
         matches!(self.role, ZoneRole::Open | ZoneRole::Sealed | ZoneRole::Fenced)
+    }
+
+    /// Whether nothing stands in it any more but tombstones, and it takes no more records.
+    pub(crate) fn holds_only_tombstones(&self) -> bool {
+        self.role == ZoneRole::Sealed && self.live_units == 0 && self.tombstones > 0 && !self.is_stuck
     }
 
     /// Whether it can be reset and written again.
@@ -202,6 +211,15 @@ impl ZoneTable {
         entry.role == ZoneRole::Free && (self.uses_conventional || entry.kind != ZoneKind::Conventional)
     }
 
+    /// Whether a zone of the log can be written, now or once it has been reset.
+    pub(crate) fn may_be_written(&self, entry: &ZoneEntry) -> bool {
+        match entry.role {
+            ZoneRole::Label | ZoneRole::Checkpoint | ZoneRole::Lost => false,
+            ZoneRole::Free => self.is_free(entry),
+            _ => entry.can_be_reset(),
+        }
+    }
+
     /// How many zones the drive has.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()
@@ -243,6 +261,7 @@ impl ZoneTable {
             tombstones: 0,
             evacuate: false,
             is_stuck: false,
+            has_failed_reset: false,
             freed_by: 0,
             closed_sequence: u64::MAX,
             closed_at_unix_s: 0,

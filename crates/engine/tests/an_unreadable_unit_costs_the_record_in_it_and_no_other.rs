@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 
 use imbrex_engine::{BlockEntry, Class, Cursor, EngineError, Handle, RangeRequest};
-use imbrex_format::UNIT_BYTES;
+use imbrex_format::{Key, UNIT_BYTES};
 use support::{DriveFile, ZONE_BYTES, content, key, put, wait};
 
 const COUNT: u8 = 41;

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used, reason = "a module of tests")]
 
+pub mod by_hand;
 pub mod faulty;
 pub mod plain_file;
 
