@@ -1,0 +1,25 @@
+//! Drive health in the node: evidence is gathered in the background, verdicts are given from memory.
+//!
+//! - Nobody who asks for a verdict waits for a drive. What is known is in the [`Book`]: one bounded history for each
+//!   drive, under its WWN and serial.
+//! - Asking harms: a drive is asked by one smartctl at a time, an adapter by two, in a quiet time that the drive's
+//!   engine grants, and a sleeping drive is left asleep.
+//! - A question that hangs costs its own drive's answer and nobody else's.
+//! - The node says which drive may be drained. It drains none: no drive takes such an order.
+
+mod answer;
+mod book;
+mod entry;
+mod poller;
+mod schedule;
+
+pub(crate) use book::{Book, OrderError};
+pub(crate) use entry::never_asked;
+pub(crate) use poller::run;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The node's clock, in seconds since 1970.
+pub(crate) fn now_unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,107 @@
+//! The drives' health: verdicts from a fake smartctl, and the order to ask now.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde_json::Value;
+
+use crate::client::{get, post};
+use crate::fake_drive::{Behaviour, FakeDrive, serving};
+use crate::process::{Agent, Place};
+
+/// What smartctl says of an NVMe drive with this serial and critical warning.
+pub(crate) fn nvme_report(serial: &str, warning: u8) -> String {
+    let passed = warning == 0;
+    format!(
+        r#"{{"smartctl":{{"version":[7,4],"exit_status":0}},"device":{{"name":"/dev/a","type":"nvme","protocol":"NVMe"}},
+        "model_name":"FAKE 1","serial_number":"{serial}","firmware_version":"1.0","smart_status":{{"passed":{passed}}},
+        "nvme_smart_health_information_log":{{"critical_warning":{warning},"temperature":35,"available_spare":100,
+        "available_spare_threshold":10,"percentage_used":3,"media_errors":0,"power_on_hours":9000}},
+        "power_on_time":{{"hours":9000}},"temperature":{{"current":35}}}}"#
+    )
+}
+
+fn drive(place: &Place, id: &str, serial: &str) -> FakeDrive {
+    FakeDrive::start(&place.run(), id, Behaviour::Says(Box::new(serving(id, serial))))
+}
+
+/// The health of the drive `id` when `is_so`; fails after 30 s.
+pub(crate) async fn health_when(agent: &Agent, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let mut latest = Value::Null;
+    for _ in 0..300 {
+        latest = agent.json(&format!("/v1/drives/{id}/health")).await;
+        if is_so(&latest) {
+            return latest;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("this did not come: {latest:#}");
+}
+
+fn is_asked(health: &Value) -> bool {
+    health["polling"]["asked_at_unix_s"].is_u64()
+}
+
+#[tokio::test]
+async fn a_drive_that_says_it_fails_is_failing_with_the_evidence_and_the_action() {
+    let place = Place::new();
+    place.smartctl(&format!("cat <<'END'\n{}\nEND", nvme_report("S1", 4)));
+    let _drive = drive(&place, "a", "S1");
+    let agent = place.start().await;
+    let health = health_when(&agent, "a", is_asked).await;
+    assert_eq!(health["level"], "failing", "{health:#}");
+    assert_eq!(health["action"], "replace");
+    assert_eq!(health["drain_without_person"], true);
+    assert_eq!(health["axes"].as_array().unwrap().len(), 6);
+    let axes = health["axes"].as_array().unwrap();
+    let media = axes.iter().find(|axis| axis["axis"] == "media").unwrap();
+    assert_eq!(media["level"], "failing");
+    assert_eq!(media["evidence"][0]["source"], "smart");
+    let node = agent.json("/v1/health").await;
+    assert_eq!((&node["level"], &node["counts"]["failing"]), (&"failing".into(), &1.into()));
+    assert!(node["drives"][0]["because"].is_string(), "{node:#}");
+}
+
+#[tokio::test]
+async fn a_drive_of_which_nothing_is_known_is_unknown_and_never_healthy() {
+    let place = Place::new();
+    let _drive = drive(&place, "a", "S1");
+    let agent = place.start().await;
+    let health = health_when(&agent, "a", is_asked).await;
+    assert_eq!((&health["level"], &health["action"]), (&"unknown".into(), &"check-monitor".into()));
+    assert_eq!(health["data_age_s"], Value::Null);
+    assert_eq!(health["polling"]["outcome"], "failed");
+    assert!(health["polling"]["reason"].as_str().unwrap().contains("could not be run"), "{health:#}");
+    assert_eq!(agent.json("/v1/health").await["drain"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_report_of_another_drive_counts_for_nobody() {
+    let place = Place::new();
+    place.smartctl(&format!("cat <<'END'\n{}\nEND", nvme_report("OTHER", 4)));
+    let _drive = drive(&place, "a", "S1");
+    let agent = place.start().await;
+    let health = health_when(&agent, "a", is_asked).await;
+    assert_eq!(health["level"], "unknown", "{health:#}");
+    assert!(health["polling"]["reason"].as_str().unwrap().contains("another drive"), "{health:#}");
+}
+
+#[tokio::test]
+async fn an_order_to_ask_now_is_taken_once_in_a_while() {
+    let place = Place::new();
+    place.smartctl(&format!("cat <<'END'\n{}\nEND", nvme_report("S1", 0)));
+    let _drive = drive(&place, "a", "S1");
+    let agent = place.start().await;
+    let health = health_when(&agent, "a", is_asked).await;
+    assert_eq!((&health["level"], &health["action"]), (&"healthy".into(), &"none".into()), "{health:#}");
+    place.smartctl(&format!("cat <<'END'\n{}\nEND", nvme_report("S1", 4)));
+    let order = |body: &'static str| agent.send(post("/v1/drives/a/health", body));
+    assert_eq!(order(r#"{"full":true}"#).await.status, StatusCode::ACCEPTED);
+    let again = order("").await;
+    assert_eq!((again.status.as_u16(), again.problem().as_str()), (429, "asked-too-often"));
+    let health = health_when(&agent, "a", |health| health["level"] == "failing").await;
+    assert!(health["polling"]["asked_fully_at_unix_s"].is_u64(), "{health:#}");
+    assert_eq!(order(r#"{"heavy":true}"#).await.problem(), "bad-request");
+    assert_eq!(agent.send(post("/v1/drives/b/health", "")).await.problem(), "unknown-drive");
+    assert_eq!(agent.send(get("/v1/drives/b/health")).await.problem(), "unknown-drive");
+}
