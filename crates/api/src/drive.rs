@@ -342,6 +342,22 @@ pub struct ScrubStatus {
     pub errors: u64,
 }
 
+/// Body of `POST /v1/quiet`, which a drive takes over its Unix socket: for this time its engine does nothing of its
+/// own accord, so that somebody can ask the drive how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuietOrder {
+    /// For how long, in milliseconds; more than 10,000 are not granted, and 0 ends the quiet time.
+    pub for_ms: u64,
+}
+
+/// Answer of `POST /v1/quiet`. Where clients wait for the drive, it is a 503 with `Retry-After` instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuietGrant {
+    /// For how long it is granted from now on, in milliseconds.
+    pub granted_ms: u64,
+}
+
 /// What a drive's process is busy with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Load {
