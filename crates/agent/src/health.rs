@@ -9,7 +9,9 @@
 
 mod answer;
 mod book;
+pub(crate) mod engine_watch;
 mod entry;
+pub(crate) mod kernel_log;
 mod poller;
 mod schedule;
 

@@ -52,6 +52,12 @@ pub(crate) struct Agent {
     pub(crate) smartctl: Arc<dyn Smartctl>,
 }
 
+impl AsRef<Inventory> for Agent {
+    fn as_ref(&self) -> &Inventory {
+        &self.inventory
+    }
+}
+
 impl Agent {
     /// How all drives are, with what hinders their being watched.
     fn node_health(&self) -> NodeHealth {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::certificate::Certificate;
 use crate::enclosure::Enclosures;
 use crate::file;
-use crate::health::{self, Book};
+use crate::health::{self, Book, engine_watch, kernel_log};
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
 use crate::options::ServeOptions;
@@ -58,7 +58,12 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         let agent = Arc::clone(&agent);
         async move { agent.inventory.keep_surveying().await }
     });
-    let polls = tokio::spawn(health::run(book, smartctl));
+    let polls = tokio::spawn(health::run(Arc::clone(&book), smartctl));
+    let watches = tokio::spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent)));
+    let kernel_log = tokio::spawn({
+        let (kmsg, procfs) = (options.kmsg.clone(), options.procfs.clone());
+        async move { kernel_log::run(book, &kmsg, &procfs).await }
+    });
     let serving = tokio::spawn(server.run(routes::router(agent), stopped));
 
     println!("imbrex-agent ready: https://{address} certificate SHA-256 {fingerprint}");
@@ -68,6 +73,8 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     stopping.await;
     tracing::info!("stopping");
     polls.abort();
+    watches.abort();
+    kernel_log.abort();
     surveys.abort();
     stop.send_replace(true);
     serving.await.map_err(|error| format!("the server ended badly: {error}"))

@@ -241,6 +241,9 @@ pub struct DriveStats {
     pub puts_already_stored: u64,
     /// Gets that gave a block.
     pub gets: u64,
+    /// Time that these gets took together, from the request's head to the answer's, in microseconds.
+    #[serde(default)]
+    pub gets_us: u64,
     /// Gets and heads of an absent key.
     pub gets_absent: u64,
     /// Deletions.

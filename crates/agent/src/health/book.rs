@@ -6,7 +6,7 @@
 //!   longer counts; a drive whose last question hung takes at most one of its adapter's places.
 //! - The lock is held for no longer than it takes to read or change memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use imbrex_api::health::{DriveHealth, NodeHealth};
 use imbrex_api::node::Smart;
 use imbrex_health::notes::{MaskedCommand, Notes};
+use imbrex_health::{EngineRecord, Finding, KernelEvent};
 use smartctl_parser::{Answer, Question};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::engine_watch::Mark;
 use super::entry::Entry;
 use super::{answer, now_unix_s};
 use crate::inventory::SurveyedDrive;
@@ -27,13 +29,28 @@ const ADAPTER_MAX: usize = 2;
 /// And in the whole node, those that take long not counted.
 const QUESTIONS_MAX: usize = 64;
 
+/// At most this many of the kernel's words about devices that are no drives yet are kept, for so many seconds: a drive
+/// may err while it is found.
+const UNCLAIMED_MAX: usize = 256;
+const UNCLAIMED_S: u64 = 300;
+
 /// The drives' histories.
 #[derive(Debug)]
 pub(crate) struct Book {
     drives: Mutex<BTreeMap<String, Entry>>,
+    kernel_log: Mutex<KernelLog>,
     notes: Notes,
     kernel: Option<String>,
     changed: Notify,
+    observed: watch::Sender<bool>,
+}
+
+/// How far the kernel's log was read, and what it said of devices that are no drives yet.
+#[derive(Debug, Default)]
+struct KernelLog {
+    next_sequence: u64,
+    reason: Option<String>,
+    unclaimed: VecDeque<(String, u64, KernelEvent)>,
 }
 
 /// What the poller is to do next.
@@ -74,12 +91,24 @@ pub(crate) enum OrderError {
 impl Book {
     /// An empty book of a node with this kernel, judged by these notes.
     pub(crate) fn new(notes: Notes, kernel: Option<String>) -> Self {
-        Self { drives: Mutex::default(), notes, kernel, changed: Notify::new() }
+        Self {
+            drives: Mutex::default(),
+            kernel_log: Mutex::default(),
+            notes,
+            kernel,
+            changed: Notify::new(),
+            observed: watch::Sender::new(false),
+        }
     }
 
     fn drives(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         // No code that holds the lock can leave an entry half changed.
         self.drives.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Taken after the drives' lock where both are.
+    fn kernel_log(&self) -> MutexGuard<'_, KernelLog> {
+        self.kernel_log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of a survey. A drive that the inventory has forgotten is forgotten here too, unless it is being
@@ -95,13 +124,21 @@ impl Book {
             match drives.get_mut(&drive.entry.id) {
                 Some(entry) if entry.is(drive) => entry.observe(drive, kernel, now, now_unix_s),
                 _ => {
-                    let entry = Entry::new(drive, kernel, now, now_unix_s);
+                    let mut entry = Entry::new(drive, kernel, now, now_unix_s);
+                    self.kernel_log().give_to(&mut entry);
                     drives.insert(drive.entry.id.clone(), entry);
                 }
             }
         }
         drop(drives);
+        self.observed.send_replace(true);
         self.changed.notify_one();
+    }
+
+    /// Waits for the first survey.
+    pub(crate) async fn first_observed(&self) {
+        // The sender lives as long as this book.
+        let _ = self.observed.subscribe().wait_for(|observed| *observed).await;
     }
 
     /// Waits until a drive was added or became free to be asked.
@@ -146,6 +183,13 @@ impl Book {
         })
     }
 
+    /// The engine refused a quiet time. False where the question is to be put all the same.
+    pub(crate) fn postpone(&self, id: &str, wait: Duration, now: Instant) -> bool {
+        let postponed = self.drives().get_mut(id).is_some_and(|entry| entry.schedule.postpone(wait, now));
+        self.changed.notify_one();
+        postponed
+    }
+
     /// The question to the drive `id` takes long: others need not wait for it.
     pub(crate) fn give_up_place(&self, id: &str) {
         if let Some(entry) = self.drives().get_mut(id) {
@@ -182,6 +226,57 @@ impl Book {
         Ok(())
     }
 
+    /// Records a finding of the drive `id`.
+    pub(crate) fn record(&self, id: &str, at_unix_s: u64, finding: Finding) {
+        if let Some(entry) = self.drives().get_mut(id) {
+            entry.record(at_unix_s, finding);
+        }
+    }
+
+    /// Records what an engine saw: `tell` makes of its last mark the present one, and what has happened in between.
+    pub(super) fn record_engine(
+        &self,
+        id: &str,
+        at_unix_s: u64,
+        tell: impl FnOnce(Mark) -> (Mark, EngineRecord),
+    ) {
+        if let Some(entry) = self.drives().get_mut(id) {
+            let (mark, record) = tell(entry.mark);
+            entry.mark = mark;
+            entry.record(at_unix_s, Finding::Engine { record });
+        }
+    }
+
+    /// Records what the kernel said of the device that it calls `name`. A drive that is there goes before one that went
+    /// away and bore the name. Where several drives hang on that device, it says nothing of any one of them; where none
+    /// does, one may be about to come.
+    pub(crate) fn record_kernel_event(&self, name: &str, at_unix_s: u64, event: KernelEvent) {
+        let mut drives = self.drives();
+        for present in [true, false] {
+            let is_called = |entry: &&mut Entry| entry.present == present && entry.is_called(name);
+            let mut called = drives.values_mut().filter(is_called);
+            match (called.next(), called.next()) {
+                (Some(entry), None) => return entry.record(at_unix_s, Finding::Kernel { event }),
+                (Some(_), Some(_)) => return,
+                (None, _) => {}
+            }
+        }
+        self.kernel_log().keep(name, at_unix_s, event);
+    }
+
+    /// Whether a record of the kernel's log was not read before; it is from now on.
+    pub(super) fn is_new_record(&self, sequence: u64) -> bool {
+        let mut log = self.kernel_log();
+        let is_new = sequence >= log.next_sequence;
+        log.next_sequence = log.next_sequence.max(sequence.saturating_add(1));
+        is_new
+    }
+
+    /// From now on the kernel's log gives no evidence, for this reason.
+    pub(super) fn set_kernel_log_reason(&self, reason: String) {
+        self.kernel_log().reason = Some(reason);
+    }
+
     /// SMART's status of the drive `id`, as the inventory tells it.
     pub(crate) fn smart(&self, id: &str) -> Option<Smart> {
         self.drives().get(id).filter(|entry| entry.device.is_some()).map(Entry::smart)
@@ -195,7 +290,30 @@ impl Book {
 
     /// How all drives are, and what they have in common.
     pub(crate) fn node_health(&self) -> NodeHealth {
-        answer::node_health(&self.drives(), &self.notes, now_unix_s())
+        let health = answer::node_health(&self.drives(), &self.notes, now_unix_s());
+        NodeHealth { kernel_log_reason: self.kernel_log().reason.clone(), ..health }
+    }
+}
+
+impl KernelLog {
+    /// Keeps an event for a drive that may come.
+    fn keep(&mut self, name: &str, at_unix_s: u64, event: KernelEvent) {
+        if self.unclaimed.len() >= UNCLAIMED_MAX {
+            self.unclaimed.pop_front();
+        }
+        self.unclaimed.push_back((name.to_owned(), at_unix_s, event));
+    }
+
+    /// Gives a drive that has come what was said of it before.
+    fn give_to(&mut self, entry: &mut Entry) {
+        let now_unix_s = now_unix_s();
+        self.unclaimed.retain(|(name, at_unix_s, event)| {
+            let is_its = entry.is_called(name);
+            if is_its {
+                entry.record(*at_unix_s, Finding::Kernel { event: *event });
+            }
+            !is_its && now_unix_s.saturating_sub(*at_unix_s) <= UNCLAIMED_S
+        });
     }
 }
 

@@ -10,6 +10,7 @@ use imbrex_health::{Bus as HealthBus, DriveKey, Finding, History, Identity, Obse
 use serde::{Deserialize, Serialize};
 use smartctl_parser::{Answer, FailureKind, Protocol, Report, ScsiSense};
 
+use super::engine_watch::Mark;
 use super::schedule::Schedule;
 use crate::inventory::SurveyedDrive;
 use crate::sysfs::Whereabouts;
@@ -23,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) schedule: Schedule,
     /// What came of the last question.
     pub(crate) asked: Option<Asked>,
+    /// The counters of its engine when it was last asked.
+    pub(super) mark: Mark,
     /// Whether it is there.
     pub(crate) present: bool,
     /// Its device file, where smartctl can open it.
@@ -53,6 +56,7 @@ impl Entry {
             history: History::new(identity_of(&drive.entry, &drive.whereabouts, kernel)),
             schedule: Schedule::new([None, None], now, now_unix_s),
             asked: None,
+            mark: Mark::default(),
             present: true,
             device: None,
             socket: None,
@@ -103,6 +107,11 @@ impl Entry {
         let identity = self.identity_with_report(identity_of(told, &drive.whereabouts, kernel));
         self.history.set_identity(identity);
         self.record(now_unix_s, Finding::Presence { present });
+    }
+
+    /// Whether the kernel's log calls it so.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.whereabouts.names.iter().any(|known| known == name)
     }
 
     /// Records something.

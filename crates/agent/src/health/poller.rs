@@ -8,10 +8,14 @@ use tokio::sync::oneshot;
 
 use super::Book;
 use super::book::{Ask, Next};
+use crate::drive_client::{self, Quiet};
 
 /// A question that takes longer than this no longer counts among those of its adapter: most take well under a second,
 /// and one that waits for a dead drive must not keep the others waiting.
 const PLACE_HELD_MAX: Duration = Duration::from_secs(5);
+
+/// For so long the engine is asked to do nothing of its own accord, in milliseconds: it grants no more.
+const QUIET_MS: u64 = 10_000;
 
 /// A thread that waits for smartctl needs no more, in bytes; it parses the report too.
 const STACK_BYTES: usize = 512 * 1024;
@@ -40,9 +44,28 @@ pub(crate) async fn run(book: Arc<Book>, smartctl: Arc<dyn Smartctl>) {
 /// Puts one question and keeps its answer.
 async fn put(book: Arc<Book>, smartctl: Arc<dyn Smartctl>, ask: Ask) {
     let id = ask.id.clone();
+    let quiet = match &ask.socket {
+        Some(socket) => drive_client::quiet(socket, QUIET_MS).await,
+        None => Quiet::NoEngine,
+    };
+    if let Quiet::Refused(wait) = quiet
+        && book.postpone(&id, wait, Instant::now())
+    {
+        return;
+    }
+    let granted_on = ask.socket.clone().filter(|_| quiet == Quiet::Granted);
+    book.answered(&id, answer_to(&book, smartctl, ask).await);
+    if let Some(socket) = granted_on {
+        // The rest of it is given back; where that fails, it ends by itself.
+        drive_client::quiet(&socket, 0).await;
+    }
+}
+
+async fn answer_to(book: &Book, smartctl: Arc<dyn Smartctl>, ask: Ask) -> Answer {
+    let id = ask.id.clone();
     let mut answer = match start(smartctl, ask) {
         Ok(answer) => answer,
-        Err(error) => return book.answered(&id, not_started(format!("no thread could be started: {error}"))),
+        Err(error) => return not_started(format!("no thread could be started: {error}")),
     };
     let answer = match tokio::time::timeout(PLACE_HELD_MAX, &mut answer).await {
         Ok(answer) => answer,
@@ -51,7 +74,7 @@ async fn put(book: Arc<Book>, smartctl: Arc<dyn Smartctl>, ask: Ask) {
             answer.await
         }
     };
-    book.answered(&id, answer.unwrap_or_else(|_| not_started("the question broke off".to_owned())));
+    answer.unwrap_or_else(|_| not_started("the question broke off".to_owned()))
 }
 
 /// Asks in a thread of its own, which ends soon after smartctl's deadline.

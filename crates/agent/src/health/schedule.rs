@@ -2,6 +2,7 @@
 //!
 //! - Lightly every 30 to 60 minutes, and for everything once a day, at random moments, so that drives do not fall into
 //!   step.
+//! - A question waits for a quiet time at most [`REFUSALS_MAX`] times: data never grow older than that allows.
 //! - An operator's order to ask now is taken once in [`ORDER_INTERVAL`], and one at a time.
 
 use std::time::{Duration, Instant};
@@ -19,6 +20,13 @@ const FIRST_MS: std::ops::Range<u64> = 0..5_000;
 
 /// And for everything within this, in seconds, when the node has come up.
 const FIRST_FULL_S: std::ops::Range<u64> = 5 * 60..60 * 60;
+
+/// After so many refusals of a quiet time a drive is asked all the same.
+const REFUSALS_MAX: u32 = 5;
+
+/// An engine that refuses is asked again after this at the earliest and latest.
+const REFUSED_MIN: Duration = Duration::from_secs(1);
+const REFUSED_MAX: Duration = Duration::from_secs(60);
 
 /// A drive takes an operator's order to ask now once in this time.
 const ORDER_INTERVAL: Duration = Duration::from_secs(5);
@@ -127,6 +135,21 @@ impl Schedule {
         if full { Question::Heavy } else { Question::Light }
     }
 
+    /// The engine refused a quiet time: the question waits for `wait`. False where it has waited often enough, and
+    /// is to be asked all the same.
+    pub(crate) fn postpone(&mut self, wait: Duration, now: Instant) -> bool {
+        if self.quiet_refusals >= REFUSALS_MAX {
+            return false;
+        }
+        self.quiet_refusals += 1;
+        let was_full = self.asking.take().is_some_and(|asking| asking.full);
+        self.due = now + wait.clamp(REFUSED_MIN, REFUSED_MAX);
+        // Else it would be due at once, or forgotten.
+        self.full_due = self.full_due.max(self.due);
+        self.ordered = was_full.then_some(Order { full: true });
+        true
+    }
+
     /// The question takes long: it no longer counts among those of the adapter.
     pub(crate) fn give_up_place(&mut self) {
         self.hangs = true;
@@ -207,6 +230,21 @@ mod tests {
         assert!(schedule.due().unwrap() > now + Duration::from_secs(28 * 60));
         let schedule = Schedule::new([Some(NOW_UNIX_S + 60), None], now, NOW_UNIX_S);
         assert!(schedule.due().unwrap() < now + Duration::from_secs(5), "a time to come is no time");
+    }
+
+    #[test]
+    fn a_question_that_is_refused_a_quiet_time_waits_five_times_and_is_then_put() {
+        let now = Instant::now();
+        let mut schedule = fresh(now);
+        schedule.order(true, now).unwrap();
+        for _ in 0..5 {
+            assert_eq!(schedule.start(true, now), Question::Heavy, "it stays the question that it was");
+            assert!(schedule.postpone(Duration::from_secs(7), now));
+            assert_eq!(schedule.due(), Some(now + Duration::from_secs(7)));
+        }
+        schedule.start(true, now);
+        assert!(!schedule.postpone(Duration::from_secs(7), now));
+        assert!(schedule.is_asking());
     }
 
     #[test]

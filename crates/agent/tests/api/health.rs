@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde_json::Value;
+use imbrex_api::drive::DriveStats;
+use serde_json::{Value, json};
 
 use crate::client::{get, post};
 use crate::fake_drive::{Behaviour, FakeDrive, serving};
+use crate::fake_init::{self, FakeInit};
 use crate::process::{Agent, Place};
 
 /// What smartctl says of an NVMe drive with this serial and critical warning.
@@ -104,4 +106,85 @@ async fn an_order_to_ask_now_is_taken_once_in_a_while() {
     assert_eq!(order(r#"{"heavy":true}"#).await.problem(), "bad-request");
     assert_eq!(agent.send(post("/v1/drives/b/health", "")).await.problem(), "unknown-drive");
     assert_eq!(agent.send(get("/v1/drives/b/health")).await.problem(), "unknown-drive");
+}
+
+/// The evidence of one axis in a drive's health.
+fn axis<'a>(health: &'a Value, name: &str) -> &'a Value {
+    health["axes"].as_array().unwrap().iter().find(|axis| axis["axis"] == name).unwrap()
+}
+
+#[tokio::test]
+async fn errors_that_the_engine_saw_are_evidence_without_smartctl() {
+    let place = Place::new();
+    let drive = drive(&place, "a", "S1");
+    drive.count(DriveStats { read_errors: 2, ..DriveStats::default() });
+    let agent = place.start().await;
+    let health = health_when(&agent, "a", |health| axis(health, "media")["level"] == "degraded").await;
+    let evidence = &axis(&health, "media")["evidence"][0];
+    assert_eq!(evidence["source"], "engine", "{health:#}");
+    assert!(evidence["value"].as_str().unwrap().starts_with("2 in 7 days"), "{health:#}");
+    assert!(evidence["since_unix_s"].is_u64());
+    assert_eq!(axis(&health, "monitor")["level"], "unknown");
+    assert_eq!(health["action"], "scrub");
+}
+
+#[tokio::test]
+async fn what_the_kernel_says_of_a_drive_counts_for_it_and_what_a_program_says_does_not() {
+    let place = Place::new();
+    for name in ["sdx", "sdy"] {
+        place.sysfs(&format!("{name}/size"), "8388608");
+    }
+    place.kernel_says("11,1,1000,-;critical medium error, dev sdy, sector 7 op 0x0:(READ)");
+    place.kernel_says("3,2,1000,-;critical medium error, dev sdx, sector 7 op 0x0:(READ)");
+    let _drives = ["sdx", "sdy"].map(|name| drive(&place, name, name));
+    let agent = place.start().await;
+    let health = health_when(&agent, "sdx", |health| axis(health, "media")["level"] == "degraded").await;
+    assert_eq!(axis(&health, "media")["evidence"][0]["source"], "kernel");
+    let other = agent.json("/v1/drives/sdy/health").await;
+    assert_eq!(axis(&other, "media")["evidence"], json!([]), "{other:#}");
+    place.kernel_says("3,3,2000,-;critical medium error, dev sdy, sector 7 op 0x0:(READ)");
+    health_when(&agent, "sdy", |health| axis(health, "media")["level"] == "degraded").await;
+    assert_eq!(agent.json("/v1/health").await["kernel_log_reason"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_drive_that_was_pulled_is_missing_and_not_failing_and_one_that_came_back_is_asked_again() {
+    let place = Place::new();
+    place.smartctl(&format!("cat <<'END'\n{}\nEND", nvme_report("S1", 4)));
+    let present = fake_init::status(&[], &[fake_init::drive("a", &place.run())]);
+    let init = FakeInit::start(&place.run(), present.clone());
+    let _drive = drive(&place, "a", "S1");
+    let agent = place.start().await;
+    health_when(&agent, "a", |health| health["level"] == "failing").await;
+    init.say(fake_init::status(&[], &[]));
+    let health = health_when(&agent, "a", |health| health["action"] == "check-presence").await;
+    assert_eq!(health["level"], "unknown", "{health:#}");
+    assert_eq!(axis(&health, "monitor")["evidence"][0]["source"], "enclosure");
+    assert_eq!(health["polling"]["due_in_s"], Value::Null);
+    assert_eq!(agent.send(post("/v1/drives/a/health", "")).await.problem(), "drive-missing");
+    place.smartctl(&format!("cat <<'END'\n{}\nEND", nvme_report("S1", 0)));
+    init.say(present);
+    let health = health_when(&agent, "a", |health| health["action"] != "check-presence").await;
+    assert_eq!(health["level"], "failing", "what was known of it is kept: {health:#}");
+    health_when(&agent, "a", |health| axis(health, "monitor")["level"] == "healthy").await;
+}
+
+#[tokio::test]
+async fn a_drive_is_asked_in_a_quiet_time_that_is_given_back_and_without_one_after_five_refusals() {
+    let place = Place::new();
+    place.smartctl(&format!("cat <<'END'\n{}\nEND", nvme_report("S1", 0)));
+    let granting = drive(&place, "a", "S1");
+    let refusing = drive(&place, "b", "S1");
+    refusing.refuse_quiet(99);
+    let agent = place.start().await;
+    health_when(&agent, "a", is_asked).await;
+    health_when(&agent, "b", is_asked).await;
+    assert_eq!(refusing.quiet_orders().len(), 6, "five times in vain, and then it is asked all the same");
+    for _ in 0..300 {
+        if granting.quiet_orders().len() >= 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(granting.quiet_orders(), [10_000, 0]);
 }

@@ -1,6 +1,7 @@
 //! An agent's process, and what holds of its start and its end.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ impl Place {
         for directory in ["run", "sys/block"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();
         }
+        fs::write(root.path().join("kmsg"), "").unwrap();
         // Long, so that a busy machine is not taken for a stuck drive.
         Self { root, ask_deadline_ms: "10000" }
     }
@@ -50,6 +52,12 @@ impl Place {
         fs::write(path, contents).unwrap();
     }
 
+    /// Makes the kernel say this.
+    pub(crate) fn kernel_says(&self, record: &str) {
+        let mut log = fs::OpenOptions::new().append(true).open(self.root.path().join("kmsg")).unwrap();
+        log.write_all(format!("{record}\n SUBSYSTEM=block\n").as_bytes()).unwrap();
+    }
+
     /// Makes smartctl this shell script.
     pub(crate) fn smartctl(&self, script: &str) {
         let path = self.root.path().join("smartctl");
@@ -66,6 +74,8 @@ impl Place {
             .arg(self.run())
             .arg("--sysfs")
             .arg(self.root.path().join("sys"))
+            .arg("--kmsg")
+            .arg(self.root.path().join("kmsg"))
             .arg("--smartctl")
             .arg(self.root.path().join("smartctl"))
             .stdout(Stdio::piped())
