@@ -12,11 +12,15 @@ mod book;
 pub(crate) mod engine_watch;
 mod entry;
 pub(crate) mod kernel_log;
+mod notes_file;
 mod poller;
+pub(crate) mod saved;
 mod schedule;
 
-pub(crate) use book::{Book, OrderError};
+pub(crate) use answer::DriveLevels;
+pub(crate) use book::{Book, OrderError, Reported};
 pub(crate) use entry::never_asked;
+pub(crate) use notes_file::LoadedNotes;
 pub(crate) use poller::run;
 
 use std::time::{SystemTime, UNIX_EPOCH};

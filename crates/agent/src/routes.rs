@@ -7,12 +7,14 @@ mod drives;
 mod extract;
 mod guard;
 mod health;
+mod health_metrics;
 mod metrics;
 mod node;
 mod page;
 mod refusal;
 mod services;
 mod slot;
+mod smartctl_metrics;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbrex_health::notes::Notes;
 use smartctl_parser::{Smartctl, SmartctlProgram};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -11,11 +10,10 @@ use tokio::sync::watch;
 use crate::certificate::Certificate;
 use crate::enclosure::Enclosures;
 use crate::file;
-use crate::health::{self, Book, engine_watch, kernel_log};
+use crate::health::{self, Book, LoadedNotes, engine_watch, kernel_log, saved};
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
 use crate::options::ServeOptions;
-use crate::procfs;
 use crate::readiness;
 use crate::routes::{self, Agent};
 use crate::server::Server;
@@ -39,7 +37,9 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     file::write_whole(&fingerprint_file, format!("{fingerprint}\n").as_bytes())
         .map_err(|error| format!("{} cannot be written: {error}", fingerprint_file.display()))?;
 
-    let book = Arc::new(Book::new(Notes::compiled_in(), procfs::kernel_release(&options.procfs)));
+    let book = Arc::new(Book::new(LoadedNotes::load(&options.firmware_notes), &options.procfs));
+    let histories = run_dir.join("health.jsonl");
+    saved::restore(&book, &histories);
     let smartctl: Arc<dyn Smartctl> = Arc::new(SmartctlProgram::new(&options.smartctl));
     let init = InitClient::new(&run_dir.join("init.sock"), Duration::from_millis(options.ask_deadline_ms));
     let agent = Arc::new(Agent {
@@ -62,7 +62,12 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     let watches = tokio::spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent)));
     let kernel_log = tokio::spawn({
         let (kmsg, procfs) = (options.kmsg.clone(), options.procfs.clone());
+        let book = Arc::clone(&book);
         async move { kernel_log::run(book, &kmsg, &procfs).await }
+    });
+    let savings = tokio::spawn({
+        let (book, histories) = (Arc::clone(&book), histories.clone());
+        async move { saved::run(book, &histories).await }
     });
     let serving = tokio::spawn(server.run(routes::router(agent), stopped));
 
@@ -75,6 +80,8 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     polls.abort();
     watches.abort();
     kernel_log.abort();
+    savings.abort();
+    saved::save(&book, &histories).await;
     surveys.abort();
     stop.send_replace(true);
     serving.await.map_err(|error| format!("the server ended badly: {error}"))

@@ -17,6 +17,34 @@ use super::entry::Entry;
 /// of 0.90 leaves as much.
 const FLOOR_PERCENT: u64 = 10;
 
+/// A drive's levels, for metrics.
+#[derive(Clone, Debug)]
+pub(crate) struct DriveLevels {
+    /// The drive's ID.
+    pub(crate) id: String,
+    /// How it is as a whole.
+    pub(crate) level: Level,
+    /// And on each axis.
+    pub(crate) axes: [(Axis, Level); 6],
+    /// Seconds since it last told of itself.
+    pub(crate) data_age_s: Option<u64>,
+    /// When smartctl was last asked, in seconds since 1970.
+    pub(crate) asked_at_unix_s: Option<u64>,
+}
+
+impl DriveLevels {
+    pub(super) fn of(id: &str, entry: &Entry, notes: &Notes, now_unix_s: u64) -> Self {
+        let verdict = imbrex_health::judge(&entry.history, notes, now_unix_s);
+        Self {
+            id: id.to_owned(),
+            level: level(verdict.level),
+            axes: verdict.axes.map(|of| (axis(of.axis), level(of.level))),
+            data_age_s: verdict.data_age_s,
+            asked_at_unix_s: entry.schedule.asked_unix_s,
+        }
+    }
+}
+
 /// How one drive is.
 pub(super) fn drive_health(
     id: &str,

@@ -7,21 +7,25 @@
 //! - The lock is held for no longer than it takes to read or change memory.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use imbrex_api::health::{DriveHealth, NodeHealth};
+use imbrex_api::health::{DriveHealth, NodeHealth, NotesState};
 use imbrex_api::node::Smart;
 use imbrex_health::notes::{MaskedCommand, Notes};
-use imbrex_health::{EngineRecord, Finding, KernelEvent};
-use smartctl_parser::{Answer, Question};
+use imbrex_health::{DriveKey, EngineRecord, Finding, KernelEvent};
+use smartctl_parser::{Answer, Question, Report};
 use tokio::sync::{Notify, watch};
 
+use super::answer::{self, DriveLevels};
 use super::engine_watch::Mark;
 use super::entry::Entry;
-use super::{answer, now_unix_s};
+use super::notes_file::LoadedNotes;
+use super::now_unix_s;
+use super::saved::{Head, Saved};
 use crate::inventory::SurveyedDrive;
+use crate::procfs;
 
 /// At most this many questions run at once behind one adapter.
 const ADAPTER_MAX: usize = 2;
@@ -29,18 +33,21 @@ const ADAPTER_MAX: usize = 2;
 /// And in the whole node, those that take long not counted.
 const QUESTIONS_MAX: usize = 64;
 
-/// At most this many of the kernel's words about devices that are no drives yet are kept, for so many seconds: a drive
-/// may err while it is found.
+/// At most this many of the kernel's words about devices that are no drives yet are kept, for so long: a drive may err
+/// while it is found.
 const UNCLAIMED_MAX: usize = 256;
-const UNCLAIMED_S: u64 = 300;
+const UNCLAIMED_KEPT: Duration = Duration::from_secs(300);
 
 /// The drives' histories.
 #[derive(Debug)]
 pub(crate) struct Book {
     drives: Mutex<BTreeMap<String, Entry>>,
     kernel_log: Mutex<KernelLog>,
+    restored: Mutex<BTreeMap<DriveKey, Saved>>,
     notes: Notes,
+    notes_state: NotesState,
     kernel: Option<String>,
+    boot_id: Option<String>,
     changed: Notify,
     observed: watch::Sender<bool>,
 }
@@ -50,7 +57,16 @@ pub(crate) struct Book {
 struct KernelLog {
     next_sequence: u64,
     reason: Option<String>,
-    unclaimed: VecDeque<(String, u64, KernelEvent)>,
+    unclaimed: VecDeque<Unclaimed>,
+}
+
+/// What the kernel said of a device that is no drive yet.
+#[derive(Debug)]
+struct Unclaimed {
+    name: String,
+    at_unix_s: u64,
+    event: KernelEvent,
+    read: Instant,
 }
 
 /// What the poller is to do next.
@@ -89,13 +105,16 @@ pub(crate) enum OrderError {
 }
 
 impl Book {
-    /// An empty book of a node with this kernel, judged by these notes.
-    pub(crate) fn new(notes: Notes, kernel: Option<String>) -> Self {
+    /// An empty book of a node whose kernel procfs describes, judged by these notes.
+    pub(crate) fn new(notes: LoadedNotes, procfs: &Path) -> Self {
         Self {
             drives: Mutex::default(),
             kernel_log: Mutex::default(),
-            notes,
-            kernel,
+            restored: Mutex::default(),
+            notes: notes.notes,
+            notes_state: notes.state,
+            kernel: procfs::kernel_release(procfs),
+            boot_id: procfs::boot_id(procfs),
             changed: Notify::new(),
             observed: watch::Sender::new(false),
         }
@@ -117,20 +136,34 @@ impl Book {
         let now_unix_s = now_unix_s();
         let kernel = self.kernel.as_deref();
         let mut drives = self.drives();
+        let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
         drives.retain(|id, entry| {
             entry.schedule.is_asking() || surveyed.iter().any(|drive| drive.entry.id == *id)
         });
         for drive in surveyed {
             match drives.get_mut(&drive.entry.id) {
-                Some(entry) if entry.is(drive) => entry.observe(drive, kernel, now, now_unix_s),
+                Some(entry) if entry.is(drive) => {
+                    let same_names = entry.whereabouts.names == drive.whereabouts.names;
+                    entry.observe(drive, kernel, now, now_unix_s);
+                    if !same_names {
+                        self.kernel_log().give_to(entry, now);
+                    }
+                }
                 _ => {
                     let mut entry = Entry::new(drive, kernel, now, now_unix_s);
-                    self.kernel_log().give_to(&mut entry);
+                    self.kernel_log().give_to(&mut entry, now);
                     drives.insert(drive.entry.id.clone(), entry);
                 }
             }
         }
-        drop(drives);
+        if !restored.is_empty() {
+            for entry in drives.values_mut() {
+                if let Some(saved) = entry.key().and_then(|key| restored.remove(&key)) {
+                    entry.restore(saved, now, now_unix_s);
+                }
+            }
+        }
+        drop((restored, drives));
         self.observed.send_replace(true);
         self.changed.notify_one();
     }
@@ -291,7 +324,54 @@ impl Book {
     /// How all drives are, and what they have in common.
     pub(crate) fn node_health(&self) -> NodeHealth {
         let health = answer::node_health(&self.drives(), &self.notes, now_unix_s());
-        NodeHealth { kernel_log_reason: self.kernel_log().reason.clone(), ..health }
+        NodeHealth {
+            kernel_log_reason: self.kernel_log().reason.clone(),
+            notes: self.notes_state.clone(),
+            ..health
+        }
+    }
+
+    /// Every drive's levels.
+    pub(crate) fn levels(&self) -> Vec<DriveLevels> {
+        let now_unix_s = now_unix_s();
+        self.drives().iter().map(|(id, entry)| DriveLevels::of(id, entry, &self.notes, now_unix_s)).collect()
+    }
+
+    /// Shows every drive's last report to `show`.
+    pub(crate) fn show_reports<T>(&self, show: impl FnOnce(&[Reported<'_>]) -> T) -> T {
+        let drives = self.drives();
+        let reported = drives.iter().filter_map(|(id, entry)| {
+            let (_, report) = entry.history.latest_report()?;
+            Some(Reported { id, device: entry.device.as_deref()?, report })
+        });
+        show(&reported.collect::<Vec<_>>())
+    }
+
+    /// The drives' IDs.
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.drives().keys().cloned().collect()
+    }
+
+    /// The first line of the book's file.
+    pub(super) fn saved_head(&self) -> Head {
+        Head::new(self.boot_id.clone(), self.kernel_log().next_sequence)
+    }
+
+    /// The line of the drive `id`; `None` where it has gone, or has no name under which its history could be found.
+    pub(super) fn saved_line(&self, id: &str) -> Option<serde_json::Result<Vec<u8>>> {
+        self.drives()
+            .get(id)
+            .filter(|entry| entry.key().is_some())
+            .map(|entry| serde_json::to_vec(&entry.saved()))
+    }
+
+    /// Takes what was saved: each drive's when the drive is seen.
+    pub(super) fn restore(&self, head: &Head, saved: Vec<Saved>) {
+        if head.boot_id.is_some() && head.boot_id == self.boot_id {
+            self.kernel_log().next_sequence = head.next_sequence;
+        }
+        let keyed = saved.into_iter().filter_map(|saved| Some((saved.history.key()?, saved)));
+        *self.restored.lock().unwrap_or_else(PoisonError::into_inner) = keyed.collect();
     }
 }
 
@@ -301,20 +381,29 @@ impl KernelLog {
         if self.unclaimed.len() >= UNCLAIMED_MAX {
             self.unclaimed.pop_front();
         }
-        self.unclaimed.push_back((name.to_owned(), at_unix_s, event));
+        self.unclaimed.push_back(Unclaimed { name: name.to_owned(), at_unix_s, event, read: Instant::now() });
     }
 
     /// Gives a drive that has come what was said of it before.
-    fn give_to(&mut self, entry: &mut Entry) {
-        let now_unix_s = now_unix_s();
-        self.unclaimed.retain(|(name, at_unix_s, event)| {
-            let is_its = entry.is_called(name);
+    fn give_to(&mut self, entry: &mut Entry, now: Instant) {
+        self.unclaimed.retain(|said| {
+            let is_its = entry.is_called(&said.name);
             if is_its {
-                entry.record(*at_unix_s, Finding::Kernel { event: *event });
+                entry.record(said.at_unix_s, Finding::Kernel { event: said.event });
             }
-            !is_its && now_unix_s.saturating_sub(*at_unix_s) <= UNCLAIMED_S
+            !is_its && now.saturating_duration_since(said.read) <= UNCLAIMED_KEPT
         });
     }
+}
+
+/// A drive and its last report.
+pub(crate) struct Reported<'a> {
+    /// The drive's ID.
+    pub(crate) id: &'a str,
+    /// Its device file.
+    pub(crate) device: &'a str,
+    /// The report.
+    pub(crate) report: &'a Report,
 }
 
 /// The questions that run, by adapter.
@@ -350,5 +439,123 @@ fn adapter_of(entry: &Entry) -> &str {
         Some(adapter) => adapter,
         None if device.starts_with("/dev/nvme") => device,
         None => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imbrex_api::node::{Drive, DriveState};
+    use smartctl_parser::{Failure, FailureKind};
+
+    use super::*;
+    use crate::sysfs::Whereabouts;
+
+    fn drive(id: &str, adapter: &str) -> SurveyedDrive {
+        SurveyedDrive {
+            entry: Drive {
+                id: id.to_owned(),
+                device: Some(format!("/dev/{id}")),
+                serial: Some(id.to_owned()),
+                state: DriveState::Serving,
+                ..Drive::default()
+            },
+            socket: None,
+            whereabouts: Whereabouts {
+                adapter: Some(adapter.to_owned()),
+                names: vec![id.to_owned(), adapter.to_owned()],
+                is_ata: false,
+            },
+        }
+    }
+
+    fn book(drives: &[SurveyedDrive], now: Instant) -> Book {
+        let directory = tempfile::tempdir().unwrap();
+        let book = Book::new(LoadedNotes::load(&directory.path().join("none")), directory.path());
+        book.observe(drives, now);
+        book
+    }
+
+    /// Takes what is due, until nothing is.
+    fn take_all(book: &Book, now: Instant) -> Vec<String> {
+        let mut taken = Vec::new();
+        while let Next::Ask(ask) = book.take(now) {
+            taken.push(ask.id);
+        }
+        taken.sort();
+        taken
+    }
+
+    fn hung() -> Answer {
+        Answer::Failed(Failure { kind: FailureKind::Late, sentence: "it hung".to_owned() })
+    }
+
+    const SOON: Duration = Duration::from_secs(10);
+    const NEXT_TIME: Duration = Duration::from_secs(2 * 3600);
+
+    #[test]
+    fn two_drives_behind_one_adapter_are_asked_at_once_and_those_of_others_do_not_count() {
+        let now = Instant::now();
+        let drives = [drive("a", "one"), drive("b", "one"), drive("c", "one"), drive("d", "two")];
+        let book = book(&drives, now);
+        let taken = take_all(&book, now + SOON);
+        assert_eq!(taken.len(), 3, "{taken:?}");
+        assert!(taken.contains(&"d".to_owned()), "{taken:?}");
+        assert_eq!(book.take(now + SOON), Next::Wait(None), "it waits for a place and not for a time");
+        book.answered(&taken[0], Answer::Asleep);
+        assert_eq!(take_all(&book, now + SOON).len(), 1);
+    }
+
+    #[test]
+    fn a_question_that_hangs_gives_up_its_place_and_next_time_takes_one_of_two_at_most() {
+        let now = Instant::now();
+        let ids = ["a", "b", "c", "d"];
+        let book = book(&ids.map(|id| drive(id, "one")), now);
+        let taken = take_all(&book, now + SOON);
+        taken.iter().for_each(|id| book.give_up_place(id));
+        assert_eq!(take_all(&book, now + SOON).len(), 2, "the other two are asked meanwhile");
+        taken.iter().for_each(|id| book.answered(id, hung()));
+        ids.iter()
+            .filter(|id| !taken.contains(&(**id).to_owned()))
+            .for_each(|id| book.answered(id, Answer::Asleep));
+        let again = take_all(&book, now + NEXT_TIME);
+        assert_eq!(again.iter().filter(|id| taken.contains(id)).count().min(1) + 1, again.len(), "{again:?}");
+        assert!(again.iter().any(|id| !taken.contains(id)), "one place is for drives that answer: {again:?}");
+    }
+
+    #[test]
+    fn what_is_said_of_an_adapter_with_several_drives_is_said_of_none_of_them() {
+        let now = Instant::now();
+        let book = book(&[drive("a", "one"), drive("b", "one"), drive("c", "two")], now);
+        book.record_kernel_event("one", now_unix_s(), KernelEvent::MediumError);
+        book.record_kernel_event("two", now_unix_s(), KernelEvent::MediumError);
+        let bad: Vec<_> = book.levels().into_iter().map(|drive| (drive.id, drive.level.as_str())).collect();
+        let expected = [("a", "unknown"), ("b", "unknown"), ("c", "degraded")];
+        assert_eq!(bad, expected.map(|(id, level)| (id.to_owned(), level)));
+    }
+
+    #[test]
+    fn what_the_kernel_said_of_a_drive_before_it_was_known_is_kept_for_it() {
+        let now = Instant::now();
+        let book = book(&[], now);
+        book.record_kernel_event("late", now_unix_s(), KernelEvent::MediumError);
+        for number in 0..2 * UNCLAIMED_MAX {
+            book.record_kernel_event(&format!("other{number}"), now_unix_s(), KernelEvent::MediumError);
+        }
+        assert_eq!(book.kernel_log().unclaimed.len(), UNCLAIMED_MAX);
+        book.record_kernel_event("late", now_unix_s(), KernelEvent::MediumError);
+        book.observe(&[drive("late", "one")], now);
+        assert_eq!(book.levels()[0].level.as_str(), "degraded");
+    }
+
+    #[test]
+    fn another_drive_under_the_same_id_inherits_nothing() {
+        let now = Instant::now();
+        let book = book(&[drive("a", "one")], now);
+        book.record_kernel_event("a", now_unix_s(), KernelEvent::MediumError);
+        assert_eq!(book.levels()[0].level.as_str(), "degraded");
+        let mut other = drive("a", "one");
+        other.entry.serial = Some("another".to_owned());
+        book.observe(&[other], now);
+        assert_eq!(book.levels()[0].level.as_str(), "unknown");
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use smartctl_parser::{Answer, FailureKind, Protocol, Report, ScsiSense};
 
 use super::engine_watch::Mark;
+use super::saved::Saved;
 use super::schedule::Schedule;
 use crate::inventory::SurveyedDrive;
 use crate::sysfs::Whereabouts;
@@ -122,6 +123,31 @@ impl Entry {
     /// The key; `None` where the drive tells neither WWN nor serial.
     pub(crate) fn key(&self) -> Option<DriveKey> {
         self.history.key()
+    }
+
+    /// What is kept of it on file.
+    pub(super) fn saved(&self) -> Saved {
+        Saved {
+            history: self.history.clone(),
+            asked: self.asked.clone(),
+            asked_unix_s: self.schedule.asked_unix_s,
+            asked_fully_unix_s: self.schedule.asked_fully_unix_s,
+            mark: self.mark,
+        }
+    }
+
+    /// Takes what was on file in the place of what was recorded since the agent started.
+    pub(super) fn restore(&mut self, saved: Saved, now: Instant, now_unix_s: u64) {
+        let identity = self.history.identity().clone();
+        self.history = saved.history;
+        let identity = self.identity_with_report(identity);
+        self.history.set_identity(identity);
+        self.record(now_unix_s, Finding::Presence { present: self.present });
+        self.mark = saved.mark;
+        if !self.schedule.is_asking() {
+            self.asked = saved.asked;
+            self.schedule = Schedule::new([saved.asked_unix_s, saved.asked_fully_unix_s], now, now_unix_s);
+        }
     }
 
     /// Keeps what smartctl answered.

@@ -91,3 +91,69 @@ fn start(smartctl: Arc<dyn Smartctl>, ask: Ask) -> std::io::Result<oneshot::Rece
 fn not_started(sentence: String) -> Answer {
     Answer::Failed(Failure { kind: FailureKind::NotStarted, sentence })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use imbrex_api::node::{Drive, DriveState};
+    use smartctl_parser::Question;
+
+    use super::super::LoadedNotes;
+    use super::*;
+    use crate::inventory::SurveyedDrive;
+    use crate::sysfs::Whereabouts;
+
+    /// Never answers of the device `/dev/hang` before it is dropped, and at once of all others.
+    struct Hanging {
+        never: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Smartctl for Hanging {
+        fn ask(&self, device: &str, _: Question) -> Answer {
+            if device == "/dev/hang" {
+                let _ = self.never.lock().unwrap().recv();
+            }
+            Answer::Asleep
+        }
+
+        fn left_behind(&self) -> usize {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_hangs_keeps_no_other_drive_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let book = Arc::new(Book::new(LoadedNotes::load(&directory.path().join("none")), directory.path()));
+        let ids = ["hang", "a", "b", "c", "d", "e"];
+        let drives = ids.map(|id| SurveyedDrive {
+            entry: Drive {
+                id: id.to_owned(),
+                device: Some(format!("/dev/{id}")),
+                state: DriveState::Serving,
+                ..Drive::default()
+            },
+            socket: None,
+            whereabouts: Whereabouts::default(),
+        });
+        // As though they had come a while ago: all are due.
+        let a_while_ago = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        book.observe(&drives, a_while_ago);
+        let (end, never) = mpsc::channel();
+        let poller = tokio::spawn(run(Arc::clone(&book), Arc::new(Hanging { never: Mutex::new(never) })));
+        let is_asked = |id: &str| book.drive_health(id).unwrap().polling.asked_at_unix_s.is_some();
+        let others = async {
+            while !ids[1..].iter().all(|id| is_asked(id)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), others).await.unwrap();
+        assert!(!is_asked("hang") && book.drive_health("hang").unwrap().polling.asking);
+        drop(end);
+        while !is_asked("hang") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        poller.abort();
+    }
+}
