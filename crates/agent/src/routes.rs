@@ -90,6 +90,7 @@ fn described_routes() -> OpenApiRouter<Arc<Agent>> {
         .routes(routes!(drives::restart_drive))
         .routes(routes!(health::node_health))
         .routes(routes!(health::drive_health, health::ask))
+        .routes(routes!(health::take_step))
         .routes(routes!(slot::get_slot))
         .routes(routes!(slot::locate))
         .routes(routes!(slot::fault))
@@ -144,6 +145,7 @@ mod tests {
             ("/v1/drives/{id}/restart", "post"),
             ("/v1/drives/{id}/health", "get"),
             ("/v1/drives/{id}/health", "post"),
+            ("/v1/drives/{id}/life", "post"),
             ("/v1/health", "get"),
             ("/v1/drives/{id}/slot", "get"),
             ("/v1/drives/{id}/locate", "put"),

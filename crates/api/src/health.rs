@@ -264,6 +264,28 @@ pub struct PollOrder {
     pub full: bool,
 }
 
+/// Body of `POST /v1/drives/{id}/life`: a step in the drive's life that a person, or the control plane, has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LifeOrder {
+    /// The step.
+    pub step: LifeStep,
+}
+
+/// A step in a drive's life. The node keeps it as evidence, and for its guards; it moves no block for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LifeStep {
+    /// Its blocks are being moved away: no other drive is offered for a drain meanwhile.
+    DrainStarted,
+    /// The drain was called off.
+    DrainStopped,
+    /// It is given up.
+    Failed,
+    /// It was looked at and found well, or repaired: what was recorded before counts no longer.
+    Cleared,
+}
+
 /// Answer of `GET /v1/health`: every drive in short, and what they have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeHealth {

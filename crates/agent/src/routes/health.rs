@@ -7,13 +7,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use imbrex_api::Problem;
-use imbrex_api::health::{DriveHealth, NodeHealth, PollOrder};
+use imbrex_api::health::{DriveHealth, LifeOrder, LifeStep, NodeHealth, PollOrder};
 use imbrex_api::node::Accepted;
+use imbrex_health::Finding;
 
 use super::Agent;
 use super::extract::{Name, Order};
 use super::refusal::{self, Refusal};
-use crate::health::OrderError;
+use crate::health::{OrderError, now_unix_s};
 
 /// Every drive's health in short, what bad drives have in common, and which one may be drained.
 ///
@@ -59,6 +60,33 @@ pub(super) async fn ask(
     agent.book.order(&id, order.full, Instant::now()).map_err(|error| refuse(&id, error))?;
     let detail = format!("Drive {id} is asked as soon as its adapter and its engine allow.");
     Ok((StatusCode::ACCEPTED, Json(Accepted { detail })))
+}
+
+/// Tells the node of a step in a drive's life that a person, or the control plane, has taken.
+///
+/// `cleared` strikes out what was recorded of the drive before: it was looked at and is well, or was repaired.
+/// `drain-started`, `drain-stopped` and `failed` tell the guards what becomes of it. The node moves no block for any of
+/// them, and forgets them when it boots again.
+#[utoipa::path(post, path = "/v1/drives/{id}/life", tag = "health", request_body = LifeOrder,
+    params(("id" = String, Path, description = "The drive's ID, as the list gives it")),
+    responses((status = 200, description = "The drive's health from now on", body = DriveHealth),
+        (status = 400, description = "bad-request", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "unknown-drive", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn take_step(
+    State(agent): State<Arc<Agent>>,
+    Name(id): Name,
+    Order(order): Order<LifeOrder>,
+) -> Result<Json<DriveHealth>, Refusal> {
+    agent.inventory.survey().await;
+    let step = match order.step {
+        LifeStep::DrainStarted => imbrex_health::LifeStep::DrainStarted,
+        LifeStep::DrainStopped => imbrex_health::LifeStep::DrainStopped,
+        LifeStep::Failed => imbrex_health::LifeStep::Failed,
+        LifeStep::Cleared => imbrex_health::LifeStep::Cleared,
+    };
+    tracing::info!(drive = id, ?step, "a step in the drive's life");
+    agent.book.record(&id, now_unix_s(), Finding::Life { step });
+    agent.book.drive_health(&id).map(Json).ok_or_else(|| refusal::unknown_drive(&id))
 }
 
 fn refuse(id: &str, error: OrderError) -> Refusal {

@@ -280,3 +280,22 @@ async fn verdicts_and_reports_are_metrics() {
     }
     assert!(text.ends_with("# EOF\n"), "{text}");
 }
+
+#[tokio::test]
+async fn a_step_that_a_person_took_is_known_to_the_guards() {
+    let place = Place::new();
+    let drive = drive(&place, "a", "S1");
+    drive.count(DriveStats { read_errors: 2, ..DriveStats::default() });
+    let agent = place.start().await;
+    health_when(&agent, "a", |health| health["level"] == "degraded").await;
+    let step = |step: &str| agent.send(post("/v1/drives/a/life", format!(r#"{{"step":"{step}"}}"#)));
+    assert_eq!(step("drain-started").await.json()["life"], "draining");
+    assert_eq!(step("drain-stopped").await.json()["life"], "suspect");
+    assert_eq!(step("failed").await.json()["life"], "failed");
+    assert_eq!(step("cleared").await.json()["life"], "suspect");
+    assert_eq!(step("blessed").await.problem(), "bad-request");
+    assert_eq!(
+        agent.send(post("/v1/drives/b/life", r#"{"step":"cleared"}"#)).await.problem(),
+        "unknown-drive"
+    );
+}
