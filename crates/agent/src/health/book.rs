@@ -558,4 +558,23 @@ mod tests {
         book.observe(&[other], now);
         assert_eq!(book.levels()[0].level.as_str(), "unknown");
     }
+
+    #[test]
+    fn a_drive_without_a_name_has_a_history_for_as_long_as_it_stays() {
+        let now = Instant::now();
+        let mut nameless = drive("a", "one");
+        nameless.entry.serial = None;
+        let mut gone = nameless.clone();
+        gone.entry.state = DriveState::Missing;
+        let book = book(&[nameless.clone()], now);
+        book.record_kernel_event("a", now_unix_s(), KernelEvent::MediumError);
+        book.observe(&[nameless.clone()], now);
+        assert_eq!(book.levels()[0].level.as_str(), "degraded");
+        for _ in 0..2 {
+            book.observe(&[gone.clone()], now);
+            assert_eq!(book.drive_health("a").unwrap().action.as_str(), "check-presence");
+        }
+        book.observe(&[nameless], now);
+        assert_eq!(book.levels()[0].level.as_str(), "unknown", "another drive may have come");
+    }
 }

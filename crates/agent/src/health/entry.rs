@@ -78,9 +78,12 @@ impl Entry {
                 || known.as_deref().map(str::trim) == told.as_deref().map(str::trim)
         };
         let identity = self.history.identity();
-        let is_nameless = self.key().is_none();
-        let went_away = is_nameless && !self.present;
-        agree(&identity.wwn, &drive.entry.wwn) && agree(&identity.serial, &drive.entry.serial) && !went_away
+        let is_there = drive.entry.state != DriveState::Missing;
+        // A drive without a name that comes back may be any drive.
+        let may_be_another = self.key().is_none() && !self.present && is_there;
+        agree(&identity.wwn, &drive.entry.wwn)
+            && agree(&identity.serial, &drive.entry.serial)
+            && !may_be_another
     }
 
     /// Takes note of what a survey said.
