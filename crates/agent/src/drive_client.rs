@@ -9,13 +9,17 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
-use imbrex_api::drive::{DriveStatus, FormatOrder};
+use imbrex_api::drive::{DriveStats, DriveStatus, FormatOrder, QuietOrder};
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::http_client::{self, Answer};
 
 /// Formatting resets every zone: seconds on a large drive, more on a slow one.
 const FORMAT_DEADLINE: Duration = Duration::from_secs(120);
+
+/// The engine answers an order to be quiet from memory; where it does not, the drive is asked without it.
+const QUIET_DEADLINE: Duration = Duration::from_millis(500);
 
 /// An answer may be this long, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -75,12 +79,56 @@ impl std::error::Error for DriveCallError {}
 ///
 /// No answer within `deadline`, or one that cannot be read.
 pub(crate) async fn status(socket: &Path, deadline: Duration) -> Result<DriveStatus, DriveCallError> {
-    let request = Request::get("/v1/drive").header(HOST, "localhost").body(Full::new(Bytes::new()));
+    get(socket, "/v1/drive", deadline).await
+}
+
+/// What the drive's process has done since it started.
+///
+/// # Errors
+///
+/// No answer within `deadline`, or one that cannot be read.
+pub(crate) async fn stats(socket: &Path, deadline: Duration) -> Result<DriveStats, DriveCallError> {
+    get(socket, "/v1/stats", deadline).await
+}
+
+async fn get<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    deadline: Duration,
+) -> Result<T, DriveCallError> {
+    let request = Request::get(path).header(HOST, "localhost").body(Full::new(Bytes::new()));
     let answer = call(socket, request, deadline).await?;
     if answer.status != StatusCode::OK {
-        return Err(bad(socket, &format_args!("it answered its status with {}", answer.status)));
+        return Err(bad(socket, &format_args!("it answered {path} with {}", answer.status)));
     }
     serde_json::from_slice(&answer.body).map_err(|error| bad(socket, &error))
+}
+
+/// What a drive's engine says to a quiet time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    /// It holds its own work back.
+    Granted,
+    /// Not now: try again after this.
+    Refused(Duration),
+    /// There is no engine that could grant it: nothing is to be waited for.
+    NoEngine,
+}
+
+/// Asks for a quiet time of `for_ms` milliseconds; 0 ends it.
+pub(crate) async fn quiet(socket: &Path, for_ms: u64) -> Quiet {
+    let Ok(body) = serde_json::to_vec(&QuietOrder { for_ms }) else { return Quiet::NoEngine };
+    let request = Request::post("/v1/quiet")
+        .header(HOST, "localhost")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)));
+    match call(socket, request, QUIET_DEADLINE).await {
+        Ok(answer) if answer.status == StatusCode::OK => Quiet::Granted,
+        Ok(answer) => {
+            answer.retry_after_s.map_or(Quiet::NoEngine, |wait_s| Quiet::Refused(Duration::from_secs(wait_s)))
+        }
+        Err(_) => Quiet::NoEngine,
+    }
 }
 
 /// Gives the drive whose process listens on `socket` the order to format, and its answer back as it is: the

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Request, StatusCode, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +19,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// The media type of the body.
     pub(crate) content_type: Option<HeaderValue>,
+    /// How long to wait before trying again, in seconds, where it says so.
+    pub(crate) retry_after_s: Option<u64>,
     /// The whole body.
     pub(crate) body: Bytes,
 }
@@ -75,6 +77,8 @@ where
         let response = sender.send_request(request).await.map_err(ExchangeError::Connection)?;
         let status = response.status();
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after_s = retry_after.and_then(|text| text.parse().ok());
         let body = Limited::new(response.into_body(), body_bytes_max).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 ExchangeError::TooLong { body_bytes_max }
@@ -82,7 +86,7 @@ where
                 ExchangeError::Body(error.to_string())
             }
         })?;
-        Ok(Answer { status, content_type, body: body.to_bytes() })
+        Ok(Answer { status, content_type, retry_after_s, body: body.to_bytes() })
     };
     tokio::pin!(connection, conversation);
     // The connection has to be driven for the conversation to advance. It may end first (the server

@@ -18,16 +18,17 @@ use std::time::{Duration, Instant};
 use imbrex_api::node::Drive;
 use tokio::sync::Mutex;
 
+use crate::health::Book;
 use crate::init_client::{InitClient, InitStatus};
 use crate::options::ServeOptions;
-use crate::smart::SmartTable;
+use crate::sysfs::Whereabouts;
 use memory::Memory;
 
 /// A survey is used for this long.
 const SURVEY_FRESH: Duration = Duration::from_millis(500);
 
 /// A survey is made at least this often, so that there is a last known state when a drive falls silent,
-/// and so that new drives are asked for their SMART status.
+/// and so that new drives are asked how they are.
 const SURVEY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What one survey found.
@@ -47,6 +48,8 @@ pub(crate) struct SurveyedDrive {
     pub(crate) entry: Drive,
     /// The socket of its process.
     pub(crate) socket: Option<PathBuf>,
+    /// Where it sits.
+    pub(crate) whereabouts: Whereabouts,
 }
 
 impl Survey {
@@ -62,7 +65,7 @@ pub(crate) struct Inventory {
     sysfs: PathBuf,
     deadline: Duration,
     init: InitClient,
-    smart: Arc<SmartTable>,
+    book: Arc<Book>,
     state: Mutex<State>,
 }
 
@@ -73,14 +76,14 @@ struct State {
 }
 
 impl Inventory {
-    /// Will survey the sockets in the run directory, `init` and sysfs, and give the drives to `smart`.
-    pub(crate) fn new(options: &ServeOptions, init: InitClient, smart: Arc<SmartTable>) -> Self {
+    /// Will survey the sockets in the run directory, `init` and sysfs, and tell `book` of the drives.
+    pub(crate) fn new(options: &ServeOptions, init: InitClient, book: Arc<Book>) -> Self {
         Self {
             run_dir: options.run_dir.clone(),
             sysfs: options.sysfs.clone(),
             deadline: Duration::from_millis(options.ask_deadline_ms),
             init,
-            smart,
+            book,
             state: Mutex::new(State::default()),
         }
     }
@@ -116,15 +119,8 @@ impl Inventory {
         let answers = questions::ask_all(questions, &self.sysfs, self.deadline).await;
         let now = Instant::now();
         memory.note(&targets, answers, now);
-        let drives = memory.entries(init.as_ref().ok(), &self.smart, now);
-        self.smart.observe(&smart_targets(&drives), now);
+        let drives = memory.entries(init.as_ref().ok(), &self.book, now);
+        self.book.observe(&drives, now);
         Survey { init, drives, taken: now }
     }
-}
-
-/// The drives that are there and have a device file that smartctl can open.
-fn smart_targets(drives: &[SurveyedDrive]) -> Vec<(String, String)> {
-    let present = drives.iter().filter(|drive| drive.entry.state != imbrex_api::node::DriveState::Missing);
-    let with_device = present.filter_map(|drive| Some((drive.entry.id.clone(), drive.entry.device.clone()?)));
-    with_device.filter(|(_, device)| device.starts_with("/dev/")).collect()
 }

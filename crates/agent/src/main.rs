@@ -17,6 +17,7 @@ mod enclosure;
 mod fetch_config;
 mod file;
 mod format_rules;
+mod health;
 mod http_client;
 mod init_client;
 mod inventory;
@@ -26,7 +27,6 @@ mod readiness;
 mod routes;
 mod serve;
 mod server;
-mod smart;
 mod sysfs;
 
 use std::process::ExitCode;

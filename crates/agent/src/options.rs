@@ -46,6 +46,12 @@ pub(crate) struct ServeOptions {
     /// memory: one that takes longer is told as not answering.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub(crate) ask_deadline_ms: u64,
+    /// A file or folder with firmware notes that take the place of those that are compiled in, by their names.
+    #[arg(long, default_value = "/etc/imbrex/firmware-notes")]
+    pub(crate) firmware_notes: PathBuf,
+    /// The kernel's log.
+    #[arg(long, default_value = "/dev/kmsg")]
+    pub(crate) kmsg: PathBuf,
     /// The smartctl program.
     #[arg(long, default_value = "/usr/sbin/smartctl")]
     pub(crate) smartctl: PathBuf,

@@ -14,6 +14,11 @@ pub(crate) fn kernel_release(procfs: &Path) -> Option<String> {
     read_line(&procfs.join("sys/kernel/osrelease"))
 }
 
+/// What tells this boot from all others.
+pub(crate) fn boot_id(procfs: &Path) -> Option<String> {
+    read_line(&procfs.join("sys/kernel/random/boot_id"))
+}
+
 /// Milliseconds since the kernel started.
 pub(crate) fn uptime_ms(procfs: &Path) -> Option<u64> {
     let line = read_line(&procfs.join("uptime"))?;

@@ -6,12 +6,15 @@
 mod drives;
 mod extract;
 mod guard;
+mod health;
+mod health_metrics;
 mod metrics;
 mod node;
 mod page;
 mod refusal;
 mod services;
 mod slot;
+mod smartctl_metrics;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,11 +23,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use imbrex_api::Problem;
+use imbrex_api::health::NodeHealth;
+use smartctl_parser::Smartctl;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::enclosure::Enclosures;
+use crate::health::Book;
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
 
@@ -42,6 +48,24 @@ pub(crate) struct Agent {
     pub(crate) enclosures: Enclosures,
     /// Where procfs is mounted.
     pub(crate) procfs: PathBuf,
+    /// The drives' histories.
+    pub(crate) book: Arc<Book>,
+    /// What asks the drives.
+    pub(crate) smartctl: Arc<dyn Smartctl>,
+}
+
+impl AsRef<Inventory> for Agent {
+    fn as_ref(&self) -> &Inventory {
+        &self.inventory
+    }
+}
+
+impl Agent {
+    /// How all drives are, with what hinders their being watched.
+    fn node_health(&self) -> NodeHealth {
+        let left_behind = self.smartctl.left_behind() as u64;
+        NodeHealth { smartctl_left_behind: left_behind, ..self.book.node_health() }
+    }
 }
 
 /// The whole API.
@@ -64,6 +88,9 @@ fn described_routes() -> OpenApiRouter<Arc<Agent>> {
         .routes(routes!(drives::get_drive))
         .routes(routes!(drives::format_drive))
         .routes(routes!(drives::restart_drive))
+        .routes(routes!(health::node_health))
+        .routes(routes!(health::drive_health, health::ask))
+        .routes(routes!(health::take_step))
         .routes(routes!(slot::get_slot))
         .routes(routes!(slot::locate))
         .routes(routes!(slot::fault))
@@ -116,6 +143,10 @@ mod tests {
             ("/v1/drives/{id}", "get"),
             ("/v1/drives/{id}/format", "post"),
             ("/v1/drives/{id}/restart", "post"),
+            ("/v1/drives/{id}/health", "get"),
+            ("/v1/drives/{id}/health", "post"),
+            ("/v1/drives/{id}/life", "post"),
+            ("/v1/health", "get"),
             ("/v1/drives/{id}/slot", "get"),
             ("/v1/drives/{id}/locate", "put"),
             ("/v1/drives/{id}/fault", "put"),
@@ -128,9 +159,18 @@ mod tests {
         ] {
             assert!(document["paths"][path][method]["responses"].is_object(), "{method} {path}");
         }
-        for schema in
-            ["Drive", "Drives", "Node", "Problem", "Services", "FormatOrder", "RestartOrder", "Accepted"]
-        {
+        for schema in [
+            "Drive",
+            "Drives",
+            "DriveHealth",
+            "NodeHealth",
+            "Node",
+            "Problem",
+            "Services",
+            "FormatOrder",
+            "RestartOrder",
+            "Accepted",
+        ] {
             assert!(document["components"]["schemas"][schema].is_object(), "{schema}");
         }
     }

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smartctl_parser::{Smartctl, SmartctlProgram};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::certificate::Certificate;
 use crate::enclosure::Enclosures;
 use crate::file;
+use crate::health::{self, Book, LoadedNotes, engine_watch, kernel_log, saved};
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
 use crate::options::ServeOptions;
 use crate::readiness;
 use crate::routes::{self, Agent};
 use crate::server::Server;
-use crate::smart::{self, SmartTable, Smartctl};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -36,15 +37,20 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     file::write_whole(&fingerprint_file, format!("{fingerprint}\n").as_bytes())
         .map_err(|error| format!("{} cannot be written: {error}", fingerprint_file.display()))?;
 
-    let smart = Arc::new(SmartTable::default());
+    let book = Arc::new(Book::new(LoadedNotes::load(&options.firmware_notes), &options.procfs));
+    let histories = run_dir.join("health.jsonl");
+    saved::restore(&book, &histories);
+    let smartctl: Arc<dyn Smartctl> = Arc::new(SmartctlProgram::new(&options.smartctl));
     let init = InitClient::new(&run_dir.join("init.sock"), Duration::from_millis(options.ask_deadline_ms));
     let agent = Arc::new(Agent {
-        inventory: Inventory::new(options, init.clone(), Arc::clone(&smart)),
+        inventory: Inventory::new(options, init.clone(), Arc::clone(&book)),
         init,
         fingerprint: fingerprint.clone(),
         configuration: run_dir.join("node.toml"),
         enclosures: Enclosures::new(&options.sysfs),
         procfs: options.procfs.clone(),
+        book: Arc::clone(&book),
+        smartctl: Arc::clone(&smartctl),
     });
     let (stop, stopped) = watch::channel(false);
     let stopping = signals().map_err(|error| format!("signals cannot be received: {error}"))?;
@@ -52,7 +58,17 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         let agent = Arc::clone(&agent);
         async move { agent.inventory.keep_surveying().await }
     });
-    let polls = tokio::spawn(smart::run(smart, Smartctl::new(&options.smartctl)));
+    let polls = tokio::spawn(health::run(Arc::clone(&book), smartctl));
+    let watches = tokio::spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent)));
+    let kernel_log = tokio::spawn({
+        let (kmsg, procfs) = (options.kmsg.clone(), options.procfs.clone());
+        let book = Arc::clone(&book);
+        async move { kernel_log::run(book, &kmsg, &procfs).await }
+    });
+    let savings = tokio::spawn({
+        let (book, histories) = (Arc::clone(&book), histories.clone());
+        async move { saved::run(book, &histories).await }
+    });
     let serving = tokio::spawn(server.run(routes::router(agent), stopped));
 
     println!("imbrex-agent ready: https://{address} certificate SHA-256 {fingerprint}");
@@ -62,6 +78,10 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     stopping.await;
     tracing::info!("stopping");
     polls.abort();
+    watches.abort();
+    kernel_log.abort();
+    savings.abort();
+    saved::save(&book, &histories).await;
     surveys.abort();
     stop.send_replace(true);
     serving.await.map_err(|error| format!("the server ended badly: {error}"))

@@ -3,11 +3,14 @@
 //! A value that is not there stays `None`. Reading may block where a queue is frozen: callers use a
 //! thread of their own and a deadline.
 
+mod whereabouts;
+
 use std::path::Path;
 
 use imbrex_api::node::{Bus, Zones};
 
 use crate::file::{read_bounded, read_line};
+pub(crate) use whereabouts::Whereabouts;
 
 /// The unit of `size` and `chunk_sectors` in sysfs, whatever the drive's blocks are.
 const SECTOR_BYTES: u64 = 512;
@@ -38,6 +41,8 @@ pub(crate) struct Identity {
     pub(crate) physical_block_bytes: Option<u64>,
     /// Its zones, without their conditions.
     pub(crate) zones: Zones,
+    /// Where it sits.
+    pub(crate) whereabouts: Whereabouts,
 }
 
 /// Reads the identity of the device file `device` below `sysfs` (where sysfs is mounted); `None` where
@@ -75,6 +80,7 @@ pub(crate) fn read_identity(sysfs: &Path, device: &str) -> Option<Identity> {
         logical_block_bytes: number(&queue.join("logical_block_size")),
         physical_block_bytes: number(&queue.join("physical_block_size")),
         zones,
+        whereabouts: whereabouts::read(sysfs, &name),
     })
 }
 

@@ -241,6 +241,9 @@ pub struct DriveStats {
     pub puts_already_stored: u64,
     /// Gets that gave a block.
     pub gets: u64,
+    /// Time that these gets took together, from the request's head to the answer's, in microseconds.
+    #[serde(default)]
+    pub gets_us: u64,
     /// Gets and heads of an absent key.
     pub gets_absent: u64,
     /// Deletions.
@@ -340,6 +343,22 @@ pub struct ScrubStatus {
     pub bytes: u64,
     /// Damaged records found since then; `GET /v1/damage` lists them.
     pub errors: u64,
+}
+
+/// Body of `POST /v1/quiet`, which a drive takes over its Unix socket: for this time its engine does nothing of its
+/// own accord, so that somebody can ask the drive how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuietOrder {
+    /// For how long, in milliseconds; more than 10,000 are not granted, and 0 ends the quiet time.
+    pub for_ms: u64,
+}
+
+/// Answer of `POST /v1/quiet`. Where clients wait for the drive, it is a 503 with `Retry-After` instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuietGrant {
+    /// For how long it is granted from now on, in milliseconds.
+    pub granted_ms: u64,
 }
 
 /// What a drive's process is busy with.

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod drive;
+pub mod health;
 pub mod node;
 pub mod problem;
 pub mod slot;

@@ -63,6 +63,7 @@ pub(crate) struct Figures {
     pub(crate) uploads_broken_off: AtomicU64,
     pub(crate) stalled: AtomicU64,
     pub(crate) refused_overloaded: AtomicU64,
+    pub(crate) gets_us: AtomicU64,
     open: Arc<AtomicU32>,
     durations: Durations,
 }
@@ -76,6 +77,7 @@ impl Default for Figures {
             uploads_broken_off: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
             refused_overloaded: AtomicU64::new(0),
+            gets_us: AtomicU64::new(0),
             open: Arc::new(AtomicU32::new(0)),
             // 0.5 ms to 16 s: a put waits for a disk, perhaps behind others.
             durations: Durations::new_with_constructor(|| {
@@ -115,6 +117,10 @@ impl Figures {
     /// Records how long a request took until its answer began.
     pub(crate) fn request(&self, operation: Operation, status: u16, took: Duration) {
         Self::count(&self.requests);
+        if operation == Operation::Get && matches!(status, 200 | 206) {
+            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            self.gets_us.fetch_add(took_us, Ordering::Relaxed);
+        }
         self.durations.get_or_create(&RequestLabels { operation, status }).observe(took.as_secs_f64());
     }
 }

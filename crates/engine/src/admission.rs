@@ -77,6 +77,7 @@ impl Store {
                 }
                 reply.send(Ok(self.scrub_status()));
             }
+            Command::Quiet(for_us, reply) => reply.send(self.be_quiet(for_us)),
             Command::Format(_, _) | Command::Stop(_) => {
                 command.refuse(EngineError::Invalid {
                     reason: "an order to the drive is no request to its log".into(),

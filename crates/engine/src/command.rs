@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Damage(Reply<Vec<Damage>>),
     /// How far the scrub is; where `true`, a pass over everything begins first.
     Scrub(bool, Reply<ScrubStatus>),
+    /// The engine's own work is held for so long, in microseconds; the answer is for how long it is.
+    Quiet(u64, Reply<u64>),
     Format(FormatOrder, Reply<Arc<Status>>),
     Stop(Reply<()>),
 }
@@ -82,6 +84,7 @@ impl Command {
             Self::Head(_, _, reply) => reply.send(Err(error)),
             Self::Delete(_, _, reply) => reply.send(Err(error)),
             Self::Scrub(_, reply) => reply.send(Err(error)),
+            Self::Quiet(_, reply) => reply.send(Err(error)),
             Self::List(_, reply) => reply.send(Err(error)),
             Self::Zones(reply) => reply.send(Err(error)),
             Self::Damage(reply) => reply.send(Err(error)),

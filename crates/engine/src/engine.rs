@@ -124,6 +124,9 @@ impl Engine {
             store.now_us = self.clock.now_us();
             store.unix_s = self.clock.unix_s();
             store.is_stopping = self.draining;
+            if store.is_stopping {
+                store.end_quiet();
+            }
         }
         let taken =
             (0..COMMANDS_PER_TURN_MAX).map_while(|_| next()).map(|command| self.accept(command)).count();

@@ -199,6 +199,17 @@ impl Handle {
         self.ask(|reply| Command::Scrub(true, reply)).await
     }
 
+    /// Asks for a quiet time: for at most `for_us` microseconds, and at most ten seconds, no scrub is read, nor what
+    /// reclaim moves while there is space. Clients are served as ever. Gives for how long that holds; 0 ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Overloaded`] where more clients wait than the drive takes at once, or space is so short that
+    /// clients wait for reclaim; [`EngineError::Unavailable`].
+    pub async fn quiet(&self, for_us: u64) -> Result<u64, EngineError> {
+        self.ask(|reply| Command::Quiet(for_us, reply)).await
+    }
+
     /// Formats the drive and mounts it.
     ///
     /// # Errors

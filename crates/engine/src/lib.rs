@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`request`] (what can be asked), [`handle`] (how), then `engine` (the loop), `store` (the state
 //! of a mounted drive), `reading`, `writing`, `committing`, `sealing`, `fencing`, `listing` (what it does with it), `reclaim`,
-//! `trash`, `scrub`, `checkpointing` (what it does of itself), `schedule`, `pace`, `victim`, `referee` (by which rules), and
+//! `trash`, `scrub`, `checkpointing` (what it does of itself), `quiet` (when it does not), `schedule`, `pace`, `victim`, `referee` (by which rules), and
 //! `labels`, `mount`, `restoring`, `replay`, `scan`, `formatting` (before it serves).
 //!
 //! One thread owns all of an engine's state. It allocates its index, zone table, queues and the log's reserve at
@@ -39,6 +39,7 @@ mod pace;
 mod pacing;
 mod pending;
 mod publish;
+mod quiet;
 mod reading;
 mod reclaim;
 mod referee;

@@ -157,6 +157,11 @@ impl Manual {
         self.ask(|reply| Command::Scrub(begin, reply))
     }
 
+    /// Asks for a quiet time, as [`crate::Handle::quiet`] does.
+    pub fn quiet(&mut self, for_us: u64) -> Ticket<u64> {
+        self.ask(|reply| Command::Quiet(for_us, reply))
+    }
+
     /// Orders the end: no more requests are taken, those taken are finished. Answered when [`Self::is_finished`] is
     /// true and [`Self::finish`] was called.
     pub fn stop(&mut self) -> Ticket<()> {

@@ -10,6 +10,7 @@
 //! * Within a kind, first come, first served. Nothing starts whose deadline has passed.
 //! * No queue is longer than its bound; no kind has more in flight than its cap, in operations and in units, save that
 //!   one operation may start however large it is. All kinds together keep to the depth of the device.
+//! * While the engine's own work is held ([`Schedule::hold`]), no scrub starts, nor reclaim that is not urgent.
 //! * Reclaim, background and scrub start where clients have been quiet for a while. Where clients never are, each still
 //!   gets the share that its weight gives it, and no more. So none starves: while two kinds wait, what each was given
 //!   divided by its weight differs by at most twice the sum of the largest operation of each divided by its weight.
@@ -186,6 +187,8 @@ pub(crate) struct Schedule<T> {
     busy_us: u64,
     /// Whether they were since [`Self::pop`] was last asked.
     was_busy: bool,
+    /// Until then the engine's own work does not start.
+    held_until_us: u64,
 }
 
 impl<T> Schedule<T> {
@@ -200,6 +203,7 @@ impl<T> Schedule<T> {
             virtual_now: 0,
             busy_us: 0,
             was_busy: false,
+            held_until_us: 0,
         }
     }
 
@@ -250,8 +254,10 @@ impl<T> Schedule<T> {
         let quiet = now_us.saturating_sub(self.busy_us) >= self.quiet_us
             && !clients_wait
             && clients_fly <= self.quiet_in_flight_max;
+        let held = now_us < self.held_until_us;
         let (work, place) = ORDER
             .into_iter()
+            .filter(|work| !(held && self.can_be_held(*work)))
             .filter_map(|work| {
                 let lane = &self.lanes[work as usize];
                 let place = lane.first(now_us)?;
@@ -304,14 +310,30 @@ impl<T> Schedule<T> {
         })
     }
 
+    /// Holds the engine's own work back until `until_us`: the drive is to be left in peace by all but clients. Reclaim
+    /// that is urgent goes on, since clients wait for it.
+    pub(crate) fn hold(&mut self, until_us: u64) {
+        self.held_until_us = until_us;
+    }
+
+    fn can_be_held(&self, work: Work) -> bool {
+        match work {
+            Work::Scrub => true,
+            Work::Reclaim => self.lanes[work as usize].urgency_percent == 0,
+            Work::Foreground | Work::Repair | Work::Background => false,
+        }
+    }
+
     /// When to ask [`Self::pop`] and [`Self::take_expired`] again though nothing has come or finished: at the earliest
     /// deadline, or when clients will have been quiet for long enough. It may be early, and is never late.
     pub(crate) fn next_deadline_us(&self) -> Option<u64> {
         let waiting = || self.lanes.iter().filter(|lane| !lane.queue.is_empty());
         let deadline = waiting().map(|lane| lane.deadline_us).filter(|deadline| *deadline < u64::MAX).min();
         // Where something is in flight, its end comes first.
-        let quiet =
-            (self.in_flight == 0 && !self.is_empty()).then(|| self.busy_us.saturating_add(self.quiet_us));
+        let only_held = ORDER.into_iter().all(|work| self.waiting(work) == 0 || self.can_be_held(work));
+        let held_until_us = if only_held { self.held_until_us } else { 0 };
+        let quiet = (self.in_flight == 0 && !self.is_empty())
+            .then(|| self.busy_us.saturating_add(self.quiet_us).max(held_until_us));
         [deadline, quiet].into_iter().flatten().min()
     }
 

@@ -61,6 +61,39 @@ fn what_has_expired_never_starts() {
 }
 
 #[test]
+fn work_of_the_engines_own_that_is_held_starts_when_that_time_is_over_and_clients_start_at_once() {
+    let mut schedule = schedule(4);
+    schedule.push(Work::Scrub, 1, FOREVER, 1).unwrap();
+    schedule.push(Work::Reclaim, 1, FOREVER, 2).unwrap();
+    schedule.hold(50_000);
+    assert_eq!(schedule.pop(10_000), None);
+    assert_eq!(schedule.next_deadline_us(), Some(50_000), "nobody looks in vain until then");
+    schedule.push(Work::Background, 1, FOREVER, 3).unwrap();
+    assert!(schedule.next_deadline_us().unwrap() < 50_000);
+    assert_eq!(schedule.pop(10_000), Some((Work::Background, 3)));
+    schedule.push(Work::Foreground, 1, FOREVER, 4).unwrap();
+    assert_eq!(schedule.pop(10_000), Some((Work::Foreground, 4)));
+    schedule.finished(Work::Background, 1);
+    schedule.finished(Work::Foreground, 1);
+    assert_eq!(schedule.pop(49_999), None);
+    assert_eq!(schedule.pop(50_000), Some((Work::Reclaim, 2)));
+    assert_eq!(schedule.pop(50_000), Some((Work::Scrub, 1)));
+}
+
+#[test]
+fn reclaim_for_which_clients_wait_is_not_held() {
+    let mut schedule = schedule(4);
+    schedule.push(Work::Reclaim, 1, FOREVER, 1).unwrap();
+    schedule.push(Work::Scrub, 1, FOREVER, 2).unwrap();
+    schedule.hold(50_000);
+    schedule.set_urgency(Work::Reclaim, 1);
+    assert_eq!(schedule.pop(10_000), Some((Work::Reclaim, 1)));
+    assert_eq!(schedule.pop(10_000), None);
+    schedule.hold(0);
+    assert_eq!(schedule.pop(10_000), Some((Work::Scrub, 2)), "what is held can be let go before its time");
+}
+
+#[test]
 fn other_work_waits_until_clients_have_been_quiet() {
     let mut schedule = schedule(4);
     // It has had its share of the time so far.

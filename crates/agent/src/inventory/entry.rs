@@ -8,8 +8,8 @@ use imbrex_api::node::{Bus, Drive, DriveState, NodeState, Service, ServiceState,
 use super::SurveyedDrive;
 use super::memory::{IdentityState, Remembered};
 use crate::drive_client::DriveCallError;
+use crate::health::{Book, never_asked};
 use crate::init_client::InitStatus;
-use crate::smart::{SmartTable, never_asked};
 use crate::sysfs::Identity;
 
 /// Why a drive's process did not answer.
@@ -31,7 +31,7 @@ impl From<&DriveCallError> for Silence {
 pub(super) fn merge(
     drive: &Remembered,
     init: Option<&InitStatus>,
-    smart: &SmartTable,
+    book: &Book,
     now: Instant,
 ) -> SurveyedDrive {
     let service = service_of(drive, init);
@@ -75,12 +75,10 @@ pub(super) fn merge(
         answered_ms_ago: drive.status.as_ref().map(|(_, answered)| milliseconds(*answered, now)),
         service: told.service.clone(),
         service_state: service.map(|service| service.state),
-        smart: smart
-            .latest(&told.id)
-            .unwrap_or_else(|| never_asked(no_smart_reason(state, device.as_deref()))),
+        smart: book.smart(&told.id).unwrap_or_else(|| never_asked(no_smart_reason(state, device.as_deref()))),
         device,
     };
-    SurveyedDrive { entry, socket: told.socket.clone() }
+    SurveyedDrive { entry, socket: told.socket.clone(), whereabouts: identity.whereabouts.clone() }
 }
 
 fn service_of<'a>(drive: &Remembered, init: Option<&'a InitStatus>) -> Option<&'a Service> {

@@ -9,8 +9,8 @@ use super::SurveyedDrive;
 use super::entry::{self, Silence};
 use super::questions::{IdentityReply, Question, Reply};
 use crate::drive_client::DriveCallError;
+use crate::health::Book;
 use crate::init_client::{InitDrive, InitStatus};
-use crate::smart::SmartTable;
 use crate::sysfs::Identity;
 
 /// A drive that was late is not asked again for this long.
@@ -120,13 +120,8 @@ impl Memory {
     }
 
     /// Every drive's entry for the API, by ID.
-    pub(super) fn entries(
-        &self,
-        init: Option<&InitStatus>,
-        smart: &SmartTable,
-        now: Instant,
-    ) -> Vec<SurveyedDrive> {
-        self.drives.values().map(|drive| entry::merge(drive, init, smart, now)).collect()
+    pub(super) fn entries(&self, init: Option<&InitStatus>, book: &Book, now: Instant) -> Vec<SurveyedDrive> {
+        self.drives.values().map(|drive| entry::merge(drive, init, book, now)).collect()
     }
 }
 

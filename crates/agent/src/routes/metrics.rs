@@ -18,13 +18,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::Agent;
+use super::health_metrics::add_health;
 use super::node::describe;
 use super::refusal::Refusal;
+use super::smartctl_metrics;
+use crate::health::DriveLevels;
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-type Labels = Vec<(&'static str, String)>;
-type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
+pub(super) type Labels = Vec<(&'static str, String)>;
+pub(super) type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
 
 /// Metrics of the node, its services and its drives.
 #[utoipa::path(get, path = "/metrics", tag = "node",
@@ -35,7 +38,13 @@ pub(super) async fn metrics(State(agent): State<Arc<Agent>>) -> Result<Response,
     let node = describe(&agent, &survey.init);
     let services = survey.init.as_ref().map_or(&[][..], |status| &status.services);
     let drives: Vec<&Drive> = survey.drives.iter().map(|drive| &drive.entry).collect();
-    let text = render(&node, services, &drives).map_err(|error| {
+    let render = || {
+        let mut text = String::new();
+        agent.book.show_reports(|reports| smartctl_metrics::write(&mut text, reports))?;
+        render(&mut text, &node, services, &drives, &agent.book.levels())?;
+        Ok::<_, fmt::Error>(text)
+    };
+    let text = render().map_err(|error| {
         Problem::new(
             "internal",
             500,
@@ -46,24 +55,30 @@ pub(super) async fn metrics(State(agent): State<Arc<Agent>>) -> Result<Response,
     Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
 }
 
-fn render(node: &Node, services: &[Service], drives: &[&Drive]) -> Result<String, fmt::Error> {
+/// Writes the metrics and the end of the text.
+fn render(
+    text: &mut String,
+    node: &Node,
+    services: &[Service],
+    drives: &[&Drive],
+    levels: &[DriveLevels],
+) -> fmt::Result {
     let mut registry = Registry::with_prefix("imbrex");
     add_node(&mut registry, node);
     add_services(&mut registry, services);
     add_drives(&mut registry, drives);
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
+    add_health(&mut registry, levels);
+    encode(text, &registry)
 }
 
 /// A family of gauges that is registered already.
-fn gauges(registry: &mut Registry, name: &'static str, help: &'static str) -> Gauges {
+pub(super) fn gauges(registry: &mut Registry, name: &'static str, help: &'static str) -> Gauges {
     let family = Gauges::default();
     registry.register(name, help, family.clone());
     family
 }
 
-fn set(family: &Gauges, labels: &Labels, value: Option<u64>) {
+pub(super) fn set(family: &Gauges, labels: &Labels, value: Option<u64>) {
     if let Some(value) = value {
         family.get_or_create_owned(labels).set(as_f64(value));
     }

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use imbrex_api::Problem;
-use imbrex_api::drive::{DriveStatus, FormatOrder};
+use imbrex_api::drive::{DriveStats, DriveStatus, FormatOrder, QuietGrant, QuietOrder};
 use tokio::net::UnixListener;
 
 /// How the process behaves.
@@ -34,6 +34,9 @@ struct Inner {
     behaviour: Behaviour,
     asked: usize,
     orders: Vec<FormatOrder>,
+    stats: DriveStats,
+    quiet_refusals: usize,
+    quiet_orders: Vec<u64>,
 }
 
 /// A drive that serves, with this ID and serial.
@@ -59,10 +62,19 @@ impl FakeDrive {
     /// Listens as `drive-ID.sock` in `run_dir`.
     pub(crate) fn start(run_dir: &Path, id: &str, behaviour: Behaviour) -> Self {
         let listener = UnixListener::bind(run_dir.join(format!("drive-{id}.sock"))).unwrap();
-        let state = Arc::new(Mutex::new(Inner { behaviour, asked: 0, orders: Vec::new() }));
+        let state = Arc::new(Mutex::new(Inner {
+            behaviour,
+            asked: 0,
+            orders: Vec::new(),
+            stats: DriveStats::default(),
+            quiet_refusals: 0,
+            quiet_orders: Vec::new(),
+        }));
         let drive = Self { state };
         let router = Router::new()
             .route("/v1/drive", get(tell))
+            .route("/v1/stats", get(stats))
+            .route("/v1/quiet", post(quiet))
             .route("/v1/format", post(format))
             .with_state(drive.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -72,6 +84,21 @@ impl FakeDrive {
     /// Behaves otherwise from now on.
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         self.state.lock().unwrap().behaviour = behaviour;
+    }
+
+    /// Tells these counters from now on.
+    pub(crate) fn count(&self, stats: DriveStats) {
+        self.state.lock().unwrap().stats = stats;
+    }
+
+    /// Refuses the next quiet times, so many.
+    pub(crate) fn refuse_quiet(&self, times: usize) {
+        self.state.lock().unwrap().quiet_refusals = times;
+    }
+
+    /// For how long it was asked to be quiet, each time.
+    pub(crate) fn quiet_orders(&self) -> Vec<u64> {
+        self.state.lock().unwrap().quiet_orders.clone()
     }
 
     /// How often its status was asked for.
@@ -96,6 +123,20 @@ async fn tell(State(drive): State<FakeDrive>) -> Response {
         Behaviour::Text(text) => text.into_response(),
         Behaviour::Silent => std::future::pending().await,
     }
+}
+
+async fn stats(State(drive): State<FakeDrive>) -> Json<DriveStats> {
+    Json(drive.state.lock().unwrap().stats)
+}
+
+async fn quiet(State(drive): State<FakeDrive>, Json(order): Json<QuietOrder>) -> Response {
+    let mut state = drive.state.lock().unwrap();
+    state.quiet_orders.push(order.for_ms);
+    if order.for_ms > 0 && state.quiet_refusals > 0 {
+        state.quiet_refusals -= 1;
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response();
+    }
+    Json(QuietGrant { granted_ms: order.for_ms }).into_response()
 }
 
 /// Refuses the serial `S-refused` as a drive does that sees what the agent could not see.

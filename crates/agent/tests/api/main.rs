@@ -11,6 +11,7 @@ mod fake_drive;
 mod fake_init;
 mod fetch_config;
 mod format;
+mod health;
 mod node;
 mod process;
 mod smart;

@@ -1,6 +1,7 @@
 //! An agent's process, and what holds of its start and its end.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ impl Place {
         for directory in ["run", "sys/block"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();
         }
+        fs::write(root.path().join("kmsg"), "").unwrap();
         // Long, so that a busy machine is not taken for a stuck drive.
         Self { root, ask_deadline_ms: "10000" }
     }
@@ -50,6 +52,23 @@ impl Place {
         fs::write(path, contents).unwrap();
     }
 
+    /// Writes a file of the administrator's firmware notes.
+    pub(crate) fn firmware_note(&self, name: &str, contents: &str) {
+        let folder = self.root.path().join("firmware-notes");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), contents).unwrap();
+        for path in [folder.join(name), folder] {
+            let mode = if path.is_dir() { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+
+    /// Makes the kernel say this.
+    pub(crate) fn kernel_says(&self, record: &str) {
+        let mut log = fs::OpenOptions::new().append(true).open(self.root.path().join("kmsg")).unwrap();
+        log.write_all(format!("{record}\n SUBSYSTEM=block\n").as_bytes()).unwrap();
+    }
+
     /// Makes smartctl this shell script.
     pub(crate) fn smartctl(&self, script: &str) {
         let path = self.root.path().join("smartctl");
@@ -66,6 +85,10 @@ impl Place {
             .arg(self.run())
             .arg("--sysfs")
             .arg(self.root.path().join("sys"))
+            .arg("--firmware-notes")
+            .arg(self.root.path().join("firmware-notes"))
+            .arg("--kmsg")
+            .arg(self.root.path().join("kmsg"))
             .arg("--smartctl")
             .arg(self.root.path().join("smartctl"))
             .stdout(Stdio::piped())
@@ -130,7 +153,7 @@ impl Agent {
         client::over_unix(&self.socket, request).await
     }
 
-    async fn terminate(&mut self) -> std::process::ExitStatus {
+    pub(crate) async fn terminate(&mut self) -> std::process::ExitStatus {
         let process = self.child.id().unwrap().to_string();
         // The shell's own kill: no signal can be sent from here without unsafe code.
         Command::new("sh").args(["-c", &format!("kill -TERM {process}")]).status().await.unwrap();

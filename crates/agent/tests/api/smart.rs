@@ -15,7 +15,9 @@ async fn agent_with_drive(place: &Place) -> (Agent, FakeDrive) {
 #[tokio::test]
 async fn the_status_is_smartctls_with_the_time_of_asking() {
     let place = Place::new();
-    place.smartctl(r#"echo '{"smart_status":{"passed":false,"nvme":{"value":4}}}'; exit 8"#);
+    place.smartctl(
+        r#"echo '{"smart_status":{"passed":false},"nvme_smart_health_information_log":{"critical_warning":4}}'; exit 8"#,
+    );
     let (agent, _drive) = agent_with_drive(&place).await;
     let drive = agent.drive_when("a", |drive| drive["smart"]["checked_at_unix_s"].is_u64()).await;
     assert_eq!(drive["smart"]["status"], "failed");

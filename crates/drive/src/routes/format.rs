@@ -1,4 +1,4 @@
-//! The one order that a drive takes: to be formatted.
+//! The order to format, and how orders are read.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use imbrex_api::drive::{DriveStatus, FormatOrder};
 use imbrex_api::node::REPLACE_FOREIGN;
 use imbrex_engine::Replace;
+use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::problem::Refusal;
@@ -18,12 +19,7 @@ const ORDER_BYTES_MAX: usize = 16 << 10;
 
 /// `POST /v1/format` over the Unix socket: answers with the status when the drive serves.
 pub(super) async fn format(State(app): State<Arc<App>>, body: Body) -> Result<Json<DriveStatus>, Refusal> {
-    let body = to_bytes(body, ORDER_BYTES_MAX).await.map_err(|_| {
-        Refusal::bad_request(format!("the order is not whole or has more than {ORDER_BYTES_MAX} bytes"))
-            .closing()
-    })?;
-    let order: FormatOrder = serde_json::from_slice(&body)
-        .map_err(|error| Refusal::bad_request(format!("the order cannot be read: {error}")))?;
+    let order: FormatOrder = read_order(body).await?;
     let replace = match order.replace.as_deref() {
         None => Replace::Nothing,
         Some(REPLACE_FOREIGN) => Replace::Foreign,
@@ -49,8 +45,18 @@ fn meant_serial(app: &App, serial: String) -> String {
     if identity.serial.is_none() && serial == app.id { identity.id() } else { serial }
 }
 
-/// `POST /v1/format` over TCP.
+/// An order out of a body.
+pub(super) async fn read_order<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
+    let body = to_bytes(body, ORDER_BYTES_MAX).await.map_err(|_| {
+        Refusal::bad_request(format!("the order is not whole or has more than {ORDER_BYTES_MAX} bytes"))
+            .closing()
+    })?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Refusal::bad_request(format!("the order cannot be read: {error}")))
+}
+
+/// An order over TCP.
 pub(super) async fn refuse() -> Refusal {
-    let detail = "a drive takes orders over its Unix socket only: ask the node's agent to format it";
+    let detail = "a drive takes orders over its Unix socket only: ask the node's agent";
     Refusal::new("orders-are-local", StatusCode::FORBIDDEN, "Orders are not taken here", detail)
 }

@@ -6,6 +6,7 @@ mod format;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod list;
+mod quiet;
 mod request;
 mod scrub;
 mod status;
@@ -32,9 +33,9 @@ pub(crate) enum Origin {
 
 /// The API as it is served to `origin`.
 pub(crate) fn router(app: Arc<App>, origin: Origin) -> Router {
-    let format = match origin {
-        Origin::Local => axum::routing::post(format::format),
-        Origin::Network => axum::routing::post(format::refuse),
+    let (format, quiet) = match origin {
+        Origin::Local => (axum::routing::post(format::format), axum::routing::post(quiet::quiet)),
+        Origin::Network => (axum::routing::post(format::refuse), axum::routing::post(format::refuse)),
     };
     Router::new()
         .route("/healthz", read_only(get(status::health)))
@@ -49,6 +50,7 @@ pub(crate) fn router(app: Arc<App>, origin: Origin) -> Router {
         .route("/v1/zones/{zone}/blocks", read_only(get(list::zone_blocks)))
         .route("/v1/scrub", with_allowed(get(scrub::show).post(scrub::start), "GET, HEAD, POST"))
         .route("/v1/format", with_allowed(format, "POST"))
+        .route("/v1/quiet", with_allowed(quiet, "POST"))
         .fallback(async |request: Request| Refusal::no_such_path(request.uri().path()))
         .with_state(app)
 }

@@ -73,6 +73,7 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<DriveStats> {
         puts: stats.puts,
         puts_already_stored: stats.puts_already_stored,
         gets: stats.gets,
+        gets_us: figures.gets_us.load(Ordering::Relaxed),
         gets_absent: stats.gets_absent,
         deletes: stats.deletes,
         refused_overloaded: figures.refused_overloaded.load(Ordering::Relaxed),

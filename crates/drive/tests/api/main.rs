@@ -11,6 +11,7 @@ mod format_orders;
 mod limits;
 mod listings;
 mod puts;
+mod quiet;
 mod reads;
 mod scrubs;
 mod status;

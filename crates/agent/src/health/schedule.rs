@@ -1,0 +1,261 @@
+//! When one drive is asked.
+//!
+//! - Lightly every 30 to 60 minutes, and for everything once a day, at random moments, so that drives do not fall into
+//!   step.
+//! - A question waits for a quiet time at most [`REFUSALS_MAX`] times: data never grow older than that allows.
+//! - An operator's order to ask now is taken once in [`ORDER_INTERVAL`], and one at a time.
+
+use std::time::{Duration, Instant};
+
+use smartctl_parser::Question;
+
+/// Between two light questions, in seconds.
+const LIGHT_S: std::ops::Range<u64> = 30 * 60..60 * 60;
+
+/// Between two full questions, in seconds: a day, less up to an hour.
+const FULL_S: std::ops::Range<u64> = 23 * 3600..24 * 3600;
+
+/// A drive that has come is first asked within this, in milliseconds: the answer is wanted soon.
+const FIRST_MS: std::ops::Range<u64> = 0..5_000;
+
+/// And for everything within this, in seconds, when the node has come up.
+const FIRST_FULL_S: std::ops::Range<u64> = 5 * 60..60 * 60;
+
+/// After so many refusals of a quiet time a drive is asked all the same.
+const REFUSALS_MAX: u32 = 5;
+
+/// An engine that refuses is asked again after this at the earliest and latest.
+const REFUSED_MIN: Duration = Duration::from_secs(1);
+const REFUSED_MAX: Duration = Duration::from_secs(60);
+
+/// A drive takes an operator's order to ask now once in this time.
+const ORDER_INTERVAL: Duration = Duration::from_secs(5);
+
+/// When one drive is asked, and whether it is.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    due: Instant,
+    full_due: Instant,
+    ordered: Option<Order>,
+    ordered_at: Option<Instant>,
+    asking: Option<Asking>,
+    hangs: bool,
+    quiet_refusals: u32,
+    /// When it was last asked, and last for everything, in seconds since 1970.
+    pub(crate) asked_unix_s: Option<u64>,
+    pub(crate) asked_fully_unix_s: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    full: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asking {
+    full: bool,
+    holds_place: bool,
+}
+
+impl Schedule {
+    /// The schedule of a drive that has just come; what was asked of it before counts.
+    pub(crate) fn new(asked: [Option<u64>; 2], now: Instant, now_unix_s: u64) -> Self {
+        let [asked_unix_s, asked_fully_unix_s] = asked;
+        let left = |asked: Option<u64>, interval_s: u64| {
+            let age_s = now_unix_s.checked_sub(asked?)?;
+            interval_s.checked_sub(age_s).map(Duration::from_secs)
+        };
+        let first = || Duration::from_millis(random_in(FIRST_MS));
+        let first_full = || Duration::from_secs(random_in(FIRST_FULL_S));
+        Self {
+            due: now + left(asked_unix_s, random_in(LIGHT_S)).unwrap_or_else(first),
+            full_due: now + left(asked_fully_unix_s, random_in(FULL_S)).unwrap_or_else(first_full),
+            ordered: None,
+            ordered_at: None,
+            asking: None,
+            hangs: false,
+            quiet_refusals: 0,
+            asked_unix_s,
+            asked_fully_unix_s,
+        }
+    }
+
+    /// When it is to be asked next; `None` while it is being asked.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.asking.is_none().then_some(self.due.min(self.full_due))
+    }
+
+    /// Whether it is being asked.
+    pub(crate) const fn is_asking(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    /// Whether its question counts among those of its adapter.
+    pub(crate) fn holds_place(&self) -> bool {
+        self.asking.is_some_and(|asking| asking.holds_place)
+    }
+
+    /// Whether its last question hung, or the present one does.
+    pub(crate) const fn hangs(&self) -> bool {
+        self.hangs
+    }
+
+    /// How often a quiet time for the question that is due was refused.
+    pub(crate) const fn quiet_refusals(&self) -> u32 {
+        self.quiet_refusals
+    }
+
+    /// Makes the drive due now.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, where an order came a moment ago or still runs.
+    pub(crate) fn order(&mut self, full: bool, now: Instant) -> Result<(), Duration> {
+        let since = self.ordered_at.map(|at| now.saturating_duration_since(at));
+        if let Some(since) = since.filter(|since| *since < ORDER_INTERVAL) {
+            return Err(ORDER_INTERVAL - since);
+        }
+        if self.is_asking() {
+            return Err(ORDER_INTERVAL);
+        }
+        self.ordered = Some(Order { full });
+        self.ordered_at = Some(now);
+        self.due = now;
+        Ok(())
+    }
+
+    /// The question begins: which one. `may_be_full` is false where a note forbids to ask for everything.
+    pub(crate) fn start(&mut self, may_be_full: bool, now: Instant) -> Question {
+        let ordered_full = self.ordered.take().is_some_and(|order| order.full);
+        let full = may_be_full && (ordered_full || self.full_due <= now);
+        if !may_be_full {
+            self.full_due = now + Duration::from_secs(random_in(FULL_S));
+        }
+        self.asking = Some(Asking { full, holds_place: true });
+        if full { Question::Heavy } else { Question::Light }
+    }
+
+    /// The engine refused a quiet time: the question waits for `wait`. False where it has waited often enough, and
+    /// is to be asked all the same.
+    pub(crate) fn postpone(&mut self, wait: Duration, now: Instant) -> bool {
+        if self.quiet_refusals >= REFUSALS_MAX {
+            return false;
+        }
+        self.quiet_refusals += 1;
+        let was_full = self.asking.take().is_some_and(|asking| asking.full);
+        self.due = now + wait.clamp(REFUSED_MIN, REFUSED_MAX);
+        // Else it would be due at once, or forgotten.
+        self.full_due = self.full_due.max(self.due);
+        self.ordered = was_full.then_some(Order { full: true });
+        true
+    }
+
+    /// The question takes long: it no longer counts among those of the adapter.
+    pub(crate) fn give_up_place(&mut self) {
+        self.hangs = true;
+        if let Some(asking) = &mut self.asking {
+            asking.holds_place = false;
+        }
+    }
+
+    /// The question has ended. `hung` tells whether it was cut off.
+    pub(crate) fn end(&mut self, hung: bool, now: Instant, now_unix_s: u64) {
+        let full = self.asking.take().is_some_and(|asking| asking.full);
+        self.hangs = hung;
+        self.quiet_refusals = 0;
+        self.asked_unix_s = Some(now_unix_s);
+        self.due = now + Duration::from_secs(random_in(LIGHT_S));
+        if full {
+            self.asked_fully_unix_s = Some(now_unix_s);
+            self.full_due = now + Duration::from_secs(random_in(FULL_S));
+        }
+    }
+}
+
+/// A random number in a range. Where the kernel has none, the middle does: this spreads load and hides nothing.
+fn random_in(range: std::ops::Range<u64>) -> u64 {
+    let span = range.end - range.start;
+    range.start + getrandom::u64().map_or(span / 2, |random| random % span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_UNIX_S: u64 = 1_700_000_000;
+
+    fn fresh(now: Instant) -> Schedule {
+        Schedule::new([None, None], now, NOW_UNIX_S)
+    }
+
+    #[test]
+    fn a_drive_that_came_is_asked_soon_and_then_every_30_to_60_minutes() {
+        let now = Instant::now();
+        let mut schedule = fresh(now);
+        assert!(schedule.due().unwrap() < now + Duration::from_secs(5));
+        assert_eq!(schedule.start(true, now), Question::Light);
+        assert_eq!(schedule.due(), None, "it is asked once at a time");
+        schedule.full_due = now + Duration::from_secs(24 * 3600);
+        schedule.end(false, now, NOW_UNIX_S);
+        let due = schedule.due().unwrap() - now;
+        assert!((1800..3600).contains(&due.as_secs()), "{due:?}");
+    }
+
+    #[test]
+    fn everything_is_asked_for_within_the_hour_and_then_once_a_day() {
+        let now = Instant::now();
+        let mut schedule = fresh(now);
+        let later = now + Duration::from_secs(3600);
+        assert_eq!(schedule.start(true, later), Question::Heavy);
+        schedule.end(false, later, NOW_UNIX_S);
+        assert_eq!(schedule.start(true, later + Duration::from_secs(22 * 3600)), Question::Light);
+        schedule.end(false, later, NOW_UNIX_S);
+        assert_eq!(schedule.start(true, later + Duration::from_secs(24 * 3600)), Question::Heavy);
+    }
+
+    #[test]
+    fn where_a_note_forbids_it_nothing_but_the_light_question_is_put() {
+        let now = Instant::now() + Duration::from_secs(3600);
+        let mut schedule = fresh(now - Duration::from_secs(3600));
+        schedule.order(true, now).unwrap();
+        assert_eq!(schedule.start(false, now), Question::Light);
+        schedule.end(false, now, NOW_UNIX_S);
+        assert!(schedule.due().unwrap() > now + Duration::from_secs(60), "not due at once again");
+    }
+
+    #[test]
+    fn what_was_asked_before_the_agent_started_counts() {
+        let now = Instant::now();
+        let schedule = Schedule::new([Some(NOW_UNIX_S - 60), Some(NOW_UNIX_S - 3600)], now, NOW_UNIX_S);
+        assert!(schedule.due().unwrap() > now + Duration::from_secs(28 * 60));
+        let schedule = Schedule::new([Some(NOW_UNIX_S + 60), None], now, NOW_UNIX_S);
+        assert!(schedule.due().unwrap() < now + Duration::from_secs(5), "a time to come is no time");
+    }
+
+    #[test]
+    fn a_question_that_is_refused_a_quiet_time_waits_five_times_and_is_then_put() {
+        let now = Instant::now();
+        let mut schedule = fresh(now);
+        schedule.order(true, now).unwrap();
+        for _ in 0..5 {
+            assert_eq!(schedule.start(true, now), Question::Heavy, "it stays the question that it was");
+            assert!(schedule.postpone(Duration::from_secs(7), now));
+            assert_eq!(schedule.due(), Some(now + Duration::from_secs(7)));
+        }
+        schedule.start(true, now);
+        assert!(!schedule.postpone(Duration::from_secs(7), now));
+        assert!(schedule.is_asking());
+    }
+
+    #[test]
+    fn orders_are_taken_once_in_a_while_and_not_while_the_drive_is_asked() {
+        let now = Instant::now();
+        let mut schedule = fresh(now);
+        assert_eq!(schedule.order(false, now), Ok(()));
+        assert_eq!(schedule.due(), Some(now));
+        assert_eq!(schedule.order(false, now), Err(Duration::from_secs(5)));
+        let later = now + Duration::from_secs(6);
+        schedule.start(true, later);
+        assert!(schedule.order(false, later).is_err());
+    }
+}
