@@ -91,7 +91,7 @@ fn axis_verdict(context: &Context<'_>, axis: Axis, clues: &[Clue]) -> AxisVerdic
 /// Whether there are fresh data about an axis at all.
 fn has_data(context: &Context<'_>, axis: Axis) -> bool {
     let is_fresh = context.is_fresh() && !rules::stands_still_now(context);
-    let told = |counters: &[Counter]| counters.iter().any(|counter| context.latest(*counter).is_some());
+    let told = |counters: &[Counter]| counters.iter().any(|counter| context.tells(*counter));
     let report = context.report();
     let passed = report.is_some_and(|report| report.smart_passed.is_some());
     let engine_age_s =
