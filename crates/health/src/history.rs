@@ -7,13 +7,13 @@
 //!   earlier ones had and it has not, and the counts of what happened.
 
 use serde::{Deserialize, Serialize};
-use smartctl_parser::{ErrorLog, Report, SelfTestLog};
+use smartctl_parser::{Attribute, ErrorLog, Report, SelfTestLog};
 
 use crate::drive_key::DriveKey;
 use crate::happenings::{Happening, Happenings, KEPT_S};
 use crate::identity::Identity;
 use crate::kernel_event::KernelEvent;
-use crate::last_report::LastReport;
+use crate::last_report::{LastReport, Part};
 use crate::observation::{EngineRecord, Finding, Latency, LifeStep, Observation};
 use crate::reading::Reading;
 
@@ -89,6 +89,13 @@ impl History {
     #[must_use]
     pub fn latest_report(&self) -> Option<(u64, &Report)> {
         self.report.as_ref().map(|report| (report.at_unix_s, &*report.what))
+    }
+
+    /// The ATA attributes that the drive told last, and when, in seconds since 1970.
+    #[must_use]
+    pub fn latest_attributes(&self) -> Option<(&[Attribute], u64)> {
+        let report = self.report.as_ref()?;
+        Some((&report.what.ata.as_ref()?.attributes, report.told_unix_s(Part::Attributes)?))
     }
 
     /// The readings that are kept, oldest first.

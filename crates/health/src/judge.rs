@@ -52,6 +52,16 @@ pub fn judge_with(history: &History, notes: &Effective<'_>, now_unix_s: u64) -> 
     }
 }
 
+/// How much of the life that its maker promised a drive of flash has used, in percent, as it told within the last
+/// week; may exceed 100. `None` for a drive that does not tell, or of which a note says that it tells wrongly.
+#[must_use]
+pub fn life_used_percent(history: &History, notes: &Effective<'_>, now_unix_s: u64) -> Option<u64> {
+    if notes.ignores_wear().is_some() {
+        return None;
+    }
+    rules::used_percent(&Context::new(history, notes, now_unix_s)).map(|(used, _)| used)
+}
+
 /// Two independent sources, each with strong evidence against the medium or the mechanics of one drive.
 fn agreement(clues: &[Clue]) -> Option<Clue> {
     let strong = |of_drive: bool| {

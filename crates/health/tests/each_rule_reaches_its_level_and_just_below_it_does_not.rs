@@ -53,7 +53,7 @@ fn compared(count: u64, mean_us: u64) -> Seen {
 }
 
 fn gone(times: u64) -> Seen {
-    let times = (0..times).flat_map(|number| {
+    let times = (0..times).rev().flat_map(|number| {
         let ago_s = (number + 1) * HOUR_S;
         [
             (NOW - ago_s, Finding::Presence { present: false }),
