@@ -12,12 +12,14 @@ pub mod drive_file;
 pub mod drive_json;
 pub mod footer;
 pub mod header_texts;
+pub mod health_texts;
 pub mod index_cell;
 pub mod label;
 pub mod name_texts;
 pub mod payloads;
 pub mod record;
 pub mod seeds;
+pub mod smartctl_json;
 mod unit;
 pub mod zone_header;
 

@@ -20,6 +20,23 @@ pub fn all() -> Vec<Seed> {
     seeds
 }
 
+/// One output of smartctl's for each command set, one that failed and one of a drive that sleeps.
+const SMARTCTL_OUTPUTS: [&str; 5] = [
+    r#"{"smartctl":{"version":[7,4],"exit_status":64},"device":{"type":"sat","protocol":"ATA"},"rotation_rate":7200,"smart_status":{"passed":true},"power_on_time":{"hours":70000},"ata_smart_attributes":{"table":[{"id":5,"name":"Reallocated_Sector_Ct","value":90,"thresh":10,"when_failed":"past","flags":{"prefailure":true},"raw":{"value":300,"string":"300 (0 1)"}}]},"ata_smart_error_log":{"summary":{"count":1,"table":[{"lifetime_hours":4400,"error_description":"Error: UNC at LBA = 1"}]}},"ata_smart_self_test_log":{"standard":{"table":[{"status":{"value":112},"lifetime_hours":4400}]}}}"#,
+    r#"{"smartctl":{"version":[7,1]},"device":{"protocol":"SCSI"},"smart_status":{"passed":false,"scsi":{"asc":93,"ascq":16}},"scsi_grown_defect_list":72,"scsi_error_counter_log":{"read":{"total_uncorrected_errors":4,"gigabytes_processed":"315.142"}},"scsi_sas_port_0":{"phy_0":{"invalid_dword_count":7}}}"#,
+    r#"{"device":{"protocol":"NVMe"},"nvme_smart_health_information_log":{"critical_warning":9,"available_spare":4,"available_spare_threshold":10,"percentage_used":104,"media_errors_s":"18446744073709551616"}}"#,
+    r#"{"smartctl":{"exit_status":2,"messages":[{"string":"Device is in STANDBY mode, exit(2)"}]}}"#,
+    r#"stray {"ata_device_statistics":{"pages":[{"number":7,"table":[{"offset":8,"name":"x","value":101,"flags":{"valid":true}}]}]},"endurance_used":{"current_percent":99}}"#,
+];
+
+/// Lines of the kernel's log, a note, and a fleet's history.
+const HEALTH_TEXTS: [&str; 4] = [
+    "3,1204,98765432,-;critical medium error, dev sda, sector 7 op 0x0:(READ)\nata3.00: error: { UNC }\nnvme nvme1: I/O 12 QID 3 timeout, aborting",
+    "sd 0:0:1:0: [sdb] tag#12 Sense Key : Hardware Error [current]\nnvme 0000:3b:00.0: PCIe Bus Error: severity=Corrected",
+    "id = \"n\"\ntitle = \"t\"\nadvice = \"a\"\nsource = \"s\"\nconfidence = \"verified\"\nreviewed_on = 2026-11-21\nexpires_on = 2028-11-21\n[match]\nmodel = '^ST'\n[[effect]]\nkind = \"time-bomb\"\nat_hours = 9\nnear_from_hours = 3\n[sample.matching]\nmodel = \"ST1\"\n[sample.other]\nmodel = \"WD\"",
+    "date,serial_number,model,capacity_bytes,failure,smart_5_raw,smart_9_raw,smart_197_raw\n2013-04-10,S1,M,3000592982016,0,8,9000,16\n2013-04-11,S1,M,,1,,,",
+];
+
 /// What an input says first, and then the structure without the zeros at its end.
 fn with_choices(choices: u8, bytes: &[u8]) -> Vec<u8> {
     let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -118,5 +135,7 @@ fn texts() -> Vec<Seed> {
     let cursor = Cursor { sequence: 3, unit_offset: 9, open: Some(1) };
     let cursor = encode_cursor(Place { zone: Some(5), cursor }, &crate::name_texts::DRIVE);
     let cursor = vec![("name_texts", "cursor".to_owned(), cursor.into_bytes())];
-    [of("header_texts", &headers), of("name_texts", &names), of("drive_json", &bodies), cursor].concat()
+    let health = [of("smartctl_json", &SMARTCTL_OUTPUTS), of("health_texts", &HEALTH_TEXTS)].concat();
+    [of("header_texts", &headers), of("name_texts", &names), of("drive_json", &bodies), cursor, health]
+        .concat()
 }

@@ -39,7 +39,7 @@ impl Guest {
         binaries::build(&workspace)?;
         let image = image::build(&workspace)?;
         let store_mib = match drives {
-            DriveKind::ZonedNvme { .. } => 0,
+            DriveKind::ZonedNvme { .. } | DriveKind::BadSectors { .. } => 0,
             DriveKind::ScsiDebug { count, size_mib } => count * size_mib,
         };
         let ports = free_ports(u16::try_from(drives.count())? + 1)?;

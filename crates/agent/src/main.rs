@@ -24,6 +24,7 @@ mod inventory;
 mod options;
 mod procfs;
 mod readiness;
+mod redfish;
 mod routes;
 mod serve;
 mod server;

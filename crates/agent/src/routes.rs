@@ -8,9 +8,11 @@ mod extract;
 mod guard;
 mod health;
 mod health_metrics;
+mod history_csv;
 mod metrics;
 mod node;
 mod page;
+mod redfish;
 mod refusal;
 mod services;
 mod slot;
@@ -91,6 +93,13 @@ fn described_routes() -> OpenApiRouter<Arc<Agent>> {
         .routes(routes!(health::node_health))
         .routes(routes!(health::drive_health, health::ask))
         .routes(routes!(health::take_step))
+        .routes(routes!(history_csv::export))
+        .routes(routes!(redfish::versions))
+        .routes(routes!(redfish::root))
+        .routes(routes!(redfish::chassis_collection))
+        .routes(routes!(redfish::chassis))
+        .routes(routes!(redfish::drives))
+        .routes(routes!(redfish::drive))
         .routes(routes!(slot::get_slot))
         .routes(routes!(slot::locate))
         .routes(routes!(slot::fault))
@@ -144,6 +153,8 @@ mod tests {
             ("/v1/drives/{id}/format", "post"),
             ("/v1/drives/{id}/restart", "post"),
             ("/v1/drives/{id}/health", "get"),
+            ("/v1/health/export.csv", "get"),
+            ("/redfish/v1/Chassis/node/Drives/{id}", "get"),
             ("/v1/drives/{id}/health", "post"),
             ("/v1/drives/{id}/life", "post"),
             ("/v1/health", "get"),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
+use imbrex_api::health::{DriveHealth, NodeHealth, PollOrder};
 use imbrex_api::node::{Drive, Drives, FormatOrder, Node};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
@@ -57,17 +59,46 @@ impl NodeClient {
         self.get(&format!("/v1/drives/{}", path_segment(id)?)).await
     }
 
+    /// How its drives are.
+    ///
+    /// # Errors
+    /// As [`NodeClient::node`].
+    pub(crate) async fn health(&self) -> Result<NodeHealth, Error> {
+        self.get("/v1/health").await
+    }
+
+    /// How one of its drives is.
+    ///
+    /// # Errors
+    /// As [`NodeClient::drive`].
+    pub(crate) async fn drive_health(&self, id: &str) -> Result<DriveHealth, Error> {
+        self.get(&format!("/v1/drives/{}/health", path_segment(id)?)).await
+    }
+
+    /// Has a drive asked now. What it tells comes later.
+    ///
+    /// # Errors
+    /// As [`NodeClient::drive`]; the node refuses to ask too often, or a drive that is harmed by it.
+    pub(crate) async fn ask(&self, id: &str, order: PollOrder) -> Result<(), Error> {
+        let url = format!("{}/v1/drives/{}/health", self.base, path_segment(id)?);
+        self.order(&self.http, &url, &order).await
+    }
+
     /// Orders a drive to be formatted, and waits until that is done.
     ///
     /// # Errors
     /// As [`NodeClient::node`]; the node refuses an order that does not fit the drive.
     pub(crate) async fn format(&self, id: &str, order: &FormatOrder) -> Result<(), Error> {
         let url = format!("{}/v1/drives/{}/format", self.base, path_segment(id)?);
+        self.order(&self.http.patient(FORMAT_DEADLINE), &url, order).await
+    }
+
+    async fn order<T: Serialize>(&self, http: &Http, url: &str, order: &T) -> Result<(), Error> {
         let body = serde_json::to_vec(order)
             .map_err(|error| Error::Usage(format!("the order cannot be written as JSON: {error}")))?;
         let headers = [("content-type", "application/json".to_owned())];
-        let call = Call { headers: &headers, body: Bytes::from(body), ..Call::plain(Method::POST, &url) };
-        self.exchange(&self.http.patient(FORMAT_DEADLINE), call).await.map(drop)
+        let call = Call { headers: &headers, body: Bytes::from(body), ..Call::plain(Method::POST, url) };
+        self.exchange(http, call).await.map(drop)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {

@@ -26,6 +26,7 @@ Examples:
   # A node: its console shows the address and the fingerprint
   export IMBREX_NODE=https://10.0.0.7:7400 IMBREX_FINGERPRINT=SHA256:AA:BB:...
   imbrexctl drives
+  imbrexctl health
   imbrexctl format --all-new
   imbrexctl put /srv/photos
   imbrexctl verify KEY --against /srv/photos
@@ -114,6 +115,7 @@ pub(crate) enum Command {
         /// A drive's ID, from the first column of the list.
         id: Option<String>,
     },
+    Health(Health),
     Format(Format),
     Put(Put),
     Get(Get),
@@ -129,6 +131,27 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// Show how the drives are, or how one is, how that is known, and what to do now
+///
+/// The answer stands first: the worst level, and of each drive the one thing to do next. Of one drive the verdict on
+/// each axis and the evidence for it follow. What nobody knows is "unknown": never healthy, and never failing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  imbrexctl health
+  imbrexctl health eui.00000000000000a1
+  imbrexctl health eui.00000000000000a1 --ask
+  imbrexctl --json health | jq -r '.drives[] | select(.level == \"failing\") | .id'")]
+pub(crate) struct Health {
+    /// The drive's ID, from the first column; without it, every drive in short.
+    pub(crate) drive: Option<String>,
+    /// Have the drive asked now, and wait for what it tells. It is never woken for that.
+    #[arg(long, requires = "drive")]
+    pub(crate) ask: bool,
+    /// As --ask, with the drive's logs, which takes longer.
+    #[arg(long, requires = "drive")]
+    pub(crate) full: bool,
 }
 
 /// Format a drive, which destroys everything on it

@@ -1,6 +1,7 @@
 //! What every command shares: whom it talks to, and how it prints.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbrex_api::drive::State;
 use imbrex_api::node::{Drive, DriveState};
@@ -33,6 +34,11 @@ impl Session {
     /// Whether the drives are spoken to without a node.
     pub(crate) fn is_direct(&self) -> bool {
         !self.target.drives.is_empty()
+    }
+
+    /// How long one exchange may take.
+    pub(crate) const fn deadline(&self) -> Duration {
+        self.target.deadline()
     }
 
     /// The node's management API.

@@ -4,10 +4,11 @@
 //!   for all of them.
 //! - A level that was reached is held for [`HELD_S`] after it was last seen: up fast, down slow.
 
-use smartctl_parser::{Protocol, Report};
+use smartctl_parser::{Attribute, Protocol, Report};
 
 use crate::happenings::{Happening, KEPT_S, Tally};
 use crate::history::History;
+use crate::last_report::Part;
 use crate::notes::Effective;
 use crate::reading::{Counter, Reading, Statements};
 
@@ -70,6 +71,18 @@ impl<'a> Context<'a> {
         self.history.report.as_ref().map(|report| &*report.what)
     }
 
+    /// The ATA attributes, and when they were told, in seconds since 1970: no longer ago than [`HELD_S`].
+    pub(crate) fn attributes(&self) -> Option<(&'a [Attribute], u64)> {
+        let at_unix_s = self.told_unix_s(Part::Attributes)?;
+        Some((&self.report()?.ata.as_ref()?.attributes, at_unix_s))
+    }
+
+    /// When a part of the last report was told, in seconds since 1970; `None` where that is longer ago than [`HELD_S`].
+    pub(crate) fn told_unix_s(&self, part: Part) -> Option<u64> {
+        let at_unix_s = self.history.report.as_ref()?.told_unix_s(part)?;
+        (self.now_unix_s.saturating_sub(at_unix_s) <= HELD_S).then_some(at_unix_s)
+    }
+
     /// Whether the drive rotates; `None` where nobody says.
     pub(crate) fn rotates(&self) -> Option<bool> {
         let report = self.report()?;
@@ -109,13 +122,13 @@ impl<'a> Context<'a> {
     /// Readings that nobody has struck out, over `for_s`.
     pub(crate) fn counted(&self, for_s: u64) -> &'a [Reading] {
         let readings = self.readings(for_s);
-        let cleared = self.cleared_unix_s();
+        let Some(cleared) = self.cleared_unix_s() else { return readings };
         &readings[readings.partition_point(|reading| reading.at_unix_s <= cleared)..]
     }
 
-    /// Up to here a person has struck out what was recorded, in seconds since 1970.
-    fn cleared_unix_s(&self) -> u64 {
-        self.history.cleared.as_ref().map_or(0, |cleared| cleared.at_unix_s)
+    /// Up to here a person has struck out what was recorded, in seconds since 1970; `None` where nobody has.
+    fn cleared_unix_s(&self) -> Option<u64> {
+        self.history.cleared.as_ref().map(|cleared| cleared.at_unix_s)
     }
 
     /// A counter in a reading, as the notes have it, in physical sectors where it counts sectors, less what a person
@@ -133,10 +146,9 @@ impl<'a> Context<'a> {
         Some(count.div_ceil(unit))
     }
 
-    /// The newest count.
-    pub(crate) fn latest(&self, counter: Counter) -> Option<Count> {
-        let readings = self.counted(GROWTH_S).iter().rev();
-        readings.filter_map(|reading| self.count_of(reading, counter)).next()
+    /// Whether the drive tells this count now: in a reading that is not late.
+    pub(crate) fn tells(&self, counter: Counter) -> bool {
+        self.counted(LATE_S).iter().any(|reading| self.counter(reading, counter).is_some())
     }
 
     /// The highest count of the last [`HELD_S`].
@@ -180,7 +192,8 @@ impl<'a> Context<'a> {
 
     /// How often any of these happened in the last `for_s`, since a person last struck out what was recorded.
     pub(crate) fn tally(&self, happenings: &[Happening], for_s: u64) -> Tally {
-        let from = self.now_unix_s.saturating_sub(for_s).max(self.cleared_unix_s().saturating_add(1));
+        let from =
+            self.now_unix_s.saturating_sub(for_s).max(self.cleared_unix_s().map_or(0, |cleared| cleared + 1));
         self.history.happenings.tally(happenings, from, self.now_unix_s)
     }
 

@@ -7,12 +7,13 @@
 //!   earlier ones had and it has not, and the counts of what happened.
 
 use serde::{Deserialize, Serialize};
-use smartctl_parser::{ErrorLog, Report, SelfTestLog};
+use smartctl_parser::{Attribute, ErrorLog, Report, SelfTestLog};
 
 use crate::drive_key::DriveKey;
 use crate::happenings::{Happening, Happenings, KEPT_S};
 use crate::identity::Identity;
 use crate::kernel_event::KernelEvent;
+use crate::last_report::{LastReport, Part};
 use crate::observation::{EngineRecord, Finding, Latency, LifeStep, Observation};
 use crate::reading::Reading;
 
@@ -45,7 +46,7 @@ pub struct History {
     identity: Identity,
     pub(crate) first_seen_unix_s: Option<u64>,
     pub(crate) readings: Vec<Reading>,
-    pub(crate) report: Option<At<Box<Report>>>,
+    pub(crate) report: Option<LastReport>,
     pub(crate) error_log: Option<At<ErrorLog>>,
     pub(crate) self_tests: Option<At<SelfTestLog>>,
     pub(crate) smart_failure: Option<At<String>>,
@@ -90,6 +91,13 @@ impl History {
         self.report.as_ref().map(|report| (report.at_unix_s, &*report.what))
     }
 
+    /// The ATA attributes that the drive told last, and when, in seconds since 1970.
+    #[must_use]
+    pub fn latest_attributes(&self) -> Option<(&[Attribute], u64)> {
+        let report = self.report.as_ref()?;
+        Some((&report.what.ata.as_ref()?.attributes, report.told_unix_s(Part::Attributes)?))
+    }
+
     /// The readings that are kept, oldest first.
     #[must_use]
     pub fn readings(&self) -> &[Reading] {
@@ -131,20 +139,28 @@ impl History {
         if let Some(log) = report.self_tests.take() {
             put(&mut self.self_tests, at_unix_s, log);
         }
-        put(&mut self.report, at_unix_s, report);
+        let report = LastReport::new(at_unix_s, report);
+        self.report = Some(match self.report.take() {
+            Some(kept) => kept.with(report),
+            None => report,
+        });
         self.put_reading(reading);
     }
 
-    fn put_reading(&mut self, mut reading: Reading) {
+    fn put_reading(&mut self, reading: Reading) {
         let slot = |reading: &Reading| reading.at_unix_s / READING_SLOT_S;
         match self.readings.binary_search_by_key(&slot(&reading), slot) {
             Ok(index) => {
                 let kept = &mut self.readings[index];
                 // A slot says everything that was said in it, and the latest counts.
                 let statements = kept.statements.or(reading.statements);
-                reading = if reading.at_unix_s >= kept.at_unix_s { reading } else { *kept };
-                reading.statements = statements;
-                *kept = reading;
+                let earlier = if reading.at_unix_s >= kept.at_unix_s {
+                    std::mem::replace(kept, reading)
+                } else {
+                    reading
+                };
+                kept.fill_from(&earlier);
+                kept.statements = statements;
             }
             Err(index) => self.readings.insert(index, reading),
         }

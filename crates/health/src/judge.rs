@@ -52,6 +52,16 @@ pub fn judge_with(history: &History, notes: &Effective<'_>, now_unix_s: u64) -> 
     }
 }
 
+/// How much of the life that its maker promised a drive of flash has used, in percent, as it told within the last
+/// week; may exceed 100. `None` for a drive that does not tell, or of which a note says that it tells wrongly.
+#[must_use]
+pub fn life_used_percent(history: &History, notes: &Effective<'_>, now_unix_s: u64) -> Option<u64> {
+    if notes.ignores_wear().is_some() {
+        return None;
+    }
+    rules::used_percent(&Context::new(history, notes, now_unix_s)).map(|(used, _)| used)
+}
+
 /// Two independent sources, each with strong evidence against the medium or the mechanics of one drive.
 fn agreement(clues: &[Clue]) -> Option<Clue> {
     let strong = |of_drive: bool| {
@@ -91,7 +101,7 @@ fn axis_verdict(context: &Context<'_>, axis: Axis, clues: &[Clue]) -> AxisVerdic
 /// Whether there are fresh data about an axis at all.
 fn has_data(context: &Context<'_>, axis: Axis) -> bool {
     let is_fresh = context.is_fresh() && !rules::stands_still_now(context);
-    let told = |counters: &[Counter]| counters.iter().any(|counter| context.latest(*counter).is_some());
+    let told = |counters: &[Counter]| counters.iter().any(|counter| context.tells(*counter));
     let report = context.report();
     let passed = report.is_some_and(|report| report.smart_passed.is_some());
     let engine_age_s =

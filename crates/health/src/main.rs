@@ -4,14 +4,15 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use imbrex_health::notes::Notes;
+use clap::{Args, Parser, Subcommand};
+use imbrex_health::notes::{Notes, TrustRule};
 use imbrex_health::replay::{Fleet, Row, Share, score};
-use imbrex_health::{Bus, Finding, History, Identity, Level, Observation, Verdict, judge};
-use smartctl_parser::{Protocol, REPORT_BYTES_MAX, Report};
+use imbrex_health::{Level, Verdict, judge_saved};
+use smartctl_parser::REPORT_BYTES_MAX;
 
 /// Verdicts on drives.
 #[derive(Debug, Parser)]
@@ -32,6 +33,8 @@ enum Command {
         /// Print JSON, one object a line.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        notes: NotesOption,
     },
     /// Run the rules over a fleet's daily snapshots, in the format of Backblaze's drive statistics.
     Replay {
@@ -43,13 +46,50 @@ enum Command {
         /// Where the intervals' samples begin.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        #[command(flatten)]
+        notes: NotesOption,
     },
+}
+
+/// Notes beside those that are compiled in.
+#[derive(Debug, Args)]
+struct NotesOption {
+    /// A file or folder of firmware notes, which take the place of compiled-in ones with the same ids. It has to belong
+    /// to you and nobody else may be able to write it. (A node believes only root's.)
+    #[arg(long = "notes", value_name = "PATH")]
+    path: Option<PathBuf>,
+}
+
+impl NotesOption {
+    /// The notes to judge by. Each note that was refused is told of, and the others are taken.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of the file or folder could be taken.
+    fn load(&self) -> Result<Notes, String> {
+        let compiled_in = Notes::compiled_in();
+        let Some(path) = &self.path else { return Ok(compiled_in) };
+        let owner_uid =
+            std::fs::metadata("/proc/self").map_err(|error| format!("/proc/self: {error}"))?.uid();
+        let (notes, refused) = Notes::load(path, TrustRule { owner_uid });
+        for note in &refused {
+            eprintln!("imbrex-health: the note {} is refused: {}", note.name, note.reason);
+        }
+        if notes.all().is_empty() {
+            return Err(format!("{} holds no note that can be taken", path.display()));
+        }
+        Ok(compiled_in.replaced_by(notes))
+    }
 }
 
 fn main() -> ExitCode {
     let done = match Options::parse().command {
-        Command::Judge { files, json } => files.iter().try_for_each(|file| judge_file(file, json)),
-        Command::Replay { file, json, seed } => replay(&file, json, seed),
+        Command::Judge { files, json, notes } => {
+            notes.load().and_then(|notes| files.iter().try_for_each(|file| judge_file(file, &notes, json)))
+        }
+        Command::Replay { file, json, seed, notes } => {
+            notes.load().and_then(|notes| replay(&file, &notes, json, seed))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,12 +100,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn judge_file(path: &Path, json: bool) -> Result<(), String> {
+fn judge_file(path: &Path, notes: &Notes, json: bool) -> Result<(), String> {
     let in_file = |error: io::Error| format!("{}: {error}", path.display());
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(in_file)?;
     file.take(REPORT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(in_file)?;
-    let verdict = verdict(&bytes);
+    let verdict = judge_saved(&bytes, notes);
     let text = if json {
         let object = serde_json::json!({ "file": path.display().to_string(), "verdict": verdict });
         format!("{object}\n")
@@ -73,34 +113,6 @@ fn judge_file(path: &Path, json: bool) -> Result<(), String> {
         words(path, &verdict)
     };
     io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))
-}
-
-/// A saved output is judged as of its own time: how old it is now says nothing of the drive.
-fn verdict(bytes: &[u8]) -> Verdict {
-    let (mut identity, mut at_unix_s) = (Identity::default(), 0);
-    let finding = match Report::parse(bytes) {
-        Ok(report) => {
-            at_unix_s = report.made_at_unix_s.and_then(|made| u64::try_from(made).ok()).unwrap_or(0);
-            identity = identity_of(&report);
-            Finding::Smart { report: Box::new(report) }
-        }
-        Err(error) => Finding::SmartFailed { reason: error.to_string() },
-    };
-    let mut history = History::new(identity);
-    history.record(Observation { at_unix_s, finding });
-    judge(&history, &Notes::compiled_in(), at_unix_s)
-}
-
-fn identity_of(report: &Report) -> Identity {
-    let drive = report.identity.clone();
-    let bus = match report.device.protocol {
-        Some(Protocol::Ata) => Bus::Sata,
-        Some(Protocol::Scsi) => Bus::Sas,
-        Some(Protocol::Nvme) => Bus::Nvme,
-        None => Bus::Unknown,
-    };
-    let (model, firmware) = (drive.model, drive.firmware);
-    Identity { wwn: drive.wwn, serial: drive.serial, model, firmware, bus, ..Identity::default() }
 }
 
 fn words(path: &Path, verdict: &Verdict) -> String {
@@ -114,13 +126,12 @@ fn words(path: &Path, verdict: &Verdict) -> String {
     text
 }
 
-fn replay(path: &Path, json: bool, seed: u64) -> Result<(), String> {
-    let notes = Notes::compiled_in();
+fn replay(path: &Path, notes: &Notes, json: bool, seed: u64) -> Result<(), String> {
     let fleet = if path == Path::new("-") {
-        Fleet::replay(io::stdin().lock(), &notes)
+        Fleet::replay(io::stdin().lock(), notes)
     } else {
         let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Fleet::replay(BufReader::new(file), &notes)
+        Fleet::replay(BufReader::new(file), notes)
     };
     let rows = score(&fleet.map_err(|error| format!("{}: {error}", path.display()))?, seed);
     let text = if json {

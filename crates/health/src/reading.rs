@@ -5,7 +5,7 @@
 //!   better note mends old history too.
 
 use serde::{Deserialize, Serialize};
-use smartctl_parser::{Ata, Attribute, AttributeFailed, Report, Scsi};
+use smartctl_parser::{Ata, Attribute, AttributeFailed, ExitStatus, Report, Scsi};
 
 /// A count that only grows over a drive's life, or (pending) falls when bad sectors are rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,14 +147,17 @@ impl Reading {
     /// The reading in a report; `None` where the report says nothing of the drive's health.
     #[must_use]
     pub fn of(report: &Report, at_unix_s: u64) -> Option<Self> {
-        if !report.has_health_data() {
+        let statements = statements(report);
+        // smartctl that could not open the drive says nothing of it, whatever else its report holds.
+        let is_told = report.has_health_data() && !report.exit.is_some_and(ExitStatus::no_data);
+        if !is_told && statements == Statements::default() {
             return None;
         }
         let mut reading = Self {
             at_unix_s,
             power_on_hours: report.power_on_hours,
             temperature_celsius: report.temperature_celsius,
-            statements: statements(report),
+            statements,
             counters: [None; Counter::ALL.len()],
         };
         for counter in Counter::ALL {
@@ -172,6 +175,15 @@ impl Reading {
         self.counters[counter as usize]
     }
 
+    /// Takes from an earlier reading what this one does not say: a light question asks for less than a heavy one.
+    pub(crate) fn fill_from(&mut self, earlier: &Self) {
+        self.power_on_hours = self.power_on_hours.or(earlier.power_on_hours);
+        self.temperature_celsius = self.temperature_celsius.or(earlier.temperature_celsius);
+        for (own, of_earlier) in self.counters.iter_mut().zip(earlier.counters) {
+            *own = own.or(of_earlier);
+        }
+    }
+
     /// Sets a counter.
     pub const fn set(&mut self, counter: Counter, count: Option<u64>) {
         self.counters[counter as usize] = count;
@@ -185,14 +197,38 @@ impl Reading {
 }
 
 fn of_ata(ata: &Ata, counter: Counter) -> Option<u64> {
-    let of_attribute = counter.attribute().and_then(|id| ata.attribute(id)).and_then(Attribute::count);
-    match counter {
-        // ACS-4, 9.5.7 "General Errors Statistics": number of reported uncorrectable errors.
-        Counter::ToldUnreadable => of_attribute
-            .or_else(|| ata.statistic(4, 8).and_then(|statistic| u64::try_from(statistic.value).ok())),
-        Counter::Pending => of_attribute.or(ata.pending_defects),
-        _ => of_attribute,
-    }
+    let attribute = counter.attribute().and_then(|id| ata.attribute(id));
+    let of_attribute = attribute.filter(|attribute| tells_of(counter, attribute)).and_then(Attribute::count);
+    // ACS-4, 9.5: what a drive without such an attribute may tell by its statistics (page, offset).
+    let statistic = match counter {
+        Counter::Remapped => Some((3, 32)),
+        Counter::ToldUnreadable => Some((4, 8)),
+        Counter::LinkCrc => Some((6, 24)),
+        _ => None,
+    };
+    let of_statistic = || {
+        let statistic = statistic.and_then(|(page, offset_bytes)| ata.statistic(page, offset_bytes));
+        statistic.and_then(|statistic| u64::try_from(statistic.value).ok())
+    };
+    let of_log = || ata.pending_defects.filter(|_| counter == Counter::Pending);
+    of_attribute.or_else(of_statistic).or_else(of_log)
+}
+
+/// Whether an attribute means what its number means on most drives. smartctl's database knows models on which it does
+/// not (smartmontools, drivedb.h: on some solid-state drives 184 counts the bad blocks that they were made with, and
+/// 197 to 199 what was read and written).
+fn tells_of(counter: Counter, attribute: &Attribute) -> bool {
+    let words: &[&str] = match counter {
+        Counter::Pending => &["pend"],
+        Counter::OfflineUnreadable => &["uncor", "unc_"],
+        Counter::ToldUnreadable => &["uncor", "unc_", "_ue_"],
+        Counter::EndToEnd => &["end-to-end", "e2e", "io_error_detect"],
+        Counter::LinkCrc => &["crc"],
+        Counter::SpinRetries => &["spin", "retr"],
+        Counter::Remapped | Counter::GrownDefects | Counter::PhyErrors => return true,
+    };
+    let Some(name) = attribute.name.as_deref().map(str::to_ascii_lowercase) else { return true };
+    name.starts_with("unknown") || words.iter().any(|word| name.contains(word))
 }
 
 fn of_scsi(scsi: &Scsi, counter: Counter) -> Option<u64> {
@@ -239,11 +275,13 @@ fn statements(report: &Report) -> Statements {
         say(hot, Statement::TooHot);
         say(sense.is_warning() && !hot, Statement::Warns);
     }
-    let told = report.smart_passed.map_or_else(
-        || report.exit.is_some_and(|exit| !exit.no_data() && exit.drive_failing()),
-        |passed| !passed,
-    );
+    // smartctl makes its exit status of the same answers as its report: where a part of the report is lost, it tells.
+    let exit = report.exit.filter(|exit| !exit.no_data());
+    let told = report.smart_passed == Some(false) || exit.is_some_and(ExitStatus::drive_failing);
     say(told && !explained, Statement::StatusFailing);
+    let lacks_attributes = report.ata.as_ref().is_none_or(|ata| ata.attributes.is_empty());
+    let below = exit.is_some_and(ExitStatus::attribute_below_threshold);
+    say(below && lacks_attributes, Statement::PrefailureNow);
     let prefailure = |attribute: &Attribute| {
         attribute.failed == Some(AttributeFailed::Now) && attribute.prefailure == Some(true)
     };

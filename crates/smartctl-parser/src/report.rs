@@ -26,8 +26,9 @@ pub const REPORT_BYTES_MAX: usize = 2 * 1024 * 1024;
 const MESSAGES_MAX: usize = 16;
 const MESSAGE_BYTES_MAX: usize = 512;
 
-/// Temperatures outside of this are no drive's, in degrees Celsius. 0 stands for "not told".
-const TEMPERATURES_CELSIUS: std::ops::RangeInclusive<i64> = -40..=150;
+/// Temperatures outside of this are no drive's, in degrees Celsius: sensors of industrial parts go from -40 to 125, and
+/// 127, 128 and 255 are what drives give that have none. 0 stands for "not told".
+const TEMPERATURES_CELSIUS: std::ops::RangeInclusive<i64> = -40..=125;
 
 /// What one run of smartctl said of one drive. What it did not say is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,8 @@ pub struct Report {
     pub power_on_hours: Option<u64>,
     /// Times that it was switched on.
     pub power_cycles: Option<u64>,
+    /// How much of the expected life is used, in percent, as smartctl from 7.4 on makes it out for all kinds of drives.
+    pub endurance_used_percent: Option<u64>,
     /// What ATA drives tell.
     pub ata: Option<Ata>,
     /// What SCSI drives tell.
@@ -124,6 +127,7 @@ impl Report {
             temperature_celsius: temperature(report),
             power_on_hours: power_on_hours(report),
             power_cycles: report.wide("power_cycle_count"),
+            endurance_used_percent: report.at("endurance_used").at("current_percent").number(),
             ata: Ata::read(report),
             scsi: Scsi::read(report, version),
             nvme: NvmeHealth::read(report),

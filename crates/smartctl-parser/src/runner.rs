@@ -30,7 +30,7 @@ impl Question {
     pub fn arguments(self) -> &'static [&'static str] {
         // -n standby: a sleeping disk is left asleep.
         const LIGHT: [&str; 6] = ["--json", "-n", "standby", "-i", "-H", "-A"];
-        const HEAVY: [&str; 20] = [
+        const HEAVY: [&str; 22] = [
             "--json",
             "-n",
             "standby",
@@ -43,6 +43,8 @@ impl Question {
             "selftest",
             "-l",
             "devstat",
+            "-l",
+            "ssd",
             "-l",
             "defects",
             "-l",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use imbrex_api::drive::FormatOrder;
+use imbrex_api::health::{DriveHealth, NodeHealth};
 use imbrex_api::node::{Drive, Drives, Node, Services};
 use serde::de::DeserializeOwned;
 
@@ -54,6 +55,38 @@ impl AgentClient {
     /// Where it does not answer, or not with drives.
     pub fn drives(&self) -> Result<Vec<Drive>> {
         self.get::<Drives>("/v1/drives").map(|answer| answer.drives)
+    }
+
+    /// How one of its drives is.
+    ///
+    /// # Errors
+    /// Where it does not answer, or has no such drive.
+    pub fn drive_health(&self, drive: &str) -> Result<DriveHealth> {
+        self.get(&format!("/v1/drives/{drive}/health"))
+    }
+
+    /// How all of its drives are.
+    ///
+    /// # Errors
+    /// Where it does not answer, or not with that.
+    pub fn health(&self) -> Result<NodeHealth> {
+        self.get("/v1/health")
+    }
+
+    /// Has a drive asked how it is; the answer comes later.
+    ///
+    /// # Errors
+    /// Where the node refuses, in its own words.
+    pub fn ask(&self, drive: &str) -> Result<()> {
+        self.request("POST", &format!("/v1/drives/{drive}/health"), Some(b"{}")).map(drop)
+    }
+
+    /// What stands at a path, as JSON.
+    ///
+    /// # Errors
+    /// Where it does not answer, or not with JSON.
+    pub fn json(&self, target: &str) -> Result<serde_json::Value> {
+        self.get(target)
     }
 
     /// Its services.

@@ -45,6 +45,15 @@ pub enum DriveKind {
         /// Size of each.
         size_bytes: u64,
     },
+    /// As zoned NVMe namespaces, the second of which has a sector in every zone that cannot be read.
+    BadSectors {
+        /// How many.
+        count: u32,
+        /// Size of each.
+        size_bytes: u64,
+        /// Where the sector lies, in bytes from the start of a zone.
+        offset_bytes: u64,
+    },
     /// The kernel's own emulated host-managed SCSI disks, in the guest's memory.
     ScsiDebug {
         /// How many.
@@ -59,13 +68,15 @@ impl DriveKind {
     #[must_use]
     pub fn count(self) -> u32 {
         match self {
-            Self::ZonedNvme { count, .. } | Self::ScsiDebug { count, .. } => count,
+            Self::ZonedNvme { count, .. }
+            | Self::BadSectors { count, .. }
+            | Self::ScsiDebug { count, .. } => count,
         }
     }
 
     fn kernel_options(self) -> String {
         match self {
-            Self::ZonedNvme { .. } => String::new(),
+            Self::ZonedNvme { .. } | Self::BadSectors { .. } => String::new(),
             Self::ScsiDebug { count, size_mib } => format!(
                 " imbrex.modules=scsi_debug scsi_debug.zbc=managed scsi_debug.sector_size=4096 \
                  scsi_debug.zone_size_mb=16 scsi_debug.zone_nr_conv=2 scsi_debug.dev_size_mb={size_mib} \
@@ -126,6 +137,15 @@ impl Node {
         let drives = match options.drives {
             DriveKind::ZonedNvme { count, size_bytes } => (1..=count)
                 .map(|number| DriveFile::create(&folder, number, size_bytes))
+                .collect::<Result<Vec<_>>>()?,
+            DriveKind::BadSectors { count, size_bytes, offset_bytes } => (1..=count)
+                .map(|number| {
+                    let drive = DriveFile::create(&folder, number, size_bytes)?;
+                    Ok(match number {
+                        2 => drive.with_a_bad_sector_in_each_zone(size_bytes, offset_bytes),
+                        _ => drive,
+                    })
+                })
                 .collect::<Result<Vec<_>>>()?,
             DriveKind::ScsiDebug { .. } => Vec::new(),
         };

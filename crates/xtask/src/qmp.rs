@@ -90,6 +90,15 @@ impl Qmp {
         self.execute("device_del", &json!({ "id": id })).map(drop)
     }
 
+    /// Gives a property of a device another value.
+    ///
+    /// # Errors
+    /// Where QEMU refuses or has gone.
+    pub fn set_property(&mut self, device: &str, property: &str, value: &Value) -> Result<()> {
+        let path = format!("/machine/peripheral/{device}");
+        self.execute("qom-set", &json!({ "path": path, "property": property, "value": value })).map(drop)
+    }
+
     /// Ends QEMU.
     ///
     /// # Errors

@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 use imbrex_api::health::{DriveHealth, NodeHealth, NotesState};
 use imbrex_api::node::Smart;
 use imbrex_health::notes::{MaskedCommand, Notes};
-use imbrex_health::{DriveKey, EngineRecord, Finding, KernelEvent};
-use smartctl_parser::{Answer, Question, Report};
+use imbrex_health::{
+    DriveKey, EngineRecord, ExportedDrive, Finding, KernelEvent, backblaze_csv, judge, life_used_percent,
+};
+use smartctl_parser::{Answer, Protocol, Question, Report};
 use tokio::sync::{Notify, watch};
 
 use super::answer::{self, DriveLevels};
@@ -319,6 +321,28 @@ impl Book {
     pub(crate) fn drive_health(&self, id: &str) -> Option<DriveHealth> {
         let drives = self.drives();
         Some(answer::drive_health(id, drives.get(id)?, &self.notes, Instant::now(), now_unix_s()))
+    }
+
+    /// How much of its life a drive of flash has used, in percent, and how often in a minute a disk rotates: 0 for a
+    /// drive that does not.
+    pub(crate) fn life_and_rotation(&self, id: &str) -> (Option<u64>, Option<u32>) {
+        let drives = self.drives();
+        let Some(history) = drives.get(id).map(|entry| &entry.history) else { return (None, None) };
+        let notes = self.notes.effective(history.identity());
+        let rpm = history.latest_report().and_then(|(_, report)| match report.device.protocol {
+            Some(Protocol::Nvme) => Some(0),
+            _ => report.identity.rotation_rate_rpm,
+        });
+        (life_used_percent(history, &notes, now_unix_s()), rpm)
+    }
+
+    /// Every drive's history, as daily snapshots.
+    pub(crate) fn export(&self) -> String {
+        let (drives, now_unix_s) = (self.drives(), now_unix_s());
+        backblaze_csv(drives.values().map(|entry| {
+            let life = judge(&entry.history, &self.notes, now_unix_s).life;
+            ExportedDrive { history: &entry.history, life }
+        }))
     }
 
     /// How all drives are, and what they have in common.

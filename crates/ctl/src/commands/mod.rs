@@ -3,6 +3,7 @@
 mod drives;
 mod format;
 mod get;
+mod health;
 mod ls;
 mod node;
 mod put;
@@ -25,6 +26,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     match command {
         Command::Node => node::run(&session).await,
         Command::Drives { id } => drives::run(&session, id.as_deref()).await,
+        Command::Health(options) => health::run(&session, &options).await,
         Command::Format(options) => format::run(&session, options).await,
         Command::Put(options) => put::run(&session, options).await,
         Command::Get(options) => get::run(&session, options).await,

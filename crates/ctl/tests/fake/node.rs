@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::FakeDrive;
 
-type Orders = Arc<Mutex<Vec<(String, FormatOrder)>>>;
+pub(crate) type Orders = Arc<Mutex<Vec<(String, FormatOrder)>>>;
 
 /// A fake node, which serves until it is dropped.
 pub(crate) struct FakeNode {
@@ -41,6 +41,11 @@ pub(crate) enum Signs {
 
 impl FakeNode {
     pub(crate) fn start(drives: Vec<Drive>, signs: Signs) -> Self {
+        Self::start_with(drives, signs, Router::new())
+    }
+
+    /// A node that answers `routes` too.
+    pub(crate) fn start_with(drives: Vec<Drive>, signs: Signs, routes: Router<Orders>) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["imbrex".into()]).unwrap().self_signed(&key).unwrap();
         let signing = if signs == Signs::WithItsOwnKey { key } else { KeyPair::generate().unwrap() };
@@ -57,6 +62,7 @@ impl FakeNode {
             .route("/v1/node", get(|| async { Json(node()) }))
             .route("/v1/drives", get(move || async move { Json(Drives { drives }) }))
             .route("/v1/drives/{id}/format", post(format))
+            .merge(routes)
             .with_state(orders.clone());
         runtime.spawn(async move { axum::serve(Tls { listener, acceptor }, router).await });
         Self { address, fingerprint: format!("SHA256:{}", pairs.join(":")), orders, runtime: Some(runtime) }

@@ -60,6 +60,13 @@ pub(super) fn load(path: &Path, trust: TrustRule) -> (Vec<Note>, Vec<BadNote>) {
     (taken.notes, taken.refused)
 }
 
+/// The notes of a text called `name`, and what was refused.
+pub(super) fn of_text(name: &str, text: &str) -> (Vec<Note>, Vec<BadNote>) {
+    let mut taken = Taken::default();
+    taken.take_text(name.to_owned(), text);
+    (taken.notes, taken.refused)
+}
+
 /// `path` itself, or the notes' files of that folder in the order of their names.
 fn files_of(path: &Path, trust: TrustRule) -> Result<Vec<PathBuf>, String> {
     let metadata = fs::metadata(path).map_err(|error| cannot("read", &error))?;
@@ -93,11 +100,17 @@ impl Taken {
         self.refused.push(BadNote { name, reason });
     }
 
-    /// Takes the notes of one file: the file is one note, or a list of them under `[[note]]`.
     fn take_file(&mut self, path: &Path, trust: TrustRule) {
         let name = path.display().to_string();
-        let table = read(path, trust).and_then(|text| parse_toml(&text));
-        let mut table = match table {
+        match read(path, trust) {
+            Ok(text) => self.take_text(name, &text),
+            Err(reason) => self.refuse(name, reason),
+        }
+    }
+
+    /// Takes the notes of a text called `name`: it is one note, or a list of them under `[[note]]`.
+    fn take_text(&mut self, name: String, text: &str) {
+        let mut table = match parse_toml(text) {
             Ok(table) => table,
             Err(reason) => return self.refuse(name, reason),
         };

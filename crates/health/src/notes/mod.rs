@@ -79,15 +79,25 @@ impl Notes {
     #[must_use]
     pub fn load(path: &Path, trust: TrustRule) -> (Self, Vec<BadNote>) {
         let (loaded, bad) = load::load(path, trust);
-        let mut notes = Self::default();
-        loaded.into_iter().for_each(|note| notes.put(note));
-        (notes, bad)
+        (Self::default().with(loaded), bad)
+    }
+
+    /// The notes of a text, as [`load`](Self::load) takes them from a file. `name` is what the text is called where a
+    /// note of it is refused that has no name of its own.
+    #[must_use]
+    pub fn of_text(name: &str, text: &str) -> (Self, Vec<BadNote>) {
+        let (read, bad) = load::of_text(name, text);
+        (Self::default().with(read), bad)
     }
 
     /// These notes, with those of `other` in the place of the same ids and beside the rest.
     #[must_use]
-    pub fn replaced_by(mut self, other: Self) -> Self {
-        other.notes.into_iter().for_each(|note| self.put(note));
+    pub fn replaced_by(self, other: Self) -> Self {
+        self.with(other.notes)
+    }
+
+    fn with(mut self, notes: Vec<Note>) -> Self {
+        notes.into_iter().for_each(|note| self.put(note));
         self
     }
 

@@ -43,10 +43,10 @@ fn fuses(context: &Context<'_>, clues: &mut Vec<Clue>) {
 }
 
 fn thresholds(context: &Context<'_>, clues: &mut Vec<Clue>) {
-    let Some(report) = context.history.report.as_ref() else { return };
-    let Some(ata) = report.what.ata.as_ref() else { return };
+    let Some((attributes, at_unix_s)) = context.attributes() else { return };
     for (note, threshold) in context.notes.thresholds() {
-        let Some(attribute) = ata.attribute(threshold.attribute) else { continue };
+        let attribute = attributes.iter().find(|attribute| attribute.id == threshold.attribute);
+        let Some(attribute) = attribute else { continue };
         let value = match threshold.field {
             Field::Value => attribute.value.map(u64::from),
             Field::Raw => attribute.count().map(|raw| context.notes.count_in(threshold.attribute, raw)),
@@ -54,7 +54,7 @@ fn thresholds(context: &Context<'_>, clues: &mut Vec<Clue>) {
         if let Some(value) = value.filter(|value| threshold.is_crossed_by(*value)) {
             let what = format!("attribute {} by note {}: {}", threshold.attribute, note.id, note.title);
             let clue = Clue::degraded(Axis::Firmware, Action::PlanReplacement, Source::Notes, what, value);
-            clues.push(clue.since(Some(report.at_unix_s)));
+            clues.push(clue.since(Some(at_unix_s)));
         }
     }
 }

@@ -176,18 +176,16 @@ fn grown_defects(context: &Context<'_>, clues: &mut Vec<Clue>) {
 
 /// The maker's own measure of the spare that is left: the way from the best normalized value to the threshold.
 fn margin(context: &Context<'_>, clues: &mut Vec<Clue>) {
-    let Some(report) = context.history.report.as_ref() else { return };
-    let attribute = report.what.ata.as_ref().and_then(|ata| ata.attribute(5));
-    let Some(attribute) = attribute.filter(|attribute| attribute.count().is_some_and(|count| count > 0))
-    else {
-        return;
-    };
+    let Some((attributes, at_unix_s)) = context.attributes() else { return };
+    let remaps =
+        |attribute: &&Attribute| attribute.id == 5 && attribute.count().is_some_and(|count| count > 0);
+    let Some(attribute) = attributes.iter().find(remaps) else { return };
     let Some((used, whole)) = margin_used(attribute) else { return };
     if u32::from(used) * MARGIN_PARTS >= u32::from(whole) {
         let what = "part of the maker's margin for remapped sectors that is used";
         let value = format!("{} %", u32::from(used) * 100 / u32::from(whole));
         let clue = Clue::degraded(Axis::Media, Action::PlanReplacement, Source::Smart, what, value);
-        clues.push(clue.since(Some(report.at_unix_s)).strong());
+        clues.push(clue.since(Some(at_unix_s)).strong());
     }
 }
 

@@ -51,18 +51,14 @@ fn clue(context: &Context<'_>, statement: Statement, value: &str) -> Clue {
 
 /// The axis of the attribute that has failed, where one has; else media, of which most drives die.
 fn failed_axis(context: &Context<'_>) -> Axis {
-    let attributes = context.report().and_then(|report| report.ata.as_ref()).map(|ata| &ata.attributes[..]);
-    let failed = attributes
-        .unwrap_or_default()
-        .iter()
-        .find(|attribute| attribute.failed == Some(AttributeFailed::Now));
+    let attributes = context.attributes().map_or(&[][..], |(attributes, _)| attributes);
+    let failed = attributes.iter().find(|attribute| attribute.failed == Some(AttributeFailed::Now));
     failed.map_or(Axis::Media, |attribute| axis_of(context, attribute))
 }
 
 /// Each attribute that is or was at its threshold.
 fn attributes(context: &Context<'_>, clues: &mut Vec<Clue>) {
-    let Some(report) = context.history.report.as_ref() else { return };
-    let attributes = report.what.ata.as_ref().map(|ata| &ata.attributes[..]).unwrap_or_default();
+    let Some((attributes, at_unix_s)) = context.attributes() else { return };
     for attribute in attributes {
         let name = attribute.name.as_deref().unwrap_or("unnamed");
         let number = |number: Option<u8>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
@@ -79,15 +75,13 @@ fn attributes(context: &Context<'_>, clues: &mut Vec<Clue>) {
             // Of an attribute that tells of age the standard says that the drive has reached its design life.
             Some(AttributeFailed::Now) => Clue::degraded(
                 axis,
-                Action::PlanReplacement,
+                if is_heat(attribute) { Action::Cool } else { Action::PlanReplacement },
                 Source::Smart,
                 format!("attribute {} {name} is at its threshold", attribute.id),
                 value,
             ),
             // A drive was hot once, or its airflow bad: many are, and go on for years.
-            Some(AttributeFailed::Past)
-                if matches!(attribute.id, 190 | 194) || attribute.prefailure != Some(true) =>
-            {
+            Some(AttributeFailed::Past) if is_heat(attribute) || attribute.prefailure != Some(true) => {
                 Clue::note(
                     axis,
                     Source::Smart,
@@ -104,8 +98,13 @@ fn attributes(context: &Context<'_>, clues: &mut Vec<Clue>) {
             ),
             _ => continue,
         };
-        clues.push(clue.since(Some(report.at_unix_s)));
+        clues.push(clue.since(Some(at_unix_s)));
     }
+}
+
+/// Whether an attribute tells of heat, by the same numbers.
+const fn is_heat(attribute: &Attribute) -> bool {
+    matches!(attribute.id, 190 | 194)
 }
 
 /// What an attribute is about, by the numbers on which vendors agree (smartmontools, drivedb.h, "DEFAULT").

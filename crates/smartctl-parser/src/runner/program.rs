@@ -159,3 +159,50 @@ fn judge(output: &[u8], status: ExitStatus) -> Answer {
     }
     Answer::Report(Box::new(report))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child that hangs in the kernel cannot be made in a test: this one is put where such a child would be left.
+    fn left_behind_on(device: &str) -> SmartctlProgram {
+        let smartctl = SmartctlProgram::new(Path::new("/bin/true"));
+        let child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        smartctl.busy().insert(device.to_owned(), Busy::Left(child));
+        smartctl
+    }
+
+    fn kind(answer: Answer) -> FailureKind {
+        match answer {
+            Answer::Failed(failure) => failure.kind,
+            Answer::Report(_) | Answer::Asleep => panic!("{answer:?}"),
+        }
+    }
+
+    #[test]
+    fn beside_a_child_that_was_left_behind_no_second_one_is_started_until_it_ends() {
+        let smartctl = left_behind_on("/dev/sda");
+        for _ in 0..3 {
+            let answer = smartctl.ask("/dev/sda", Question::Light);
+            let Answer::Failed(failure) = &answer else { panic!("{answer:?}") };
+            assert!(failure.sentence.contains("still hangs on /dev/sda"), "{failure}");
+            assert_eq!(kind(answer), FailureKind::Busy);
+        }
+        assert_eq!(
+            kind(smartctl.ask("/dev/sdb", Question::Light)),
+            FailureKind::NoReport,
+            "others are asked"
+        );
+        assert_eq!(smartctl.left_behind(), 1);
+        if let Some(Busy::Left(child)) = smartctl.busy().get_mut("/dev/sda") {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(smartctl.left_behind(), 0);
+        assert_eq!(
+            kind(smartctl.ask("/dev/sda", Question::Light)),
+            FailureKind::NoReport,
+            "it is asked again"
+        );
+    }
+}

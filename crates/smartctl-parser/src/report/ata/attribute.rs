@@ -40,11 +40,18 @@ pub enum AttributeFailed {
     Now,
 }
 
+/// Raw values of which every bit is set: what firmware and bridges give for "not told".
+const ALL_ONES: [u64; 3] = [0xffff_ffff, 0xffff_ffff_ffff, u64::MAX];
+
 impl Attribute {
     /// The count that the raw value holds, where it is a plain one: the whole number that smartctl prints
-    /// first, as in `8`, `8 (0 2)` or `4179h+12m`. None for numbers packed side by side (`2/2/2`, `2 2 2`).
+    /// first, as in `8`, `8 (0 2)` or `4179h+12m`. None for numbers packed side by side (`2/2/2`, `2 2 2`), and for
+    /// a raw value of nothing but ones.
     pub fn count(&self) -> Option<u64> {
-        let Some(text) = self.raw_text.as_deref() else { return self.raw };
+        if self.raw.is_some_and(|raw| ALL_ONES.contains(&raw)) {
+            return None;
+        }
+        let Some(text) = self.raw_text.as_deref() else { return self.raw.map(|raw| self.counted_part(raw)) };
         let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
         let rest = text[digits..].trim_start();
         let packed = rest.starts_with('/') || rest.starts_with(|character: char| character.is_ascii_digit());
@@ -52,6 +59,12 @@ impl Attribute {
             return None;
         }
         text[..digits].parse().ok()
+    }
+
+    /// Of attributes 5 and 196 smartctl takes the lowest 16 bits for the count, and the others for something else
+    /// (smartmontools, atacmds.cpp: the default format `raw16(raw16)`).
+    const fn counted_part(&self, raw: u64) -> u64 {
+        if matches!(self.id, 5 | 196) { raw & 0xffff } else { raw }
     }
 
     pub(crate) fn read(attribute: Field<'_>) -> Option<Self> {
