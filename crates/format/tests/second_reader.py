@@ -218,9 +218,8 @@ class Reader:
             if zone in (self.label.label_0, self.label.label_1) or any(zone in slot for slot in self.slots):
                 continue
             life, cell = self.life(zone), cells and cells[zone]
-            if life is None:
+            if life is None or life.kind == 2:
                 continue
-            demand(life.kind == 1, f"zone {zone} says that it is a checkpoint's, which the label denies")
             is_new = cell is None or cell.role == FREE
             is_same = is_new or life.incarnation == cell.incarnation
             demand(is_same, f"zone {zone} has another life than its checkpoint says")

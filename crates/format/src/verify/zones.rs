@@ -84,10 +84,12 @@ fn identify(
     let header_damaged = FindingKind::ZoneHeaderDamaged;
     let why = match first {
         FirstUnit::Header(header) => {
-            let is_log = header.content == ZoneContent::Records;
-            survey.findings.expect(is_log, FindingKind::ZoneHeaderContradicts, at, || {
-                "it holds a part of a checkpoint, and is in no slot".into()
-            })?;
+            if header.content == ZoneContent::Checkpoint {
+                let what =
+                    "a part of a checkpoint, from when the label named other slots: nothing of the log";
+                survey.findings.note(format!("zone {}: {what}", zone.index));
+                return Ok(None);
+            }
             let is_right = header.incarnation == header.first_sequence;
             survey.findings.expect(is_right, FindingKind::ZoneHeaderContradicts, at, || {
                 format!(
@@ -95,7 +97,7 @@ fn identify(
                     header.incarnation, header.first_sequence
                 )
             })?;
-            return Ok(is_log.then_some((header.incarnation, header.first_sequence)));
+            return Ok(Some((header.incarnation, header.first_sequence)));
         }
         FirstUnit::Blank => "it is blank",
         FirstUnit::Damaged(why) => why,
