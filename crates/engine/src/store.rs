@@ -30,7 +30,7 @@ use crate::options::Options;
 use crate::pace::Pace;
 use crate::pacing::pace_of;
 use crate::pending::Pending;
-use crate::reading::{Reads, ZoneReader};
+use crate::reads::{Reads, ZoneReader};
 use crate::reclaim::Reclaim;
 use crate::referee::Referee;
 use crate::request::{State, Stats};
