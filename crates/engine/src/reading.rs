@@ -255,7 +255,7 @@ impl Store {
         {
             return self.read_corrupt(device, read, &error);
         }
-        let Read { key, purpose, location, .. } = read;
+        let Read { key, purpose, location, deadline_us, .. } = read;
         if matches!(purpose, ReadPurpose::Get(RangeRequest::Whole, _) | ReadPurpose::Compare(_)) {
             // It was read well, all of it: what was seen of it before has passed.
             self.damage.forget(location);
@@ -266,7 +266,9 @@ impl Store {
                 reply.send(Ok(BlockHead { payload_bytes: header.payload_bytes, birth: header.birth }));
             }
             ReadPurpose::Compare(put) => self.compared(put, header, &buffer),
-            ReadPurpose::Probe(reply) => self.push_delete(key, location, header.birth, reply),
+            ReadPurpose::Probe(reply) => {
+                self.push_delete(key, location, header.birth, deadline_us, reply);
+            }
             ReadPurpose::List(_) | ReadPurpose::Zone(..) => {}
         }
     }
@@ -300,18 +302,17 @@ impl Store {
     }
 
     /// A deletion whose record has been found goes to the next group.
-    fn push_delete(&mut self, key: Key, location: Location, birth: u64, reply: Reply<()>) {
+    fn push_delete(&mut self, key: Key, location: Location, birth: u64, deadline_us: u64, reply: Reply<()>) {
         let kill = Kill { location, incarnation: self.zones.get(location.zone).incarnation, birth };
         let stream = self.open.serving(Stream::Hot);
         let reply = if is(Mutation::AcknowledgeDeletionEarly) { reply.answered_early() } else { reply };
-        let deadline_us = self.now_us.saturating_add(self.deadline_us);
         let delete = PendingDelete { key, kill, reply: Some(reply), is_owed: false, deadline_us };
         self.pending.push_delete(stream, delete);
     }
 
     /// No candidate is the key's own, or the one that likely was is damaged.
     fn not_found(&mut self, read: Read) {
-        let Read { key, purpose, damaged, .. } = read;
+        let Read { key, purpose, damaged, deadline_us, .. } = read;
         match (purpose, damaged) {
             // A block that cannot be given back is replaced by the copy that has just come.
             (ReadPurpose::Compare(mut put), damaged) => {
@@ -322,7 +323,9 @@ impl Store {
                 }));
                 self.pending.push_put(put);
             }
-            (ReadPurpose::Probe(reply), Some((location, _))) => self.push_delete(key, location, 0, reply),
+            (ReadPurpose::Probe(reply), Some((location, _))) => {
+                self.push_delete(key, location, 0, deadline_us, reply);
+            }
             (purpose, damaged) => {
                 if damaged.is_none() {
                     self.stats.gets_absent += 1;
