@@ -136,7 +136,7 @@ impl Store {
 
     /// Whether a zone comes back though reclaim moves nothing.
     fn zone_comes_back(&self) -> bool {
-        !self.trash.is_empty() || self.zones.reset_count() > 0
+        !self.checkpointing.is_given_up() && (!self.trash.is_empty() || self.zones.reset_count() > 0)
     }
 
     /// Makes room for deletions, which may use what is kept for them; and for tombstones that are carried on.
