@@ -12,7 +12,7 @@ use imbrex_zoned::Device;
 use crate::command::Command;
 use crate::log::Stream;
 use crate::pending::{PendingPut, PutOrigin};
-use crate::reading::{Read, ReadPurpose};
+use crate::reads::{Read, ReadPurpose};
 use crate::request::{Class, EngineError};
 use crate::schedule::Work;
 use crate::store::Store;

@@ -12,7 +12,7 @@ use imbrex_zoned::{Buffer, Device, DeviceError};
 use crate::command::{ListRequest, Reply};
 use crate::inventory::table_of;
 use crate::location::Location;
-use crate::reading::{Read, ReadPurpose};
+use crate::reads::{Read, ReadPurpose};
 use crate::request::{BlockEntry, Cursor, EngineError, Page, ZoneRole};
 use crate::schedule::Work;
 use crate::store::Store;

@@ -51,6 +51,7 @@ impl Store {
 
     fn count_level(&mut self) {
         self.level_counted_us = self.now_us;
+        self.level_changes = self.changes();
         self.level_is_fresh = true;
         self.waits_for_zone &= !self.pending.is_empty();
         // What is left in open zones is no room for what does not fit there.
@@ -79,6 +80,11 @@ impl Store {
         if !is_writable && self.fault.is_none() {
             self.stop_without_room("no zone is left that can be written");
         }
+    }
+
+    /// How many things have happened that can give reclaim something: records that died, zones that were closed.
+    fn changes(&self) -> u64 {
+        self.places_changed + self.stats.zones_sealed + self.stats.zones_fenced
     }
 
     /// Whether the zone is worth emptying though room is not short: only tombstones stand in it, and nothing rests that
@@ -141,7 +147,7 @@ impl Store {
         if self.checkpointing.is_moving() && self.zones.reset_count() > 0 {
             return true;
         }
-        if !self.level_is_fresh {
+        if !self.level_is_fresh && self.level_changes != self.changes() {
             // Of a large drive it may be old, and a drive is called full only where it is.
             self.count_level();
         }

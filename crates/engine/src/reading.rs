@@ -10,125 +10,21 @@
 
 use std::ops::Range;
 
-use imbrex_format::{CHUNK_BYTES, Key, RecordHeader, UNIT_BYTES, ZoneScope, payload_offset};
+use imbrex_format::{Key, RecordHeader, UNIT_BYTES, ZoneScope, payload_offset};
 use imbrex_zoned::{Buffer, Device, DeviceError, Token};
 
 use crate::command::Reply;
-use crate::index::Candidates;
-use crate::listing::Listing;
 use crate::location::Location;
 use crate::log::Stream;
 use crate::mutation::{Mutation, is};
 use crate::pending::{Kill, PendingDelete, PendingPut};
+use crate::reads::{Read, ReadPurpose, ZoneReader};
 use crate::request::{Block, BlockHead, DamageKind, EngineError, PutOutcome, RangeRequest};
-use crate::schedule::{Limits, SEEK_UNITS, Schedule, Work};
+use crate::schedule::SEEK_UNITS;
 use crate::store::{Store, TOKEN_READ};
 
 /// How often a search begins again because places have changed.
 const SEARCHES_MAX: u8 = 16;
-
-/// Who reads zones for the engine itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ZoneReader {
-    Reclaim,
-    Inspection,
-    Scrub,
-}
-
-/// Why a record is looked for.
-pub(crate) enum ReadPurpose {
-    Get(RangeRequest, Reply<Block>),
-    Head(Reply<BlockHead>),
-    /// A put whose key may be there already.
-    Compare(PendingPut),
-    /// A deletion: the record that it is to kill.
-    Probe(Reply<()>),
-    /// A step of a listing; it has no key.
-    List(Box<Listing>),
-    /// A stretch of a zone; it has no key. The buffer is given where the reader has its own memory.
-    Zone(ZoneReader, Option<Buffer>),
-}
-
-/// A search for one key's record.
-pub(crate) struct Read {
-    pub(crate) key: Key,
-    pub(crate) purpose: ReadPurpose,
-    pub(crate) work: Work,
-    pub(crate) deadline_us: u64,
-    /// What is being read.
-    pub(crate) location: Location,
-    pub(crate) candidates: Candidates,
-    /// A candidate that could not be read or checked: very likely the key's own.
-    pub(crate) damaged: Option<(Location, EngineError)>,
-    searches: u8,
-    /// The store's count of changed places when the search began.
-    places_seen: u64,
-    /// What it was queued at.
-    cost_units: u32,
-}
-
-const NOWHERE: Location = Location { zone: 0, unit_offset: 0, unit_count: 0 };
-
-impl Read {
-    /// A search for the record of `key`.
-    pub(crate) fn of_key(key: Key, purpose: ReadPurpose, work: Work, deadline_us: u64) -> Self {
-        let candidates = Candidates::default();
-        Self {
-            key,
-            purpose,
-            work,
-            deadline_us,
-            location: NOWHERE,
-            candidates,
-            damaged: None,
-            searches: 0,
-            places_seen: 0,
-            cost_units: 0,
-        }
-    }
-
-    /// A read of one stretch of a zone.
-    pub(crate) fn of_stretch(location: Location, purpose: ReadPurpose, work: Work) -> Self {
-        Self { location, ..Self::of_key(Key([0; 32]), purpose, work, u64::MAX) }
-    }
-}
-
-/// The reads in flight, and those that wait for a place among them.
-pub(crate) struct Reads {
-    slots: Vec<Option<Read>>,
-    free: Vec<usize>,
-    pub(crate) waiting: Schedule<Read>,
-}
-
-impl Reads {
-    /// Room for `in_flight_max` reads in flight and `waiting_max` that wait.
-    pub(crate) fn new(in_flight_max: usize, waiting_max: usize) -> Self {
-        Self {
-            slots: (0..in_flight_max).map(|_| None).collect(),
-            free: (0..in_flight_max).collect(),
-            waiting: Schedule::new(&Limits::new(in_flight_max, waiting_max)),
-        }
-    }
-
-    /// Whether nothing that a client awaits is being read or waits.
-    pub(crate) fn is_idle(&self) -> bool {
-        let own = |read: &Read| matches!(read.purpose, ReadPurpose::Zone(..));
-        let clients = [Work::Foreground, Work::Repair, Work::Background];
-        self.slots.iter().flatten().all(own) && clients.iter().all(|work| self.waiting.waiting(*work) == 0)
-    }
-
-    /// Whether the device is reading nothing.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.free.len() == self.slots.len()
-    }
-
-    /// The memory of the slots and queues, in bytes.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        let slots =
-            self.slots.capacity() * size_of::<Option<Read>>() + self.free.capacity() * size_of::<usize>();
-        slots as u64 + self.waiting.memory_bytes()
-    }
-}
 
 impl Store {
     /// Begins the search for a key's record.
@@ -359,7 +255,7 @@ impl Store {
         {
             return self.read_corrupt(device, read, &error);
         }
-        let Read { key, purpose, location, .. } = read;
+        let Read { key, purpose, location, deadline_us, .. } = read;
         if matches!(purpose, ReadPurpose::Get(RangeRequest::Whole, _) | ReadPurpose::Compare(_)) {
             // It was read well, all of it: what was seen of it before has passed.
             self.damage.forget(location);
@@ -370,7 +266,9 @@ impl Store {
                 reply.send(Ok(BlockHead { payload_bytes: header.payload_bytes, birth: header.birth }));
             }
             ReadPurpose::Compare(put) => self.compared(put, header, &buffer),
-            ReadPurpose::Probe(reply) => self.push_delete(key, location, header.birth, reply),
+            ReadPurpose::Probe(reply) => {
+                self.push_delete(key, location, header.birth, deadline_us, reply);
+            }
             ReadPurpose::List(_) | ReadPurpose::Zone(..) => {}
         }
     }
@@ -404,18 +302,17 @@ impl Store {
     }
 
     /// A deletion whose record has been found goes to the next group.
-    fn push_delete(&mut self, key: Key, location: Location, birth: u64, reply: Reply<()>) {
+    fn push_delete(&mut self, key: Key, location: Location, birth: u64, deadline_us: u64, reply: Reply<()>) {
         let kill = Kill { location, incarnation: self.zones.get(location.zone).incarnation, birth };
         let stream = self.open.serving(Stream::Hot);
         let reply = if is(Mutation::AcknowledgeDeletionEarly) { reply.answered_early() } else { reply };
-        let deadline_us = self.now_us.saturating_add(self.deadline_us);
         let delete = PendingDelete { key, kill, reply: Some(reply), is_owed: false, deadline_us };
         self.pending.push_delete(stream, delete);
     }
 
     /// No candidate is the key's own, or the one that likely was is damaged.
     fn not_found(&mut self, read: Read) {
-        let Read { key, purpose, damaged, .. } = read;
+        let Read { key, purpose, damaged, deadline_us, .. } = read;
         match (purpose, damaged) {
             // A block that cannot be given back is replaced by the copy that has just come.
             (ReadPurpose::Compare(mut put), damaged) => {
@@ -426,7 +323,9 @@ impl Store {
                 }));
                 self.pending.push_put(put);
             }
-            (ReadPurpose::Probe(reply), Some((location, _))) => self.push_delete(key, location, 0, reply),
+            (ReadPurpose::Probe(reply), Some((location, _))) => {
+                self.push_delete(key, location, 0, deadline_us, reply);
+            }
             (purpose, damaged) => {
                 if damaged.is_none() {
                     self.stats.gets_absent += 1;
@@ -457,38 +356,6 @@ impl Store {
             }
             ReadPurpose::List(listing) => listing.reply.send(Err(error)),
             ReadPurpose::Zone(..) => {}
-        }
-    }
-}
-
-impl Read {
-    fn is_abandoned(&self) -> bool {
-        match &self.purpose {
-            ReadPurpose::Get(_, reply) => reply.is_abandoned(),
-            ReadPurpose::Head(reply) => reply.is_abandoned(),
-            ReadPurpose::Compare(put) => put.origin.is_abandoned(),
-            ReadPurpose::Probe(reply) => reply.is_abandoned(),
-            ReadPurpose::List(listing) => listing.reply.is_abandoned(),
-            ReadPurpose::Zone(..) => false,
-        }
-    }
-
-    /// How much of the record the request needs, in units from its beginning.
-    fn wanted_units(&self) -> u32 {
-        let record_units = self.location.unit_count;
-        match &self.purpose {
-            ReadPurpose::Get(RangeRequest::From { last: Some(last), .. }, _) => {
-                let record_bytes = record_units as usize * UNIT_BYTES;
-                // The payload's length is not known yet: it begins no later than that of a record filled to the brim.
-                let begin = payload_offset(record_bytes);
-                let last = usize::try_from(*last).unwrap_or(usize::MAX).min(record_bytes);
-                let end = begin + (last / CHUNK_BYTES + 1) * CHUNK_BYTES;
-                u32::try_from(end.div_ceil(UNIT_BYTES)).map_or(record_units, |units| units.min(record_units))
-            }
-            ReadPurpose::Head(_) | ReadPurpose::Probe(_) => 1,
-            ReadPurpose::Get(..) | ReadPurpose::Compare(_) | ReadPurpose::List(_) | ReadPurpose::Zone(..) => {
-                record_units
-            }
         }
     }
 }

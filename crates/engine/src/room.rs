@@ -28,8 +28,17 @@ pub(crate) const ZONES_FOR_DELETIONS: u32 = 1;
 /// that leaves room for 28,000 deletions one after another, more than a disk makes durable while a zone rests.
 const CLIENTS_PART: u32 = 8;
 
-/// Clients' deletions leave this part of the last open zone to reclaim, where no zone comes back without it.
-const RECLAIM_PART: u32 = 4;
+/// Clients' deletions leave this part of an open zone to reclaim, where no zone is free: room for the tombstones of a zone
+/// that is full of them, many times over.
+const RECLAIM_PART: u32 = 8;
+
+/// What one group of deletions takes at most: 4 units of tombstones, and a commit that lists 253 of them.
+const DELETIONS_UNITS: u32 = 10;
+
+/// What moving a zone's records takes beside them, at the most that matters: a unit for so many records, and so many
+/// units. Commits are that, and the tombstones of the copies that are left.
+const OVERHEAD_RECORDS: u32 = 2;
+const OVERHEAD_UNITS: u32 = 8;
 
 /// From which part of a zone on it is worth closing where nothing lives in it.
 const CLOSED_PART: u32 = 2;
@@ -86,14 +95,17 @@ impl Store {
     /// Whether what lives in a zone has somewhere to go. Emptying one that cannot be reset gives nothing back, so it is done
     /// only where a zone stays free for reclaim.
     pub(crate) fn can_empty(&self, entry: &ZoneEntry) -> bool {
+        self.can_empty_without(entry, None)
+    }
+
+    /// As [`Self::can_empty`], without the room of one stream's open zone.
+    fn can_empty_without(&self, entry: &ZoneEntry, closed: Option<Stream>) -> bool {
         let kept = if entry.can_be_reset() { 0 } else { ZONES_FOR_RECLAIM };
-        let cost_units = entry.live_units.saturating_add(entry.tombstones.div_ceil(64));
-        if cost_units == 0 || self.zones.free_count() > kept {
+        if (entry.live_units == 0 && entry.tombstones == 0) || self.zones.free_count() > kept {
             return true;
         }
-        // The commits of the groups that move it come on top.
-        let needed_units = cost_units.saturating_add(cost_units / 8 + 4);
-        let has_room = |stream: Stream| self.has_room(stream, needed_units, 1);
+        let needed_units = units_to_move(entry);
+        let has_room = |stream: Stream| Some(stream) != closed && self.has_room(stream, needed_units, 1);
         has_room(self.open.serving(Stream::Cold))
             || (entry.can_be_reset() && Stream::ALL.into_iter().any(has_room))
     }
@@ -124,7 +136,7 @@ impl Store {
 
     /// Whether a zone comes back though reclaim moves nothing.
     fn zone_comes_back(&self) -> bool {
-        !self.trash.is_empty() || self.zones.reset_count() > 0
+        !self.checkpointing.is_given_up() && (!self.trash.is_empty() || self.zones.reset_count() > 0)
     }
 
     /// Makes room for deletions, which may use what is kept for them; and for tombstones that are carried on.
@@ -149,15 +161,23 @@ impl Store {
         false
     }
 
-    /// Whether the open zone has room for the deletions that wait. Of the last one clients leave a part to reclaim.
+    /// Whether the open zone has room for the deletions that wait. Where no zone is free, clients leave room to reclaim.
     fn has_room_for_deletes(&self, stream: Stream) -> bool {
-        let is_last = stream == self.open.serving(Stream::Cold)
-            && self.zones.free_count() == 0
-            && !self.zone_comes_back()
-            && !self.pending.has_own_delete(stream);
-        self.open.get(stream).is_some_and(|open| {
-            let part_units = self.zones.get(open.zone).capacity_units / RECLAIM_PART;
-            self.has_room(stream, if is_last { part_units.max(1) } else { 1 }, 1)
+        self.has_room(stream, 1, 1)
+            && (self.zones.free_count() > 0
+                || self.pending.has_own_delete(stream)
+                || self.leaves_room_to_reclaim(stream))
+    }
+
+    /// Whether some open zone has room for what reclaim still has to move, and for the tombstones of the zones that are
+    /// open, once a group of deletions has gone to the stream's.
+    fn leaves_room_to_reclaim(&self, stream: Stream) -> bool {
+        let victim_units = self.reclaim.zone().map_or(0, |zone| units_to_move(self.zones.get(zone)));
+        Stream::ALL.into_iter().any(|other| {
+            let Some(open) = self.open.get(other) else { return false };
+            let capacity_units = self.zones.get(open.zone).capacity_units;
+            let taken_units = if other == stream { DELETIONS_UNITS } else { 0 };
+            self.has_room(other, capacity_units / RECLAIM_PART + victim_units + taken_units, 1)
         })
     }
 
@@ -177,8 +197,8 @@ impl Store {
         for stream in Stream::ALL {
             if free_count <= ZONES_FOR_RECLAIM
                 && self.pending.has_delete(stream)
-                && !self.has_room(stream, 1, 1)
-                && let Some(lender) = self.lender(stream)
+                && !self.has_room_for_deletes(stream)
+                && let Some(lender) = self.lender(stream).or_else(|| self.last_lender(stream))
             {
                 self.pending.let_deletes_wait_in(stream, lender);
             }
@@ -191,13 +211,18 @@ impl Store {
         }
     }
 
-    /// The other stream whose open zone has room for a deletion. Reclaim's own lends only where another comes.
+    /// The other stream whose open zone has room for a deletion.
     fn lender(&self, stream: Stream) -> Option<Stream> {
-        let cold = self.open.serving(Stream::Cold);
-        let may_lend =
-            |other: &Stream| *other != cold || self.zones.free_count() > 0 || self.zone_comes_back();
-        let has_room = |other: &Stream| self.has_room(*other, 1, 1);
-        Stream::ALL.into_iter().filter(|other| *other != stream).filter(may_lend).find(has_room)
+        let may_lend = |other: &Stream| *other != stream && self.has_room_for_deletes(*other);
+        Stream::ALL.into_iter().find(may_lend)
+    }
+
+    /// The one whose open zone has room for a deletion, where nothing else comes and only deletions can bring it.
+    fn last_lender(&mut self, stream: Stream) -> Option<Stream> {
+        if self.has_room(stream, 1, 1) || self.zones.free_count() > 0 || self.space_will_come() {
+            return None;
+        }
+        Stream::ALL.into_iter().find(|other| self.has_room(*other, 1, 1))
     }
 
     /// Ends the put that is pending first, for which there is no room and will be none. Tells whether the drive goes on.
@@ -226,15 +251,17 @@ impl Store {
     }
 
     /// The stream whose open zone is to be closed, so that reclaim can take it, where few zones are free: one in which
-    /// nothing lives, while nothing rests; or one in which enough is dead, where somebody waits and nothing else gives room.
+    /// nothing lives and nothing more fits, or while nothing rests; or one in which enough is dead, where somebody waits
+    /// and nothing else gives room.
     pub(crate) fn stream_to_close(&mut self) -> Option<Stream> {
         if !self.room_is_short() {
             return None;
         }
         let waits = self.waits_for_zone && !self.room_comes_by_itself();
         let is_to_close = |stream: &Stream| {
-            (waits || (self.is_dead(*stream) && !self.zone_comes_back() && self.leaves_room(*stream)))
-                && self.is_worth_closing(*stream)
+            let is_free_to_close =
+                !self.has_room(*stream, 1, 1) || (!self.zone_comes_back() && self.leaves_room(*stream));
+            (waits || (self.is_dead(*stream) && is_free_to_close)) && self.is_worth_closing(*stream)
         };
         Stream::ALL.into_iter().find(is_to_close)
     }
@@ -251,10 +278,11 @@ impl Store {
     pub(crate) fn is_worth_closing(&self, stream: Stream) -> bool {
         self.open.get(stream).is_some_and(|open| {
             let entry = self.zones.get(open.zone);
-            let closed = ZoneEntry { role: ZoneRole::Sealed, ..entry.clone() };
+            let table_entries = u32::try_from(open.entries.len()).unwrap_or(u32::MAX);
+            let closed = ZoneEntry { role: ZoneRole::Sealed, table_entries, ..entry.clone() };
             entry.good_units > entry.live_units
                 && !self.writes_are_at_risk(open.zone)
-                && self.can_empty(&closed)
+                && self.can_empty_without(&closed, Some(stream))
                 && self.candidate(open.zone, &closed).gain_units() > 0
         })
     }
@@ -263,4 +291,12 @@ impl Store {
     fn leaves_room(&self, stream: Stream) -> bool {
         self.zones.free_count() > ZONES_FOR_RECLAIM || self.lender(stream).is_some()
     }
+}
+
+/// How much room it takes to move what lives in a zone.
+fn units_to_move(entry: &ZoneEntry) -> u32 {
+    // A record has one unit at least.
+    let records_max = entry.table_entries.min(entry.live_units);
+    let cost_units = entry.live_units.saturating_add(entry.tombstones.div_ceil(64));
+    cost_units.saturating_add(records_max / OVERHEAD_RECORDS + OVERHEAD_UNITS)
 }

@@ -15,7 +15,7 @@ use imbrex_zoned::{Buffer, BufferPool, Device, DeviceError};
 use crate::inventory::Inventory;
 use crate::location::Location;
 use crate::options::Options;
-use crate::reading::{Read, ReadPurpose, ZoneReader};
+use crate::reads::{Read, ReadPurpose, ZoneReader};
 use crate::request::{DamageKind, ScrubStatus, ZoneRole};
 use crate::schedule::Work;
 use crate::scrub_pace::ScrubPace;

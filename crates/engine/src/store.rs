@@ -30,7 +30,7 @@ use crate::options::Options;
 use crate::pace::Pace;
 use crate::pacing::pace_of;
 use crate::pending::Pending;
-use crate::reading::{Reads, ZoneReader};
+use crate::reads::{Reads, ZoneReader};
 use crate::reclaim::Reclaim;
 use crate::referee::Referee;
 use crate::request::{State, Stats};
@@ -98,6 +98,8 @@ pub(crate) struct Store {
     pub(crate) waits_for_zone: bool,
     /// When the level was last counted.
     pub(crate) level_counted_us: u64,
+    /// What had changed when it was.
+    pub(crate) level_changes: u64,
     /// Whether it was counted in this turn: a zone is chosen for reclaim only then.
     pub(crate) level_is_fresh: bool,
     /// Whether something can be reclaimed, or is on its way to be free.
@@ -172,6 +174,7 @@ impl Store {
             trash_rest_us,
             referee: Referee::new(zones_u32, trash_rest_us),
             level_counted_us: 0,
+            level_changes: 0,
             level_is_fresh: false,
             has_reclaimable: true,
             has_spent_zone: false,

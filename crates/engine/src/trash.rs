@@ -15,7 +15,7 @@ use imbrex_zoned::{Buffer, Condition, Device, DeviceError, Token, ZoneKind, Zone
 use crate::inventory::Inventory;
 use crate::location::Location;
 use crate::mutation::{Mutation, is};
-use crate::reading::{Read, ReadPurpose, ZoneReader};
+use crate::reads::{Read, ReadPurpose, ZoneReader};
 use crate::request::ZoneRole;
 use crate::schedule::Work;
 use crate::store::{Store, TOKEN_RESET};

@@ -62,7 +62,7 @@ fn a_write_that_fails_is_made_elsewhere() {
 /// all, or which its write pointer does not cover any more.
 #[test]
 fn what_a_cache_has_lost_at_a_flush_is_written_again() {
-    for seed in 0..30 {
+    for seed in 0..12 {
         let (mut bench, _) = drive_with(5);
         bench.drive.set_faults(seed, FaultRates::none());
         bench.drive.fail_next_flush();
@@ -76,7 +76,7 @@ fn what_a_cache_has_lost_at_a_flush_is_written_again() {
 
 #[test]
 fn a_deletion_that_a_failed_flush_has_left_stays_one() {
-    for seed in 0..30 {
+    for seed in 0..12 {
         let (mut bench, _) = drive_with(5);
         bench.drive.set_faults(seed, FaultRates::none());
         bench.drive.fail_next_flush();

@@ -94,7 +94,8 @@ fn with_blocks_of_which_few_fit_into_a_zone() {
 #[test]
 fn puts_that_are_refused_take_no_room_from_deletions() {
     let mut bench = Bench::formatted(small_drive(20, 4 << 20), Options::default());
-    let count = filled(&mut bench, 0, 100_000);
+    // As many as a zone holds deletions of, one after another, less what is kept for reclaim.
+    let count = filled(&mut bench, 0, 150_000);
     // Between deletions somebody tries again and again to store small blocks.
     for number in 0..count {
         let put = bench.begin_put(1_000_000 + number, 3000);
