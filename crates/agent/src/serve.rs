@@ -81,6 +81,8 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     watches.abort();
     kernel_log.abort();
     savings.abort();
+    // Two must not write the same file: this one has ended, or was cut off.
+    savings.await.ok();
     saved::save(&book, &histories).await;
     surveys.abort();
     stop.send_replace(true);
