@@ -19,6 +19,7 @@ use smartctl_parser::{Answer, Protocol, Question, Report};
 use tokio::sync::{Notify, watch};
 
 use super::answer::{self, DriveLevels};
+use super::clock_watch::{ClockWatch, Step};
 use super::engine_watch::Mark;
 use super::entry::Entry;
 use super::kernel_words::KernelWords;
@@ -35,6 +36,7 @@ pub(crate) struct Book {
     drives: Mutex<BTreeMap<String, Entry>>,
     kernel_log: Mutex<KernelWords>,
     restored: Mutex<BTreeMap<DriveKey, Saved>>,
+    clock: Mutex<ClockWatch>,
     notes: Notes,
     notes_state: NotesState,
     kernel: Option<String>,
@@ -87,6 +89,7 @@ impl Book {
             drives: Mutex::default(),
             kernel_log: Mutex::default(),
             restored: Mutex::default(),
+            clock: Mutex::default(),
             notes: notes.notes,
             notes_state: notes.state,
             kernel: procfs::kernel_release(procfs),
@@ -109,13 +112,20 @@ impl Book {
     /// Takes note of a survey. A drive that the inventory has forgotten is forgotten here too, unless it is being
     /// asked.
     pub(crate) fn observe(&self, surveyed: &[SurveyedDrive], now: Instant) {
-        let now_unix_s = now_unix_s();
+        self.observe_at(surveyed, now, now_unix_s());
+    }
+
+    fn observe_at(&self, surveyed: &[SurveyedDrive], now: Instant, now_unix_s: u64) {
+        let step = self.clock.lock().unwrap_or_else(PoisonError::into_inner).look(now, now_unix_s);
         let kernel = self.kernel.as_deref();
         let mut drives = self.drives();
         let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
         drives.retain(|id, entry| {
             entry.schedule.is_asking() || surveyed.iter().any(|drive| drive.entry.id == *id)
         });
+        if step != Step::None {
+            drives.values_mut().for_each(|entry| entry.clock_stepped(step, now));
+        }
         for drive in surveyed {
             match drives.get_mut(&drive.entry.id) {
                 Some(entry) if entry.is(drive) => {

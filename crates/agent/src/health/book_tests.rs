@@ -132,3 +132,23 @@ fn a_drive_without_a_name_has_a_history_for_as_long_as_it_stays() {
     book.observe(&[nameless], now);
     assert_eq!(book.levels()[0].level.as_str(), "unknown", "another drive may have come");
 }
+
+#[test]
+fn drives_are_asked_anew_when_the_clock_is_set_and_what_is_yet_to_come_is_forgotten() {
+    let (now, early) = (Instant::now(), 1_000_000_000);
+    let drives = [drive("a", "one")];
+    let book = book(&[], now);
+    book.observe_at(&drives, now, early);
+    assert_eq!(take_all(&book, now + SOON), ["a"]);
+    book.answered("a", Answer::Asleep);
+    assert_eq!(take_all(&book, now + SOON), [""; 0]);
+    let late = now_unix_s();
+    book.observe_at(&drives, now, late);
+    assert_eq!(take_all(&book, now + SOON), ["a"]);
+    book.answered("a", Answer::Asleep);
+    book.record_kernel_event("a", late, KernelEvent::MediumError);
+    assert_eq!(book.levels()[0].level.as_str(), "degraded");
+    book.observe_at(&drives, now, early);
+    assert_eq!(book.levels()[0].level.as_str(), "unknown");
+    assert_eq!(take_all(&book, now + SOON), ["a"]);
+}
