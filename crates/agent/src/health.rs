@@ -9,6 +9,7 @@
 
 mod answer;
 mod book;
+mod changes;
 mod clock_watch;
 pub(crate) mod engine_watch;
 mod entry;

@@ -14,6 +14,7 @@ use imbrex_health::{EngineRecord, Finding, Latency};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
+use super::changes::Changes;
 use super::{Book, now_unix_s};
 use crate::drive_client;
 use crate::inventory::{Inventory, Survey};
@@ -79,6 +80,7 @@ struct Gets {
 
 /// Watches the engines for ever; each has `deadline` to answer, from memory.
 pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, deadline: Duration) {
+    let mut changes = Changes::default();
     let mut compared = Instant::now();
     let mut gets_before: BTreeMap<String, Gets> = BTreeMap::new();
     loop {
@@ -98,6 +100,7 @@ pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, dead
             record_latencies(&book, &survey, &gets_before, &now);
             gets_before = now;
         }
+        changes.tell(book.node_health());
         tokio::time::sleep(INTERVAL).await;
     }
 }
