@@ -18,9 +18,6 @@ use crate::http_client::{self, Answer};
 /// Formatting resets every zone: seconds on a large drive, more on a slow one.
 const FORMAT_DEADLINE: Duration = Duration::from_secs(120);
 
-/// The engine answers an order to be quiet from memory; where it does not, the drive is asked without it.
-const QUIET_DEADLINE: Duration = Duration::from_millis(500);
-
 /// An answer may be this long, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
@@ -115,14 +112,15 @@ pub(crate) enum Quiet {
     NoEngine,
 }
 
-/// Asks for a quiet time of `for_ms` milliseconds; 0 ends it.
-pub(crate) async fn quiet(socket: &Path, for_ms: u64) -> Quiet {
+/// Asks for a quiet time of `for_ms` milliseconds; 0 ends it. The engine answers from memory: one that does not within
+/// `deadline` is none.
+pub(crate) async fn quiet(socket: &Path, for_ms: u64, deadline: Duration) -> Quiet {
     let Ok(body) = serde_json::to_vec(&QuietOrder { for_ms }) else { return Quiet::NoEngine };
     let request = Request::post("/v1/quiet")
         .header(HOST, "localhost")
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)));
-    match call(socket, request, QUIET_DEADLINE).await {
+    match call(socket, request, deadline).await {
         Ok(answer) if answer.status == StatusCode::OK => Quiet::Granted,
         Ok(answer) => {
             answer.retry_after_s.map_or(Quiet::NoEngine, |wait_s| Quiet::Refused(Duration::from_secs(wait_s)))

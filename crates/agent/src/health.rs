@@ -9,10 +9,14 @@
 
 mod answer;
 mod book;
+mod changes;
+mod clock_watch;
 pub(crate) mod engine_watch;
 mod entry;
 pub(crate) mod kernel_log;
+mod kernel_words;
 mod notes_file;
+mod places;
 mod poller;
 pub(crate) mod saved;
 mod schedule;

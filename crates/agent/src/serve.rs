@@ -41,7 +41,8 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     let histories = run_dir.join("health.jsonl");
     saved::restore(&book, &histories);
     let smartctl: Arc<dyn Smartctl> = Arc::new(SmartctlProgram::new(&options.smartctl));
-    let init = InitClient::new(&run_dir.join("init.sock"), Duration::from_millis(options.ask_deadline_ms));
+    let deadline = Duration::from_millis(options.ask_deadline_ms);
+    let init = InitClient::new(&run_dir.join("init.sock"), deadline);
     let agent = Arc::new(Agent {
         inventory: Inventory::new(options, init.clone(), Arc::clone(&book)),
         init,
@@ -58,8 +59,8 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         let agent = Arc::clone(&agent);
         async move { agent.inventory.keep_surveying().await }
     });
-    let polls = tokio::spawn(health::run(Arc::clone(&book), smartctl));
-    let watches = tokio::spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent)));
+    let polls = tokio::spawn(health::run(Arc::clone(&book), smartctl, deadline));
+    let watches = tokio::spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent), deadline));
     let kernel_log = tokio::spawn({
         let (kmsg, procfs) = (options.kmsg.clone(), options.procfs.clone());
         let book = Arc::clone(&book);
@@ -81,6 +82,8 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     watches.abort();
     kernel_log.abort();
     savings.abort();
+    // Two must not write the same file: this one has ended, or was cut off.
+    savings.await.ok();
     saved::save(&book, &histories).await;
     surveys.abort();
     stop.send_replace(true);

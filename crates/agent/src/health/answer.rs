@@ -175,7 +175,13 @@ fn polling(entry: &Entry, now: Instant) -> Polling {
     Polling {
         asking: schedule.is_asking(),
         outcome: entry.asked.as_ref().map(|asked| asked.outcome),
-        reason: entry.asked.as_ref().and_then(|asked| asked.reason.clone()),
+        reason: match &entry.asked {
+            Some(asked) => asked.reason.clone(),
+            None if entry.present && entry.device.is_none() => {
+                Some("it has no device file that smartctl could open".to_owned())
+            }
+            None => None,
+        },
         asked_at_unix_s: schedule.asked_unix_s,
         asked_fully_at_unix_s: schedule.asked_fully_unix_s,
         due_in_s: due.map(|due| due.saturating_duration_since(now).as_secs()),

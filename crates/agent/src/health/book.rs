@@ -2,11 +2,9 @@
 //!
 //! - A history belongs to a drive by WWN and serial. An ID is made of these; where a drive tells neither, its history
 //!   is forgotten when it goes away.
-//! - At most [`ADAPTER_MAX`] questions run behind one adapter and [`QUESTIONS_MAX`] in all. One that takes long no
-//!   longer counts; a drive whose last question hung takes at most one of its adapter's places.
 //! - The lock is held for no longer than it takes to read or change memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,54 +19,30 @@ use smartctl_parser::{Answer, Protocol, Question, Report};
 use tokio::sync::{Notify, watch};
 
 use super::answer::{self, DriveLevels};
+use super::clock_watch::{ClockWatch, Step};
 use super::engine_watch::Mark;
 use super::entry::Entry;
+use super::kernel_words::KernelWords;
 use super::notes_file::LoadedNotes;
 use super::now_unix_s;
+use super::places::Places;
 use super::saved::{Head, Saved};
 use crate::inventory::SurveyedDrive;
 use crate::procfs;
-
-/// At most this many questions run at once behind one adapter.
-const ADAPTER_MAX: usize = 2;
-
-/// And in the whole node, those that take long not counted.
-const QUESTIONS_MAX: usize = 64;
-
-/// At most this many of the kernel's words about devices that are no drives yet are kept, for so long: a drive may err
-/// while it is found.
-const UNCLAIMED_MAX: usize = 256;
-const UNCLAIMED_KEPT: Duration = Duration::from_secs(300);
 
 /// The drives' histories.
 #[derive(Debug)]
 pub(crate) struct Book {
     drives: Mutex<BTreeMap<String, Entry>>,
-    kernel_log: Mutex<KernelLog>,
+    kernel_log: Mutex<KernelWords>,
     restored: Mutex<BTreeMap<DriveKey, Saved>>,
+    clock: Mutex<ClockWatch>,
     notes: Notes,
     notes_state: NotesState,
     kernel: Option<String>,
     boot_id: Option<String>,
     changed: Notify,
     observed: watch::Sender<bool>,
-}
-
-/// How far the kernel's log was read, and what it said of devices that are no drives yet.
-#[derive(Debug, Default)]
-struct KernelLog {
-    next_sequence: u64,
-    reason: Option<String>,
-    unclaimed: VecDeque<Unclaimed>,
-}
-
-/// What the kernel said of a device that is no drive yet.
-#[derive(Debug)]
-struct Unclaimed {
-    name: String,
-    at_unix_s: u64,
-    event: KernelEvent,
-    read: Instant,
 }
 
 /// What the poller is to do next.
@@ -98,8 +72,10 @@ pub(crate) struct Ask {
 pub(crate) enum OrderError {
     /// There is no such drive.
     Unknown,
-    /// It is not there, or has no device file that smartctl could open.
-    NotThere,
+    /// It is not there.
+    Missing,
+    /// It has no device file that smartctl could open.
+    NoDevice,
     /// A note says that asking harms it.
     Masked(String),
     /// An order came a moment ago: how long to wait.
@@ -113,6 +89,7 @@ impl Book {
             drives: Mutex::default(),
             kernel_log: Mutex::default(),
             restored: Mutex::default(),
+            clock: Mutex::default(),
             notes: notes.notes,
             notes_state: notes.state,
             kernel: procfs::kernel_release(procfs),
@@ -128,20 +105,27 @@ impl Book {
     }
 
     /// Taken after the drives' lock where both are.
-    fn kernel_log(&self) -> MutexGuard<'_, KernelLog> {
+    fn kernel_log(&self) -> MutexGuard<'_, KernelWords> {
         self.kernel_log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of a survey. A drive that the inventory has forgotten is forgotten here too, unless it is being
     /// asked.
     pub(crate) fn observe(&self, surveyed: &[SurveyedDrive], now: Instant) {
-        let now_unix_s = now_unix_s();
+        self.observe_at(surveyed, now, now_unix_s());
+    }
+
+    fn observe_at(&self, surveyed: &[SurveyedDrive], now: Instant, now_unix_s: u64) {
+        let step = self.clock.lock().unwrap_or_else(PoisonError::into_inner).look(now, now_unix_s);
         let kernel = self.kernel.as_deref();
         let mut drives = self.drives();
         let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
         drives.retain(|id, entry| {
             entry.schedule.is_asking() || surveyed.iter().any(|drive| drive.entry.id == *id)
         });
+        if step != Step::None {
+            drives.values_mut().for_each(|entry| entry.clock_stepped(step, now));
+        }
         for drive in surveyed {
             match drives.get_mut(&drive.entry.id) {
                 Some(entry) if entry.is(drive) => {
@@ -249,8 +233,11 @@ impl Book {
     pub(crate) fn order(&self, id: &str, full: bool, now: Instant) -> Result<(), OrderError> {
         let mut drives = self.drives();
         let entry = drives.get_mut(id).ok_or(OrderError::Unknown)?;
+        if !entry.present {
+            return Err(OrderError::Missing);
+        }
         if entry.device.is_none() {
-            return Err(OrderError::NotThere);
+            return Err(OrderError::NoDevice);
         }
         if let Some(reason) = entry.mask(&self.notes, MaskedCommand::Smartctl) {
             return Err(OrderError::Masked(reason));
@@ -301,10 +288,7 @@ impl Book {
 
     /// Whether a record of the kernel's log was not read before; it is from now on.
     pub(super) fn is_new_record(&self, sequence: u64) -> bool {
-        let mut log = self.kernel_log();
-        let is_new = sequence >= log.next_sequence;
-        log.next_sequence = log.next_sequence.max(sequence.saturating_add(1));
-        is_new
+        self.kernel_log().is_new(sequence)
     }
 
     /// From now on the kernel's log gives no evidence, for this reason.
@@ -378,7 +362,7 @@ impl Book {
 
     /// The first line of the book's file.
     pub(super) fn saved_head(&self) -> Head {
-        Head::new(self.boot_id.clone(), self.kernel_log().next_sequence)
+        Head::new(self.boot_id.clone(), self.kernel_log().next_sequence())
     }
 
     /// The line of the drive `id`; `None` where it has gone, or has no name under which its history could be found.
@@ -392,31 +376,10 @@ impl Book {
     /// Takes what was saved: each drive's when the drive is seen.
     pub(super) fn restore(&self, head: &Head, saved: Vec<Saved>) {
         if head.boot_id.is_some() && head.boot_id == self.boot_id {
-            self.kernel_log().next_sequence = head.next_sequence;
+            self.kernel_log().begin_at(head.next_sequence);
         }
         let keyed = saved.into_iter().filter_map(|saved| Some((saved.history.key()?, saved)));
         *self.restored.lock().unwrap_or_else(PoisonError::into_inner) = keyed.collect();
-    }
-}
-
-impl KernelLog {
-    /// Keeps an event for a drive that may come.
-    fn keep(&mut self, name: &str, at_unix_s: u64, event: KernelEvent) {
-        if self.unclaimed.len() >= UNCLAIMED_MAX {
-            self.unclaimed.pop_front();
-        }
-        self.unclaimed.push_back(Unclaimed { name: name.to_owned(), at_unix_s, event, read: Instant::now() });
-    }
-
-    /// Gives a drive that has come what was said of it before.
-    fn give_to(&mut self, entry: &mut Entry, now: Instant) {
-        self.unclaimed.retain(|said| {
-            let is_its = entry.is_called(&said.name);
-            if is_its {
-                entry.record(said.at_unix_s, Finding::Kernel { event: said.event });
-            }
-            !is_its && now.saturating_duration_since(said.read) <= UNCLAIMED_KEPT
-        });
     }
 }
 
@@ -430,175 +393,6 @@ pub(crate) struct Reported<'a> {
     pub(crate) report: &'a Report,
 }
 
-/// The questions that run, by adapter.
-struct Places {
-    all: usize,
-    /// How many, and how many of these to drives whose last question hung.
-    adapters: BTreeMap<String, (usize, usize)>,
-}
-
-impl Places {
-    fn of(drives: &BTreeMap<String, Entry>) -> Self {
-        let mut places = Self { all: 0, adapters: BTreeMap::new() };
-        for entry in drives.values().filter(|entry| entry.schedule.holds_place()) {
-            places.all += 1;
-            let (taken, hanging) = places.adapters.entry(adapter_of(entry).to_owned()).or_default();
-            *taken += 1;
-            *hanging += usize::from(entry.schedule.hangs());
-        }
-        places
-    }
-
-    fn has_one_for(&self, entry: &Entry) -> bool {
-        let (taken, hanging) = self.adapters.get(adapter_of(entry)).copied().unwrap_or_default();
-        self.all < QUESTIONS_MAX && taken < ADAPTER_MAX && !(entry.schedule.hangs() && hanging > 0)
-    }
-}
-
-/// What a drive shares with others. Where sysfs names no adapter, an NVMe drive is its own, and all others are taken
-/// to hang on one.
-fn adapter_of(entry: &Entry) -> &str {
-    let device = entry.device.as_deref().unwrap_or_default();
-    match &entry.whereabouts.adapter {
-        Some(adapter) => adapter,
-        None if device.starts_with("/dev/nvme") => device,
-        None => "",
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use imbrex_api::node::{Drive, DriveState};
-    use smartctl_parser::{Failure, FailureKind};
-
-    use super::*;
-    use crate::sysfs::Whereabouts;
-
-    fn drive(id: &str, adapter: &str) -> SurveyedDrive {
-        SurveyedDrive {
-            entry: Drive {
-                id: id.to_owned(),
-                device: Some(format!("/dev/{id}")),
-                serial: Some(id.to_owned()),
-                state: DriveState::Serving,
-                ..Drive::default()
-            },
-            socket: None,
-            whereabouts: Whereabouts {
-                adapter: Some(adapter.to_owned()),
-                names: vec![id.to_owned(), adapter.to_owned()],
-                is_ata: false,
-            },
-        }
-    }
-
-    fn book(drives: &[SurveyedDrive], now: Instant) -> Book {
-        let directory = tempfile::tempdir().unwrap();
-        let book = Book::new(LoadedNotes::load(&directory.path().join("none")), directory.path());
-        book.observe(drives, now);
-        book
-    }
-
-    /// Takes what is due, until nothing is.
-    fn take_all(book: &Book, now: Instant) -> Vec<String> {
-        let mut taken = Vec::new();
-        while let Next::Ask(ask) = book.take(now) {
-            taken.push(ask.id);
-        }
-        taken.sort();
-        taken
-    }
-
-    fn hung() -> Answer {
-        Answer::Failed(Failure { kind: FailureKind::Late, sentence: "it hung".to_owned() })
-    }
-
-    const SOON: Duration = Duration::from_secs(10);
-    const NEXT_TIME: Duration = Duration::from_secs(2 * 3600);
-
-    #[test]
-    fn two_drives_behind_one_adapter_are_asked_at_once_and_those_of_others_do_not_count() {
-        let now = Instant::now();
-        let drives = [drive("a", "one"), drive("b", "one"), drive("c", "one"), drive("d", "two")];
-        let book = book(&drives, now);
-        let taken = take_all(&book, now + SOON);
-        assert_eq!(taken.len(), 3, "{taken:?}");
-        assert!(taken.contains(&"d".to_owned()), "{taken:?}");
-        assert_eq!(book.take(now + SOON), Next::Wait(None), "it waits for a place and not for a time");
-        book.answered(&taken[0], Answer::Asleep);
-        assert_eq!(take_all(&book, now + SOON).len(), 1);
-    }
-
-    #[test]
-    fn a_question_that_hangs_gives_up_its_place_and_next_time_takes_one_of_two_at_most() {
-        let now = Instant::now();
-        let ids = ["a", "b", "c", "d"];
-        let book = book(&ids.map(|id| drive(id, "one")), now);
-        let taken = take_all(&book, now + SOON);
-        taken.iter().for_each(|id| book.give_up_place(id));
-        assert_eq!(take_all(&book, now + SOON).len(), 2, "the other two are asked meanwhile");
-        taken.iter().for_each(|id| book.answered(id, hung()));
-        ids.iter()
-            .filter(|id| !taken.contains(&(**id).to_owned()))
-            .for_each(|id| book.answered(id, Answer::Asleep));
-        let again = take_all(&book, now + NEXT_TIME);
-        assert_eq!(again.iter().filter(|id| taken.contains(id)).count().min(1) + 1, again.len(), "{again:?}");
-        assert!(again.iter().any(|id| !taken.contains(id)), "one place is for drives that answer: {again:?}");
-    }
-
-    #[test]
-    fn what_is_said_of_an_adapter_with_several_drives_is_said_of_none_of_them() {
-        let now = Instant::now();
-        let book = book(&[drive("a", "one"), drive("b", "one"), drive("c", "two")], now);
-        book.record_kernel_event("one", now_unix_s(), KernelEvent::MediumError);
-        book.record_kernel_event("two", now_unix_s(), KernelEvent::MediumError);
-        let bad: Vec<_> = book.levels().into_iter().map(|drive| (drive.id, drive.level.as_str())).collect();
-        let expected = [("a", "unknown"), ("b", "unknown"), ("c", "degraded")];
-        assert_eq!(bad, expected.map(|(id, level)| (id.to_owned(), level)));
-    }
-
-    #[test]
-    fn what_the_kernel_said_of_a_drive_before_it_was_known_is_kept_for_it() {
-        let now = Instant::now();
-        let book = book(&[], now);
-        book.record_kernel_event("late", now_unix_s(), KernelEvent::MediumError);
-        for number in 0..2 * UNCLAIMED_MAX {
-            book.record_kernel_event(&format!("other{number}"), now_unix_s(), KernelEvent::MediumError);
-        }
-        assert_eq!(book.kernel_log().unclaimed.len(), UNCLAIMED_MAX);
-        book.record_kernel_event("late", now_unix_s(), KernelEvent::MediumError);
-        book.observe(&[drive("late", "one")], now);
-        assert_eq!(book.levels()[0].level.as_str(), "degraded");
-    }
-
-    #[test]
-    fn another_drive_under_the_same_id_inherits_nothing() {
-        let now = Instant::now();
-        let book = book(&[drive("a", "one")], now);
-        book.record_kernel_event("a", now_unix_s(), KernelEvent::MediumError);
-        assert_eq!(book.levels()[0].level.as_str(), "degraded");
-        let mut other = drive("a", "one");
-        other.entry.serial = Some("another".to_owned());
-        book.observe(&[other], now);
-        assert_eq!(book.levels()[0].level.as_str(), "unknown");
-    }
-
-    #[test]
-    fn a_drive_without_a_name_has_a_history_for_as_long_as_it_stays() {
-        let now = Instant::now();
-        let mut nameless = drive("a", "one");
-        nameless.entry.serial = None;
-        let mut gone = nameless.clone();
-        gone.entry.state = DriveState::Missing;
-        let book = book(&[nameless.clone()], now);
-        book.record_kernel_event("a", now_unix_s(), KernelEvent::MediumError);
-        book.observe(&[nameless.clone()], now);
-        assert_eq!(book.levels()[0].level.as_str(), "degraded");
-        for _ in 0..2 {
-            book.observe(&[gone.clone()], now);
-            assert_eq!(book.drive_health("a").unwrap().action.as_str(), "check-presence");
-        }
-        book.observe(&[nameless], now);
-        assert_eq!(book.levels()[0].level.as_str(), "unknown", "another drive may have come");
-    }
-}
+#[path = "book_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@ use imbrex_health::{EngineRecord, Finding, Latency};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
+use super::changes::Changes;
 use super::{Book, now_unix_s};
 use crate::drive_client;
 use crate::inventory::{Inventory, Survey};
@@ -26,9 +27,6 @@ const COMPARED: Duration = Duration::from_secs(10 * 60);
 
 /// At most this many are asked at once.
 const ASKED_MAX: usize = 32;
-
-/// An engine has this long to answer, from memory.
-const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The counters of an engine when it was last asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,13 +78,14 @@ struct Gets {
     took_us: u64,
 }
 
-/// Watches the engines for ever.
-pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>) {
+/// Watches the engines for ever; each has `deadline` to answer, from memory.
+pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, deadline: Duration) {
+    let mut changes = Changes::default();
     let mut compared = Instant::now();
     let mut gets_before: BTreeMap<String, Gets> = BTreeMap::new();
     loop {
         let survey = (*agent).as_ref().survey().await;
-        let stats = ask_all(&survey).await;
+        let stats = ask_all(&survey, deadline).await;
         for (id, stats) in &stats {
             let zones = survey.drive(id).and_then(|drive| drive.entry.zones.conditions);
             book.record_engine(id, now_unix_s(), |before| {
@@ -101,12 +100,13 @@ pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>) {
             record_latencies(&book, &survey, &gets_before, &now);
             gets_before = now;
         }
+        changes.tell(book.node_health());
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
 /// The counters of every engine that answers.
-async fn ask_all(survey: &Survey) -> Vec<(String, DriveStats)> {
+async fn ask_all(survey: &Survey, deadline: Duration) -> Vec<(String, DriveStats)> {
     let mut waiting = survey.drives.iter().filter(|drive| {
         !matches!(drive.entry.state, DriveState::Missing | DriveState::Stopped | DriveState::Unresponsive)
     });
@@ -117,7 +117,7 @@ async fn ask_all(survey: &Survey) -> Vec<(String, DriveStats)> {
             let Some(drive) = waiting.next() else { break };
             let Some(socket) = drive.socket.clone() else { continue };
             let id = drive.entry.id.clone();
-            asked.spawn(async move { Some((id, drive_client::stats(&socket, DEADLINE).await.ok()?)) });
+            asked.spawn(async move { Some((id, drive_client::stats(&socket, deadline).await.ok()?)) });
         }
         match asked.join_next().await {
             None => return answers,

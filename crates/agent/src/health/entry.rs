@@ -10,6 +10,7 @@ use imbrex_health::{Bus as HealthBus, DriveKey, Finding, History, Identity, Obse
 use serde::{Deserialize, Serialize};
 use smartctl_parser::{Answer, FailureKind, Protocol, Report, ScsiSense};
 
+use super::clock_watch::Step;
 use super::engine_watch::Mark;
 use super::saved::Saved;
 use super::schedule::Schedule;
@@ -151,6 +152,16 @@ impl Entry {
             self.asked = saved.asked;
             self.schedule = Schedule::new([saved.asked_unix_s, saved.asked_fully_unix_s], now, now_unix_s);
         }
+    }
+
+    /// The node's clock was set: what is known is out of its time.
+    pub(super) fn clock_stepped(&mut self, step: Step, now: Instant) {
+        if step == Step::Back {
+            self.history = History::new(self.history.identity().clone());
+            // What the engine has counted is told again.
+            self.mark = Mark::default();
+        }
+        self.schedule.come_soon(now);
     }
 
     /// Keeps what smartctl answered.

@@ -20,15 +20,15 @@ const QUIET_MS: u64 = 10_000;
 /// A thread that waits for smartctl needs no more, in bytes; it parses the report too.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// Asks for ever.
-pub(crate) async fn run(book: Arc<Book>, smartctl: Arc<dyn Smartctl>) {
+/// Asks for ever; an engine has `deadline` to answer to a quiet time.
+pub(crate) async fn run(book: Arc<Book>, smartctl: Arc<dyn Smartctl>, deadline: Duration) {
     // No more questions run than drives are in the book: each drive is asked once at a time.
     let mut questions = tokio::task::JoinSet::new();
     loop {
         while questions.try_join_next().is_some() {}
         match book.take(Instant::now()) {
             Next::Ask(ask) => {
-                questions.spawn(put(Arc::clone(&book), Arc::clone(&smartctl), ask));
+                questions.spawn(put(Arc::clone(&book), Arc::clone(&smartctl), ask, deadline));
             }
             Next::Wait(None) => book.changed().await,
             Next::Wait(Some(due)) => {
@@ -42,10 +42,10 @@ pub(crate) async fn run(book: Arc<Book>, smartctl: Arc<dyn Smartctl>) {
 }
 
 /// Puts one question and keeps its answer.
-async fn put(book: Arc<Book>, smartctl: Arc<dyn Smartctl>, ask: Ask) {
+async fn put(book: Arc<Book>, smartctl: Arc<dyn Smartctl>, ask: Ask, deadline: Duration) {
     let id = ask.id.clone();
     let quiet = match &ask.socket {
-        Some(socket) => drive_client::quiet(socket, QUIET_MS).await,
+        Some(socket) => drive_client::quiet(socket, QUIET_MS, deadline).await,
         None => Quiet::NoEngine,
     };
     if let Quiet::Refused(wait) = quiet
@@ -57,7 +57,7 @@ async fn put(book: Arc<Book>, smartctl: Arc<dyn Smartctl>, ask: Ask) {
     book.answered(&id, answer_to(&book, smartctl, ask).await);
     if let Some(socket) = granted_on {
         // The rest of it is given back; where that fails, it ends by itself.
-        drive_client::quiet(&socket, 0).await;
+        drive_client::quiet(&socket, 0, deadline).await;
     }
 }
 
@@ -141,7 +141,11 @@ mod tests {
         let a_while_ago = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
         book.observe(&drives, a_while_ago);
         let (end, never) = mpsc::channel();
-        let poller = tokio::spawn(run(Arc::clone(&book), Arc::new(Hanging { never: Mutex::new(never) })));
+        let poller = tokio::spawn(run(
+            Arc::clone(&book),
+            Arc::new(Hanging { never: Mutex::new(never) }),
+            Duration::from_secs(10),
+        ));
         let is_asked = |id: &str| book.drive_health(id).unwrap().polling.asked_at_unix_s.is_some();
         let others = async {
             while !ids[1..].iter().all(|id| is_asked(id)) {

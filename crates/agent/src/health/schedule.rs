@@ -124,6 +124,11 @@ impl Schedule {
         Ok(())
     }
 
+    /// Makes the drive due soon.
+    pub(crate) fn come_soon(&mut self, now: Instant) {
+        self.due = now + Duration::from_millis(random_in(FIRST_MS));
+    }
+
     /// The question begins: which one. `may_be_full` is false where a note forbids to ask for everything.
     pub(crate) fn start(&mut self, may_be_full: bool, now: Instant) -> Question {
         let ordered_full = self.ordered.take().is_some_and(|order| order.full);

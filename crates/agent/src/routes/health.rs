@@ -48,7 +48,7 @@ pub(super) async fn drive_health(
     responses((status = 202, body = Accepted),
         (status = 400, description = "bad-request", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "unknown-drive", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "drive-missing or drive-masked", body = Problem,
+        (status = 409, description = "drive-missing, no-device or drive-masked", body = Problem,
             content_type = "application/problem+json"),
         (status = 429, description = "asked-too-often", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn ask(
@@ -92,9 +92,14 @@ pub(super) async fn take_step(
 fn refuse(id: &str, error: OrderError) -> Refusal {
     let problem = match error {
         OrderError::Unknown => return refusal::unknown_drive(id),
-        OrderError::NotThere => {
-            let detail = format!("Drive {id} is not there, or has no device file that smartctl could open.");
-            Problem::new("drive-missing", 409, "The drive cannot be asked", detail)
+        OrderError::Missing => {
+            let detail = format!("Drive {id} is not there: see whether it was pulled or lost its power.");
+            Problem::new("drive-missing", 409, "The drive is missing", detail)
+        }
+        OrderError::NoDevice => {
+            let detail =
+                format!("Drive {id} has no device file that smartctl could open: it may be simulated.");
+            Problem::new("no-device", 409, "The drive cannot be asked", detail)
         }
         OrderError::Masked(note) => {
             let detail =

@@ -299,3 +299,16 @@ async fn a_step_that_a_person_took_is_known_to_the_guards() {
         "unknown-drive"
     );
 }
+
+#[tokio::test]
+async fn a_drive_without_a_device_file_is_unknown_and_cannot_be_asked() {
+    let place = Place::new();
+    let simulated =
+        imbrex_api::drive::DriveStatus { path: "/tmp/drive.img".to_owned(), ..serving("a", "S1") };
+    let _drive = FakeDrive::start(&place.run(), "a", Behaviour::Says(Box::new(simulated)));
+    let agent = place.start().await;
+    let health = health_when(&agent, "a", |health| health["serial"] == "S1").await;
+    assert_eq!(health["level"], "unknown", "{health:#}");
+    assert!(health["polling"]["reason"].as_str().unwrap().contains("no device file"), "{health:#}");
+    assert_eq!(agent.send(post("/v1/drives/a/health", "")).await.problem(), "no-device");
+}

@@ -1,0 +1,154 @@
+use imbrex_api::node::{Drive, DriveState};
+use smartctl_parser::{Failure, FailureKind};
+
+use super::super::kernel_words::UNCLAIMED_MAX;
+use super::*;
+use crate::sysfs::Whereabouts;
+
+fn drive(id: &str, adapter: &str) -> SurveyedDrive {
+    SurveyedDrive {
+        entry: Drive {
+            id: id.to_owned(),
+            device: Some(format!("/dev/{id}")),
+            serial: Some(id.to_owned()),
+            state: DriveState::Serving,
+            ..Drive::default()
+        },
+        socket: None,
+        whereabouts: Whereabouts {
+            adapter: Some(adapter.to_owned()),
+            names: vec![id.to_owned(), adapter.to_owned()],
+            is_ata: false,
+        },
+    }
+}
+
+fn book(drives: &[SurveyedDrive], now: Instant) -> Book {
+    let directory = tempfile::tempdir().unwrap();
+    let book = Book::new(LoadedNotes::load(&directory.path().join("none")), directory.path());
+    book.observe(drives, now);
+    book
+}
+
+/// Takes what is due, until nothing is.
+fn take_all(book: &Book, now: Instant) -> Vec<String> {
+    let mut taken = Vec::new();
+    while let Next::Ask(ask) = book.take(now) {
+        taken.push(ask.id);
+    }
+    taken.sort();
+    taken
+}
+
+fn hung() -> Answer {
+    Answer::Failed(Failure { kind: FailureKind::Late, sentence: "it hung".to_owned() })
+}
+
+const SOON: Duration = Duration::from_secs(10);
+const NEXT_TIME: Duration = Duration::from_secs(2 * 3600);
+
+#[test]
+fn two_drives_behind_one_adapter_are_asked_at_once_and_those_of_others_do_not_count() {
+    let now = Instant::now();
+    let drives = [drive("a", "one"), drive("b", "one"), drive("c", "one"), drive("d", "two")];
+    let book = book(&drives, now);
+    let taken = take_all(&book, now + SOON);
+    assert_eq!(taken.len(), 3, "{taken:?}");
+    assert!(taken.contains(&"d".to_owned()), "{taken:?}");
+    assert_eq!(book.take(now + SOON), Next::Wait(None), "it waits for a place and not for a time");
+    book.answered(&taken[0], Answer::Asleep);
+    assert_eq!(take_all(&book, now + SOON).len(), 1);
+}
+
+#[test]
+fn a_question_that_hangs_gives_up_its_place_and_next_time_takes_one_of_two_at_most() {
+    let now = Instant::now();
+    let ids = ["a", "b", "c", "d"];
+    let book = book(&ids.map(|id| drive(id, "one")), now);
+    let taken = take_all(&book, now + SOON);
+    taken.iter().for_each(|id| book.give_up_place(id));
+    assert_eq!(take_all(&book, now + SOON).len(), 2, "the other two are asked meanwhile");
+    taken.iter().for_each(|id| book.answered(id, hung()));
+    ids.iter()
+        .filter(|id| !taken.contains(&(**id).to_owned()))
+        .for_each(|id| book.answered(id, Answer::Asleep));
+    let again = take_all(&book, now + NEXT_TIME);
+    assert_eq!(again.iter().filter(|id| taken.contains(id)).count().min(1) + 1, again.len(), "{again:?}");
+    assert!(again.iter().any(|id| !taken.contains(id)), "one place is for drives that answer: {again:?}");
+}
+
+#[test]
+fn what_is_said_of_an_adapter_with_several_drives_is_said_of_none_of_them() {
+    let now = Instant::now();
+    let book = book(&[drive("a", "one"), drive("b", "one"), drive("c", "two")], now);
+    book.record_kernel_event("one", now_unix_s(), KernelEvent::MediumError);
+    book.record_kernel_event("two", now_unix_s(), KernelEvent::MediumError);
+    let bad: Vec<_> = book.levels().into_iter().map(|drive| (drive.id, drive.level.as_str())).collect();
+    let expected = [("a", "unknown"), ("b", "unknown"), ("c", "degraded")];
+    assert_eq!(bad, expected.map(|(id, level)| (id.to_owned(), level)));
+}
+
+#[test]
+fn what_the_kernel_said_of_a_drive_before_it_was_known_is_kept_for_it() {
+    let now = Instant::now();
+    let book = book(&[], now);
+    book.record_kernel_event("late", now_unix_s(), KernelEvent::MediumError);
+    for number in 0..2 * UNCLAIMED_MAX {
+        book.record_kernel_event(&format!("other{number}"), now_unix_s(), KernelEvent::MediumError);
+    }
+    assert_eq!(book.kernel_log().unclaimed(), UNCLAIMED_MAX);
+    book.record_kernel_event("late", now_unix_s(), KernelEvent::MediumError);
+    book.observe(&[drive("late", "one")], now);
+    assert_eq!(book.levels()[0].level.as_str(), "degraded");
+}
+
+#[test]
+fn another_drive_under_the_same_id_inherits_nothing() {
+    let now = Instant::now();
+    let book = book(&[drive("a", "one")], now);
+    book.record_kernel_event("a", now_unix_s(), KernelEvent::MediumError);
+    assert_eq!(book.levels()[0].level.as_str(), "degraded");
+    let mut other = drive("a", "one");
+    other.entry.serial = Some("another".to_owned());
+    book.observe(&[other], now);
+    assert_eq!(book.levels()[0].level.as_str(), "unknown");
+}
+
+#[test]
+fn a_drive_without_a_name_has_a_history_for_as_long_as_it_stays() {
+    let now = Instant::now();
+    let mut nameless = drive("a", "one");
+    nameless.entry.serial = None;
+    let mut gone = nameless.clone();
+    gone.entry.state = DriveState::Missing;
+    let book = book(&[nameless.clone()], now);
+    book.record_kernel_event("a", now_unix_s(), KernelEvent::MediumError);
+    book.observe(&[nameless.clone()], now);
+    assert_eq!(book.levels()[0].level.as_str(), "degraded");
+    for _ in 0..2 {
+        book.observe(&[gone.clone()], now);
+        assert_eq!(book.drive_health("a").unwrap().action.as_str(), "check-presence");
+    }
+    book.observe(&[nameless], now);
+    assert_eq!(book.levels()[0].level.as_str(), "unknown", "another drive may have come");
+}
+
+#[test]
+fn drives_are_asked_anew_when_the_clock_is_set_and_what_is_yet_to_come_is_forgotten() {
+    let (now, early) = (Instant::now(), 1_000_000_000);
+    let drives = [drive("a", "one")];
+    let book = book(&[], now);
+    book.observe_at(&drives, now, early);
+    assert_eq!(take_all(&book, now + SOON), ["a"]);
+    book.answered("a", Answer::Asleep);
+    assert_eq!(take_all(&book, now + SOON), [""; 0]);
+    let late = now_unix_s();
+    book.observe_at(&drives, now, late);
+    assert_eq!(take_all(&book, now + SOON), ["a"]);
+    book.answered("a", Answer::Asleep);
+    book.record_kernel_event("a", late, KernelEvent::MediumError);
+    assert_eq!(book.levels()[0].level.as_str(), "degraded");
+    book.observe_at(&drives, now, early);
+    assert_eq!(book.levels()[0].level.as_str(), "unknown");
+    assert_eq!(take_all(&book, now + SOON), ["a"]);
+}

@@ -1,0 +1,52 @@
+//! Who may be asked beside whom.
+//!
+//! - At most [`ADAPTER_MAX`] questions run behind one adapter and [`QUESTIONS_MAX`] in all. One that takes long no
+//!   longer counts; a drive whose last question hung takes at most one of its adapter's places.
+
+use std::collections::BTreeMap;
+
+use super::entry::Entry;
+
+/// At most this many questions run at once behind one adapter.
+const ADAPTER_MAX: usize = 2;
+
+/// And in the whole node, those that take long not counted.
+const QUESTIONS_MAX: usize = 64;
+
+/// The questions that run, by adapter.
+pub(super) struct Places {
+    all: usize,
+    /// How many, and how many of these to drives whose last question hung.
+    adapters: BTreeMap<String, (usize, usize)>,
+}
+
+impl Places {
+    /// Those that are taken.
+    pub(super) fn of(drives: &BTreeMap<String, Entry>) -> Self {
+        let mut places = Self { all: 0, adapters: BTreeMap::new() };
+        for entry in drives.values().filter(|entry| entry.schedule.holds_place()) {
+            places.all += 1;
+            let (taken, hanging) = places.adapters.entry(adapter_of(entry).to_owned()).or_default();
+            *taken += 1;
+            *hanging += usize::from(entry.schedule.hangs());
+        }
+        places
+    }
+
+    /// Whether there is one for this drive.
+    pub(super) fn has_one_for(&self, entry: &Entry) -> bool {
+        let (taken, hanging) = self.adapters.get(adapter_of(entry)).copied().unwrap_or_default();
+        self.all < QUESTIONS_MAX && taken < ADAPTER_MAX && !(entry.schedule.hangs() && hanging > 0)
+    }
+}
+
+/// What a drive shares with others. Where sysfs names no adapter, an NVMe drive is its own, and all others are taken
+/// to hang on one.
+fn adapter_of(entry: &Entry) -> &str {
+    let device = entry.device.as_deref().unwrap_or_default();
+    match &entry.whereabouts.adapter {
+        Some(adapter) => adapter,
+        None if device.starts_with("/dev/nvme") => device,
+        None => "",
+    }
+}
