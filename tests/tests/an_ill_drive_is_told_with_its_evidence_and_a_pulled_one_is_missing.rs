@@ -89,9 +89,16 @@ fn unreadable_drive_is_told_by_its_engine(guest: &Guest, agent: &AgentClient, dr
         }
     }
     ensure!(failed > 0, "no block lies on a bad sector");
-    let ill = health_when(agent, &drive.id, |health| health.level == Level::Degraded)?;
+    // The kernel's log tells of it at once, the engine when it is asked next.
+    let by_the_engine = |health: &DriveHealth| {
+        axis(health, Axis::Media).is_ok_and(|media| {
+            let mut of_engine = media.evidence.iter().filter(|evidence| evidence.source == Source::Engine);
+            of_engine.any(|evidence| evidence.level == Level::Degraded)
+        })
+    };
+    let ill = health_when(agent, &drive.id, by_the_engine)?;
+    ensure!(ill.level == Level::Degraded, "{ill:#?}");
     let evidence = &axis(&ill, Axis::Media)?.evidence;
-    ensure!(evidence.iter().any(|evidence| evidence.source == Source::Engine), "{evidence:#?}");
     let by_the_drive = |source| matches!(source, Source::Smart | Source::Notes);
     let others = evidence.iter().filter(|evidence| by_the_drive(evidence.source));
     ensure!(others.count() == 0, "the drive itself says nothing: {evidence:#?}");

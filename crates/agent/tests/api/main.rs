@@ -15,3 +15,4 @@ mod health;
 mod node;
 mod process;
 mod smart;
+mod views;
