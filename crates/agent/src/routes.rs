@@ -105,6 +105,7 @@ fn described_routes() -> OpenApiRouter<Arc<Agent>> {
         .routes(routes!(slot::fault))
         .routes(routes!(services::list_services))
         .routes(routes!(services::service_log))
+        .routes(routes!(services::start_service))
         .routes(routes!(metrics::metrics))
         .routes(routes!(page::page))
         .routes(routes!(openapi_document))
@@ -167,6 +168,7 @@ mod tests {
             ("/v1/openapi.json", "get"),
             ("/v1/services", "get"),
             ("/v1/services/{name}/log", "get"),
+            ("/v1/services/{name}/start", "post"),
         ] {
             assert!(document["paths"][path][method]["responses"].is_object(), "{method} {path}");
         }

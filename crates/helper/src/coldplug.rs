@@ -76,6 +76,8 @@ fn aliases(sysfs: &Path) -> BTreeSet<String> {
     let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let devices =
         entries(&sysfs.join("bus")).flat_map(|bus| entries(&bus.join("devices")).collect::<Vec<_>>());
+    // Input devices are on no bus, and the power button is one of them.
+    let devices = devices.chain(entries(&sysfs.join("class/input")));
     let read = |device: std::path::PathBuf| {
         Some(fs::read_to_string(device.join("modalias")).ok()?.trim_end().to_owned())
     };
@@ -119,17 +121,20 @@ mod tests {
     }
 
     #[test]
-    fn aliases_come_from_every_bus() {
+    fn aliases_come_from_every_bus_and_from_input_devices() {
         let folder = std::env::temp_dir().join(format!("imbrex-coldplug-{}", std::process::id()));
-        for (device, alias) in
-            [("pci/devices/a", "pci:v1\n"), ("scsi/devices/b", "scsi:t-0x14\n"), ("pci/devices/c", "\n")]
-        {
-            let device = folder.join("bus").join(device);
+        for (device, alias) in [
+            ("bus/pci/devices/a", "pci:v1\n"),
+            ("bus/scsi/devices/b", "scsi:t-0x14\n"),
+            ("bus/pci/devices/c", "\n"),
+            ("class/input/input0", "input:b0019\n"),
+        ] {
+            let device = folder.join(device);
             fs::create_dir_all(&device).unwrap();
             fs::write(device.join("modalias"), alias).unwrap();
         }
         let found = aliases(&folder);
         fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["pci:v1", "scsi:t-0x14"]);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["input:b0019", "pci:v1", "scsi:t-0x14"]);
     }
 }

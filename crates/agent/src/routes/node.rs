@@ -74,6 +74,9 @@ pub(super) fn describe(agent: &Agent, init: &Result<InitStatus, String>) -> Node
         kernel_release: procfs::kernel_release(&agent.procfs),
         memory: procfs::memory(&agent.procfs),
         agent_rss_bytes: procfs::own_rss_bytes(&agent.procfs),
+        watchdog: None,
+        last_crash: Vec::new(),
+        clock_steps: 0,
     };
     match init {
         Ok(status) => {
@@ -82,6 +85,9 @@ pub(super) fn describe(agent: &Agent, init: &Result<InitStatus, String>) -> Node
             node.config_url.clone_from(&status.node.config_url);
             node.uptime_ms = status.node.uptime_ms.or(own_uptime_ms);
             node.boot.clone_from(&status.boot);
+            node.watchdog.clone_from(&status.node.watchdog);
+            node.last_crash.clone_from(&status.node.last_crash);
+            node.clock_steps = status.node.clock_steps;
         }
         Err(reason) => node.reason = Some(reason.clone()),
     }

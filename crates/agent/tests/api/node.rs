@@ -58,6 +58,16 @@ async fn services_and_their_logs_are_told_with_what_was_lost() {
 }
 
 #[tokio::test]
+async fn a_service_in_maintenance_is_started_by_an_order_and_one_that_nobody_knows_is_not() {
+    let place = Place::new();
+    let init = FakeInit::start(&place.run(), fake_init::status(&[service("chronyd", "maintenance")], &[]));
+    let agent = place.start().await;
+    assert_eq!(agent.send(post("/v1/services/chronyd/start", "")).await.status, StatusCode::ACCEPTED);
+    assert_eq!(agent.send(post("/v1/services/nothing/start", "")).await.problem(), "unknown-service");
+    assert_eq!(init.orders(), [json!({"op": "start", "service": "chronyd"})]);
+}
+
+#[tokio::test]
 async fn orders_to_switch_off_and_to_reboot_reach_init() {
     let place = Place::new();
     let init = FakeInit::start(&place.run(), fake_init::status(&[], &[]));
