@@ -98,6 +98,8 @@ pub(crate) enum PowerOrder {
     PowerOff,
     /// Stop everything in order and boot again.
     Reboot,
+    /// Stop everything in order and go on with the kernel that was loaded.
+    Kexec,
 }
 
 /// Why init gave no answer, or which.
@@ -190,6 +192,7 @@ impl InitClient {
         let operation = match order {
             PowerOrder::PowerOff => "poweroff",
             PowerOrder::Reboot => "reboot",
+            PowerOrder::Kexec => "kexec",
         };
         self.order(&json!({"op": operation})).await
     }

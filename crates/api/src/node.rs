@@ -396,6 +396,16 @@ pub struct RestartOrder {
     pub force: bool,
 }
 
+/// Body of `POST /v1/node/kexec`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KexecOrder {
+    /// Where the kernel is: `http://HOST[:PORT]/PATH`.
+    pub kernel_url: String,
+    /// Where its initrd is: `http://HOST[:PORT]/PATH`.
+    pub initrd_url: String,
+}
+
 /// Answer to an order that was taken and is carried out after the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Accepted {

@@ -11,6 +11,7 @@ mod coldplug;
 mod dhcp;
 mod discovery;
 mod file;
+mod kexec;
 mod manifests;
 mod network;
 mod node_toml;
@@ -30,7 +31,8 @@ const ACCEPTED: &str = "/run/imbrex/node.json";
 const NODE_TOML_BYTES_MAX: u64 = 64 * 1024;
 
 const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle, run, coldplug, \
-                     configure, network-prepare, network, check ADDRESS:PORT, pstore, ship-logs, dhcp-hook";
+                     configure, network-prepare, network, check ADDRESS:PORT, pstore, ship-logs, \
+                     kexec-load KERNEL INITRD, dhcp-hook";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["plan", "drives"] => planner::run(Extent::Drives),
         ["plan", "settle"] => planner::run(Extent::Settle),
         ["run", words @ ..] => privileges::run(words),
+        ["kexec-load", kernel, initrd] => kexec::load(kernel, initrd),
         ["coldplug"] => coldplug::run(),
         ["configure"] => configure(Path::new(NODE_TOML)),
         ["network-prepare"] => network::prepare(),

@@ -230,6 +230,7 @@ impl Supervisor {
     fn alive(&mut self, name: &str, now_ms: u64) {
         if let Some(service) = self.services.get_mut(name).filter(|service| service.state == State::Ready) {
             service.well_ms = now_ms;
+            service.sound_ms = now_ms;
         }
     }
 

@@ -61,8 +61,11 @@ pub(crate) struct Service {
     pub(super) backoff: Backoff,
     pub(super) started_ms: u64,
     pub(super) tried: bool,
-    /// When it last was well, in milliseconds since boot: ready and, where it is asked, alive.
+    /// When it last was taken to be alive, in milliseconds since boot: ready, or a sign of life.
     pub(super) well_ms: u64,
+    /// When it last has shown to be well, in milliseconds since boot. For a service with a health check
+    /// only a sign of life shows it: one that starts again and again and never gives any is not well.
+    pub(super) sound_ms: u64,
     /// Why its process was killed on its own account: its end is a failure.
     pub(super) unwell: Option<String>,
 }
@@ -82,6 +85,7 @@ impl Service {
             started_ms: 0,
             tried: false,
             well_ms: now_ms,
+            sound_ms: now_ms,
             unwell: None,
         }
     }
@@ -106,11 +110,15 @@ impl Service {
     /// For how long it has not been well, in milliseconds, where the watchdog is to know.
     pub(super) fn overdue_ms(&self, now_ms: u64) -> Option<u64> {
         let patience_ms = self.specification.watchdog_s?.saturating_mul(1_000);
-        let silent = self.specification.health.is_none();
-        if self.state == State::Stopped || (silent && self.state == State::Ready) {
+        if self.state == State::Stopped || self.is_sound() {
             return None;
         }
-        Some(now_ms.saturating_sub(self.well_ms)).filter(|ill_ms| *ill_ms > patience_ms)
+        Some(now_ms.saturating_sub(self.sound_ms)).filter(|ill_ms| *ill_ms > patience_ms)
+    }
+
+    /// Whether being ready is all that can be asked of it, and it is.
+    fn is_sound(&self) -> bool {
+        self.specification.health.is_none() && self.state == State::Ready
     }
 
     /// From SIGTERM to SIGKILL, in milliseconds.
@@ -119,6 +127,9 @@ impl Service {
     }
 
     pub(super) fn enter(&mut self, state: State, now_ms: u64) {
+        if self.is_sound() {
+            self.sound_ms = now_ms;
+        }
         self.state = state;
         self.since_ms = now_ms;
         if !matches!(state, State::Stopping { .. }) {

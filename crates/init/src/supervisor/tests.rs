@@ -420,3 +420,39 @@ fn what_is_bound_to_another_service_stops_with_it_and_comes_back_with_it() {
     let actions = supervisor.handle(Event::Started { name: CLOCK.to_owned(), pid: 13 }, now_ms);
     assert_eq!(actions, [Action::Spawn { name: FOLLOWER.to_owned() }]);
 }
+
+#[test]
+fn a_service_that_starts_again_and_again_and_never_passes_its_check_is_told_to_the_watchdog() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, AGENT, 10, 0);
+    let name = || AGENT.to_owned();
+    let (mut now_ms, mut pid) = (0, 10);
+    while supervisor.overdue(now_ms).is_none() {
+        now_ms = supervisor.deadline_ms().unwrap();
+        assert!(now_ms < 1_200_000, "the watchdog is fed for ever");
+        let actions = supervisor.handle(Event::Tick, now_ms);
+        if actions.contains(&Action::Kill { name: name(), pid }) {
+            supervisor.handle(Event::Exited { name: name(), exit: "killed by signal 9".to_owned() }, now_ms);
+        } else {
+            pid += 1;
+            supervisor.handle(Event::Started { name: name(), pid }, now_ms);
+            supervisor.handle(Event::Ready { name: name() }, now_ms);
+        }
+    }
+    assert!(now_ms > 900_000, "{now_ms}");
+}
+
+#[test]
+fn a_service_without_a_check_that_was_ready_for_a_week_is_not_overdue_the_moment_it_fails() {
+    let mut supervisor = Supervisor::new(1);
+    let specification = Specification { health: None, ..service(AGENT) };
+    supervisor.handle(Event::Declare(Box::new(specification)), 0);
+    supervisor.handle(Event::Started { name: AGENT.to_owned(), pid: 10 }, 0);
+    supervisor.handle(Event::Ready { name: AGENT.to_owned() }, 0);
+    let week_ms = 7 * 86_400_000;
+    assert_eq!(supervisor.overdue(week_ms), None);
+    supervisor
+        .handle(Event::Exited { name: AGENT.to_owned(), exit: "exited with status 1".to_owned() }, week_ms);
+    assert_eq!(supervisor.overdue(week_ms + 900_000), None);
+    assert!(supervisor.overdue(week_ms + 900_001).is_some());
+}
