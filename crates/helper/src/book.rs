@@ -122,10 +122,10 @@ impl Book {
 
 impl Found {
     fn drive(self, port: Option<u16>) -> Drive {
-        let Self { id, device, model, serial } = self;
+        let Self { id, device, model, serial, capacity_bytes, sequence } = self;
         let socket = format!("/run/imbrex/drive-{id}.sock");
         let service = format!("{}{id}", plan::DRIVE);
-        Drive { id, device, port, socket, service, model, serial, present: true }
+        Drive { id, device, port, socket, service, model, serial, capacity_bytes, sequence, present: true }
     }
 }
 
@@ -143,6 +143,8 @@ mod tests {
             device: format!("/dev/{id}"),
             model: String::new(),
             serial: String::new(),
+            capacity_bytes: 0,
+            sequence: 1,
         };
         ids.iter().map(drive).collect()
     }
@@ -175,6 +177,7 @@ mod tests {
         assert!(book.drives().all(|drive| !drive.present));
         let mut back = found(&["b"]);
         back[0].device = "/dev/other".to_owned();
+        back[0].sequence = 2;
         assert_eq!(book.update(back.clone(), Some(&configuration), 3), ["drive b appeared (/dev/other)"]);
         let drive = book.drives().find(|drive| drive.present).unwrap();
         assert_eq!((drive.port, drive.device.as_str()), (Some(7501), "/dev/other"));

@@ -21,7 +21,8 @@ const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 pub(crate) type Words<'a> = [(&'a str, String)];
 
 /// What the manifests of a template are read with once, to find their mistakes before a drive does.
-const WORDS_TRIED: [&str; 6] = ["id", "device", "port", "socket", "memory_mib", "memory_max_mib"];
+const WORDS_TRIED: [&str; 7] =
+    ["id", "device", "port", "socket", "memory_mib", "memory_budget_mib", "memory_max_mib"];
 
 /// Every manifest: name and text.
 #[derive(Debug, Clone, Default)]
@@ -146,14 +147,15 @@ pub(crate) mod tests {
     }
 
     /// The words of a drive.
-    pub(crate) fn words(id: &str) -> [(&'static str, String); 6] {
+    pub(crate) fn words(id: &str) -> [(&'static str, String); 7] {
         [
             ("id", id.to_owned()),
             ("device", "/dev/sda".to_owned()),
             ("port", "7500".to_owned()),
             ("socket", format!("/run/imbrex/drive-{id}.sock")),
             ("memory_mib", "128".to_owned()),
-            ("memory_max_mib", "512".to_owned()),
+            ("memory_budget_mib", "208".to_owned()),
+            ("memory_max_mib", "672".to_owned()),
         ]
     }
 
@@ -169,7 +171,7 @@ pub(crate) mod tests {
             "/usr/bin/imbrex-drive --device /dev/sda --id naa.5000c500a1b2c3d4 --listen 0.0.0.0:7500 \
              --socket /run/imbrex/drive-naa.5000c500a1b2c3d4.sock --memory 128MiB"
         );
-        assert_eq!((drive.limits.memory_min_mib, drive.limits.memory_max_mib), (Some(128), Some(512)));
+        assert_eq!((drive.limits.memory_min_mib, drive.limits.memory_max_mib), (Some(208), Some(672)));
     }
 
     #[test]

@@ -139,17 +139,23 @@ impl Node<'_> {
     /// A drive's service out of its template, once the drive has a port.
     fn drive_service(&self, drive: &Drive) -> Option<Result<Specification, String>> {
         let (port, memory_mib) = (drive.port?, self.accepted?.drives.memory_mib);
-        // The buffers twice over: what the engine keeps beside them grows with the drive.
-        let memory_max_mib = memory_mib.saturating_mul(2).saturating_add(256);
+        let budget_mib = budget::drive_mib(memory_mib, drive.capacity_bytes);
         let words = [
             ("id", drive.id.clone()),
             ("device", drive.device.clone()),
             ("port", port.to_string()),
             ("socket", drive.socket.clone()),
             ("memory_mib", memory_mib.to_string()),
-            ("memory_max_mib", memory_max_mib.to_string()),
+            ("memory_budget_mib", budget_mib.to_string()),
+            // Twice over: an index may be made for more blocks than there are by default.
+            ("memory_max_mib", budget_mib.saturating_mul(2).saturating_add(256).to_string()),
         ];
-        Some(self.manifests.expand(plan::DRIVE, &words))
+        // A drive that was away between two looks is another one to its process, which must start again.
+        let sequence = ("IMBREX_DRIVE_SEQUENCE".to_owned(), drive.sequence.to_string());
+        Some(self.manifests.expand(plan::DRIVE, &words).map(|mut service| {
+            service.environment.extend([sequence]);
+            service
+        }))
     }
 
     fn fits<'a>(&self, services: impl Iterator<Item = &'a Specification>) -> Result<(), String> {
@@ -176,6 +182,8 @@ mod tests {
             device: format!("/dev/{id}"),
             model: String::new(),
             serial: String::new(),
+            capacity_bytes: 1 << 40,
+            sequence: 1,
         };
         ids.iter().map(found).collect()
     }
@@ -189,7 +197,7 @@ mod tests {
     fn a_drive_too_many_is_refused_alone_and_a_boot_with_too_many_serves_none() {
         let manifests = tests::manifests();
         let accepted = Accepted::default();
-        let two_drives_mib = 192 + 16 + 2 * 128;
+        let two_drives_mib = 192 + 16 + 2 * (128 + 64 + 16);
         let node =
             Node { manifests: &manifests, accepted: Some(&accepted), machine_mib: Some(two_drives_mib) };
         let mut known = book(&["b", "c"], &accepted.drives);
@@ -206,9 +214,24 @@ mod tests {
         let (services, refusals) = node.services(&mut known, true);
         assert!(drive_names(&services).is_empty());
         assert!(
-            refusals[0].contains("no drive is served") && refusals[0].contains("3 drive x 128"),
+            refusals[0].contains("no drive is served") && refusals[0].contains("3 drive x 208"),
             "{refusals:?}"
         );
+    }
+
+    #[test]
+    fn a_drive_that_was_away_between_two_looks_gets_another_process() {
+        let manifests = tests::manifests();
+        let accepted = Accepted::default();
+        let node = Node { manifests: &manifests, accepted: Some(&accepted), machine_mib: None };
+        let mut known = book(&["a"], &accepted.drives);
+        let before = node.services(&mut known, true).0;
+        let mut back = found(&["a"]);
+        assert!(known.update(back.clone(), Some(&accepted.drives), 1).is_empty());
+        assert_eq!(node.services(&mut known, false).0, before);
+        back[0].sequence = 2;
+        known.update(back, Some(&accepted.drives), 2);
+        assert_ne!(node.services(&mut known, false).0, before);
     }
 
     #[test]

@@ -47,6 +47,10 @@ pub struct Drive {
     pub model: String,
     /// Serial number, empty where the drive has none.
     pub serial: String,
+    /// How much it holds, in bytes.
+    pub capacity_bytes: u64,
+    /// The kernel's number of this appearance of it: a drive that was away has another one when it comes back.
+    pub sequence: u64,
     /// Whether it is there.
     pub present: bool,
 }
