@@ -197,6 +197,7 @@ impl Supervisor {
         match service.state {
             State::Stopped => {
                 service.reason = None;
+                service.sound_ms = now_ms;
                 service.enter(State::Waiting, now_ms);
             }
             State::Stopping { ref mut next, .. } => *next = Next::Start,

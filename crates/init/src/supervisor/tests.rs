@@ -58,6 +58,10 @@ struct Model {
     crash_loops: u64,
     /// Processes that were killed because they gave no sign of life.
     silences: u64,
+    /// When each service last gave a sign of life or was wanted anew.
+    sound_ms: BTreeMap<String, u64>,
+    /// Events after which the watchdog would not have been fed.
+    overdue: u64,
 }
 
 impl Model {
@@ -78,6 +82,8 @@ impl Model {
             spawns: 0,
             crash_loops: 0,
             silences: 0,
+            sound_ms: BTreeMap::new(),
+            overdue: 0,
         }
     }
 
@@ -86,6 +92,16 @@ impl Model {
     }
 
     fn give(&mut self, event: Event) {
+        let state = |name: &String| self.supervisor.services().get(name).map(|service| service.state);
+        match &event {
+            Event::Alive { name } if state(name) == Some(State::Ready) => {
+                self.sound_ms.insert(name.clone(), self.now_ms);
+            }
+            Event::Declare(one) if matches!(state(&one.name), None | Some(State::Stopped)) => {
+                self.sound_ms.insert(one.name.clone(), self.now_ms);
+            }
+            _ => {}
+        }
         let actions = self.supervisor.handle(event, self.now_ms);
         self.carry_out(actions);
     }
@@ -208,7 +224,12 @@ impl Model {
         self.give(Event::Shutdown);
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
+        let agent = self.supervisor.services().get(AGENT);
+        let wanted = agent.is_some_and(|agent| agent.state != State::Stopped) && self.shutdown_ms.is_none();
+        let ill = wanted && self.now_ms - self.sound_ms[AGENT] > 900_000;
+        assert_eq!(self.supervisor.overdue(self.now_ms).is_some(), ill, "the watchdog is told wrongly");
+        self.overdue += u64::from(ill);
         for (name, service) in self.supervisor.services() {
             let pid = self.processes.get(name).map(|process| process.0);
             assert_eq!(service.pid, pid, "{name} is {:?}", service.state);
@@ -283,7 +304,8 @@ impl Model {
 
 #[test]
 fn millions_of_random_events_break_no_rule() {
-    let (mut events, mut spawns, mut crash_loops, mut shutdowns, mut silences) = (0_u64, 0, 0, 0_u64, 0);
+    let (mut events, mut spawns, mut crash_loops, mut shutdowns) = (0_u64, 0, 0, 0_u64);
+    let (mut silences, mut overdue) = (0, 0);
     for seed in 1..=4_000 {
         let mut model = Model::new(seed);
         for _ in 0..2_500 {
@@ -300,12 +322,14 @@ fn millions_of_random_events_break_no_rule() {
         spawns += model.spawns;
         crash_loops += model.crash_loops;
         silences += model.silences;
+        overdue += model.overdue;
     }
     println!(
         "{events} events: {spawns} starts, {crash_loops} crash loops, {silences} killed for their silence, \
-         {shutdowns} shutdowns"
+         {overdue} times without food for the watchdog, {shutdowns} shutdowns"
     );
-    let much = events > 2_000_000 && spawns > 200_000 && crash_loops > 10_000 && silences > 1_000;
+    let much =
+        events > 2_000_000 && spawns > 200_000 && crash_loops > 10_000 && silences > 1_000 && overdue > 1_000;
     assert!(much, "the events reach too little");
 }
 
