@@ -1,6 +1,6 @@
 //! The node's configuration, `node.toml`.
 //!
-//! Init has a reader of its own: it stands alone. This one checks a configuration when it is
+//! Init's helper has a reader of its own: init stands alone. This one checks a configuration when it is
 //! fetched, before init sees it, and reads the node's name for the API. Unknown keys are refused by
 //! name: a misspelt key that is passed over is a setting that the operator believes in.
 
@@ -21,7 +21,7 @@ const NAME_BYTES_MAX: usize = 63;
 const AGENT_PORT: u16 = 7400;
 
 /// The node's configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Configuration {
     /// The node's name.
@@ -35,6 +35,12 @@ pub(crate) struct Configuration {
     /// Kernel modules.
     #[serde(default)]
     pub(crate) modules: ModulesSection,
+    /// Where logs are sent: init's helper reads and checks it.
+    #[serde(default)]
+    pub(crate) logs: toml::Table,
+    /// Interfaces that are set up beside DHCP: init's helper reads and checks them.
+    #[serde(default)]
+    pub(crate) network: Vec<toml::Table>,
 }
 
 /// Settings of the drives' processes.

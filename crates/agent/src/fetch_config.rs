@@ -23,22 +23,33 @@ use crate::options::FetchConfigOptions;
 /// One sentence: the URL is not one, the server did not answer in time, answered something else than
 /// 200, sent too much, sent a configuration that is not good, or the file could not be written.
 pub(crate) async fn run(options: &FetchConfigOptions) -> Result<String, String> {
-    let uri = parse_url(&options.url)?;
     let url = &options.url;
-    let answer = tokio::time::timeout(Duration::from_secs(options.deadline_s), fetch(&uri))
-        .await
-        .map_err(|_| format!("{url} did not answer within {} s", options.deadline_s))?
-        .map_err(|reason| format!("{url}: {reason}"))?;
-    if answer.status != StatusCode::OK {
-        return Err(format!("{url} answered {}: give the URL of the file itself", answer.status));
-    }
-    let text = std::str::from_utf8(&answer.body)
+    let body = get(url, Duration::from_secs(options.deadline_s), CONFIGURATION_BYTES_MAX).await?;
+    let text = std::str::from_utf8(&body)
         .map_err(|_| format!("what {url} answered is not text, so not a configuration"))?;
     let configuration = Configuration::parse(text)
         .map_err(|error| format!("the configuration at {url} is not good: {error}"))?;
     file::write_whole(&options.out, text.as_bytes())
         .map_err(|error| format!("{} could not be written: {error}", options.out.display()))?;
     Ok(format!("wrote the configuration of {} to {}", configuration.name, options.out.display()))
+}
+
+/// The file at `url`, which has at most `bytes_max` bytes.
+///
+/// # Errors
+///
+/// One sentence: the URL is not one, the server did not answer in time, answered something else than
+/// 200, or sent too much.
+pub(crate) async fn get(url: &str, deadline: Duration, bytes_max: usize) -> Result<Bytes, String> {
+    let uri = parse_url(url)?;
+    let answer = tokio::time::timeout(deadline, fetch(&uri, bytes_max))
+        .await
+        .map_err(|_| format!("{url} did not answer within {} s", deadline.as_secs()))?
+        .map_err(|reason| format!("{url}: {reason}"))?;
+    if answer.status != StatusCode::OK {
+        return Err(format!("{url} answered {}: give the URL of the file itself", answer.status));
+    }
+    Ok(answer.body)
 }
 
 fn parse_url(url: &str) -> Result<Uri, String> {
@@ -49,7 +60,7 @@ fn parse_url(url: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-async fn fetch(uri: &Uri) -> Result<Answer, String> {
+async fn fetch(uri: &Uri, bytes_max: usize) -> Result<Answer, String> {
     let host = uri.host().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let port = uri.port_u16().unwrap_or(80);
@@ -64,7 +75,7 @@ async fn fetch(uri: &Uri) -> Result<Answer, String> {
         .header(CONNECTION, "close")
         .body(Full::new(Bytes::new()))
         .map_err(|error| error.to_string())?;
-    http_client::exchange(stream, request, CONFIGURATION_BYTES_MAX).await.map_err(|error| error.to_string())
+    http_client::exchange(stream, request, bytes_max).await.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

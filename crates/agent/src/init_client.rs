@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imbrex_api::node::{BootStage, NodeState, Service};
+use imbrex_api::node::{BootStage, NodeState, Service, Watchdog};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -44,6 +44,15 @@ pub(crate) struct InitNode {
     pub(crate) config_url: Option<String>,
     /// Milliseconds since the kernel started.
     pub(crate) uptime_ms: Option<u64>,
+    /// The hardware watchdog.
+    #[serde(default)]
+    pub(crate) watchdog: Option<Watchdog>,
+    /// What the machine told before it died last.
+    #[serde(default)]
+    pub(crate) last_crash: Vec<String>,
+    /// How often the clock was stepped since the boot.
+    #[serde(default)]
+    pub(crate) clock_steps: u64,
 }
 
 /// What init says of one drive.
@@ -89,6 +98,8 @@ pub(crate) enum PowerOrder {
     PowerOff,
     /// Stop everything in order and boot again.
     Reboot,
+    /// Stop everything in order and go on with the kernel that was loaded.
+    Kexec,
 }
 
 /// Why init gave no answer, or which.
@@ -181,6 +192,7 @@ impl InitClient {
         let operation = match order {
             PowerOrder::PowerOff => "poweroff",
             PowerOrder::Reboot => "reboot",
+            PowerOrder::Kexec => "kexec",
         };
         self.order(&json!({"op": operation})).await
     }

@@ -21,6 +21,7 @@ mod health;
 mod http_client;
 mod init_client;
 mod inventory;
+mod next_kernel;
 mod options;
 mod procfs;
 mod readiness;

@@ -55,6 +55,12 @@ pub(crate) struct ServeOptions {
     /// The smartctl program.
     #[arg(long, default_value = "/usr/sbin/smartctl")]
     pub(crate) smartctl: PathBuf,
+    /// The program that hands the next kernel to the one that runs.
+    #[arg(long, default_value = "/usr/bin/imbrex-helper")]
+    pub(crate) helper: PathBuf,
+    /// Directory in which the next kernel is kept until it is handed over.
+    #[arg(long, default_value = "/var/lib/imbrex")]
+    pub(crate) next_dir: PathBuf,
 }
 
 /// Options of `fetch-config`.

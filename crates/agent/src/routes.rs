@@ -35,6 +35,7 @@ use crate::enclosure::Enclosures;
 use crate::health::Book;
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
+use crate::next_kernel::NextKernel;
 
 /// What the routes work with.
 pub(crate) struct Agent {
@@ -50,6 +51,8 @@ pub(crate) struct Agent {
     pub(crate) enclosures: Enclosures,
     /// Where procfs is mounted.
     pub(crate) procfs: PathBuf,
+    /// What loads the next image.
+    pub(crate) next_kernel: NextKernel,
     /// The drives' histories.
     pub(crate) book: Arc<Book>,
     /// What asks the drives.
@@ -85,6 +88,7 @@ fn described_routes() -> OpenApiRouter<Arc<Agent>> {
         .routes(routes!(node::get_node))
         .routes(routes!(node::power_off))
         .routes(routes!(node::reboot))
+        .routes(routes!(node::kexec))
         .routes(routes!(node::health))
         .routes(routes!(drives::list_drives))
         .routes(routes!(drives::get_drive))
@@ -105,6 +109,7 @@ fn described_routes() -> OpenApiRouter<Arc<Agent>> {
         .routes(routes!(slot::fault))
         .routes(routes!(services::list_services))
         .routes(routes!(services::service_log))
+        .routes(routes!(services::start_service))
         .routes(routes!(metrics::metrics))
         .routes(routes!(page::page))
         .routes(routes!(openapi_document))
@@ -162,11 +167,13 @@ mod tests {
             ("/v1/drives/{id}/locate", "put"),
             ("/v1/drives/{id}/fault", "put"),
             ("/v1/node", "get"),
+            ("/v1/node/kexec", "post"),
             ("/v1/node/poweroff", "post"),
             ("/v1/node/reboot", "post"),
             ("/v1/openapi.json", "get"),
             ("/v1/services", "get"),
             ("/v1/services/{name}/log", "get"),
+            ("/v1/services/{name}/start", "post"),
         ] {
             assert!(document["paths"][path][method]["responses"].is_object(), "{method} {path}");
         }

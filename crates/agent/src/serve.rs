@@ -13,6 +13,7 @@ use crate::file;
 use crate::health::{self, Book, LoadedNotes, engine_watch, kernel_log, saved};
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
+use crate::next_kernel::NextKernel;
 use crate::options::ServeOptions;
 use crate::readiness;
 use crate::routes::{self, Agent};
@@ -52,6 +53,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         procfs: options.procfs.clone(),
         book: Arc::clone(&book),
         smartctl: Arc::clone(&smartctl),
+        next_kernel: NextKernel::new(&options.helper, &options.next_dir),
     });
     let (stop, stopped) = watch::channel(false);
     let stopping = signals().map_err(|error| format!("signals cannot be received: {error}"))?;

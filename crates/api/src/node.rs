@@ -35,6 +35,34 @@ pub struct Node {
     pub memory: Memory,
     /// Resident memory of the agent that answers, in bytes.
     pub agent_rss_bytes: Option<u64>,
+    /// The hardware watchdog that init feeds; `null` where the machine has none.
+    #[serde(default)]
+    pub watchdog: Option<Watchdog>,
+    /// What the machine wrote into its persistent store before it died last: the telling lines.
+    #[serde(default)]
+    pub last_crash: Vec<String>,
+    /// How often the clock was stepped since the boot, by half a second or more.
+    #[serde(default)]
+    pub clock_steps: u64,
+}
+
+/// The hardware watchdog, which resets the machine when init no longer feeds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Watchdog {
+    /// Its name in `/dev`.
+    pub device: String,
+    /// What it calls itself.
+    pub identity: String,
+    /// How long it waits for its food, in seconds.
+    pub timeout_s: u32,
+    /// How long before its end the kernel panics, in seconds; `null` where it cannot.
+    pub pretimeout_s: Option<u32>,
+    /// Why the machine started, as its driver tells: the flags of linux/watchdog.h.
+    pub boot_status: u32,
+    /// Whether it has reset the machine before this boot.
+    pub reset_by_watchdog: bool,
+    /// Why it is not fed any more, in one sentence.
+    pub starved: Option<String>,
 }
 
 /// What a node does now.
@@ -368,6 +396,16 @@ pub struct RestartOrder {
     pub force: bool,
 }
 
+/// Body of `POST /v1/node/kexec`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KexecOrder {
+    /// Where the kernel is: `http://HOST[:PORT]/PATH`.
+    pub kernel_url: String,
+    /// Where its initrd is: `http://HOST[:PORT]/PATH`.
+    pub initrd_url: String,
+}
+
 /// Answer to an order that was taken and is carried out after the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Accepted {
@@ -399,6 +437,15 @@ pub struct Service {
     pub last_exit: Option<String>,
     /// Resident memory of its process, in bytes.
     pub rss_bytes: Option<u64>,
+    /// Where the kernel kills it, in mebibytes; `null` where nothing bounds it.
+    #[serde(default)]
+    pub memory_max_mib: Option<u64>,
+    /// How often the kernel has killed it for want of memory since the boot.
+    #[serde(default)]
+    pub oom_kills: u64,
+    /// Lines of its log that were thrown away: it said more than is kept.
+    #[serde(default)]
+    pub log_lines_lost: u64,
     /// Why it is down, in one sentence, where it is.
     #[serde(default)]
     pub reason: Option<String>,

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 /// How long the drives of the boot may take to become ready before the boot is over without them.
 const DRIVES_DEADLINE_MS: u64 = 60_000;
+/// The most drives that one line names.
+const NAMES_MAX: usize = 8;
 
 /// The stages, in the order in which they are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -251,7 +253,11 @@ fn drives_ending(record: &Record, facts: &Facts, now_ms: u64) -> Option<(Outcome
     if missing.is_empty() {
         Some((Outcome::Done, Some(format!("{ready} of {found} ready"))))
     } else {
-        Some((Outcome::Failed, Some(format!("{ready} of {found} ready; not: {}", missing.join(", ")))))
+        let more = missing.len().saturating_sub(NAMES_MAX);
+        missing.truncate(NAMES_MAX);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let detail = format!("{ready} of {found} ready; not: {}{more}", missing.join(", "));
+        Some((Outcome::Failed, Some(detail)))
     }
 }
 

@@ -7,6 +7,12 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::io::Write;
 
+/// Writes one line into the kernel's log, which ends up in pstore where the machine dies.
+pub(crate) fn kernel_log(text: &str) {
+    // <3>: an error, which does not reach a quiet console by this way too.
+    let _ = std::fs::write("/dev/kmsg", format!("<3>imbrex: {text}\n"));
+}
+
 /// Writes one line, with the program's name in front of it.
 pub(crate) fn line(text: &str) {
     let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;

@@ -1,12 +1,10 @@
-//! The control socket: one JSON object a line in, one a line out.
+//! The control socket: a connection brings one JSON object on one line, takes one away, and is closed.
 //!
-//! Bounded in every direction: [`CONNECTIONS_MAX`] connections, [`REQUEST_BYTES_MAX`] bytes a
-//! request, one answer on its way per connection. When all connections are taken, the one that has
-//! been silent longest makes room.
+//! Bounded in every direction: [`CONNECTIONS_MAX`] connections, [`REQUEST_BYTES_MAX`] bytes a request.
+//! When all connections are taken, the one that has been silent longest makes room.
 
 use serde::Deserialize;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -27,6 +25,9 @@ pub(crate) enum Request {
     Log {
         /// Which.
         service: String,
+        /// Number of the first line that is wanted.
+        #[serde(default)]
+        from: u64,
     },
     /// Stop a service and start it again.
     Restart {
@@ -45,6 +46,8 @@ pub(crate) enum Request {
     Poweroff,
     /// Stop everything and start again.
     Reboot,
+    /// Stop everything and start the kernel that was loaded for it, by kexec.
+    Kexec,
 }
 
 impl Request {
@@ -66,116 +69,68 @@ pub(crate) fn listen() -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// What a connection wants next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// To be answered this.
-    Request(Vec<u8>),
-    /// To wait for the other side.
-    Wait,
-    /// To be closed.
-    Close,
-}
-
 /// One connection.
 #[derive(Debug)]
-pub(crate) struct Connection<S = UnixStream> {
-    stream: S,
+pub(crate) struct Connection {
+    /// The stream, which does not wait.
+    pub(crate) stream: UnixStream,
     request: Vec<u8>,
-    answer: Vec<u8>,
-    written: usize,
-    closing: bool,
+    /// What is not written yet of the answer, once there is one.
+    answer: Option<(Vec<u8>, usize)>,
     /// When something last happened on it, in milliseconds since boot.
     pub(crate) active_ms: u64,
 }
 
-impl<S: Read + Write> Connection<S> {
+impl Connection {
     /// A new connection, whose stream does not wait.
-    pub(crate) fn new(stream: S, now_ms: u64) -> Self {
-        Self {
-            stream,
-            request: Vec::new(),
-            answer: Vec::new(),
-            written: 0,
-            closing: false,
-            active_ms: now_ms,
+    pub(crate) fn new(stream: UnixStream, now_ms: u64) -> Self {
+        Self { stream, request: Vec::new(), answer: None, active_ms: now_ms }
+    }
+
+    /// Reads what has come: the whole request, where it is there.
+    ///
+    /// # Errors
+    /// Those of the stream; where it ended, or says more than [`REQUEST_BYTES_MAX`] without a line's end.
+    pub(crate) fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut buffer = [0_u8; REQUEST_BYTES_MAX];
+        let room = REQUEST_BYTES_MAX - self.request.len();
+        match self.stream.read(&mut buffer[..room]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => self.request.extend_from_slice(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
+        let end = self.request.iter().position(|&byte| byte == b'\n');
+        Ok(end.map(|end| self.request.drain(..=end).collect()))
     }
 
-    /// Whether an answer is still on its way: no request is read meanwhile.
-    pub(crate) fn answering(&self) -> bool {
-        self.written < self.answer.len()
-    }
-
-    /// Writes and reads what can be without waiting.
-    pub(crate) fn advance(&mut self) -> Progress {
-        match self.write() {
-            Ok(true) if self.closing => Progress::Close,
-            Ok(true) => self.read(),
-            Ok(false) => Progress::Wait,
-            Err(_) => Progress::Close,
-        }
-    }
-
-    /// Answers the request. `closing`: nothing more is read afterwards.
-    pub(crate) fn answer(&mut self, mut line: Vec<u8>, closing: bool) {
+    /// Begins to answer.
+    pub(crate) fn answer(&mut self, mut line: Vec<u8>) {
         line.push(b'\n');
-        self.answer = line;
-        self.written = 0;
-        self.closing = closing;
+        self.answer = Some((line, 0));
     }
 
-    /// Writes what fits of the answer, so that it is on its way before anything else happens.
-    pub(crate) fn write_some(&mut self) {
-        // What is wrong with the stream comes up again when it is read.
-        let _ = self.write();
+    /// Whether the answer is on its way.
+    pub(crate) fn answering(&self) -> bool {
+        self.answer.is_some()
     }
 
-    fn write(&mut self) -> io::Result<bool> {
-        while self.answering() {
-            match self.stream.write(&self.answer[self.written..]) {
+    /// Writes what can be written without waiting; whether that was the whole answer.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub(crate) fn write(&mut self) -> io::Result<bool> {
+        let Some((answer, written)) = &mut self.answer else { return Ok(false) };
+        while *written < answer.len() {
+            match self.stream.write(&answer[*written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(length) => self.written += length,
+                Ok(length) => *written += length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.answer = Vec::new();
-        self.written = 0;
         Ok(true)
-    }
-
-    fn read(&mut self) -> Progress {
-        let mut buffer = [0_u8; REQUEST_BYTES_MAX];
-        loop {
-            if let Some(end) = self.request.iter().position(|&byte| byte == b'\n') {
-                let rest = self.request.split_off(end + 1);
-                let line = std::mem::replace(&mut self.request, rest);
-                return Progress::Request(line);
-            }
-            if self.request.len() >= REQUEST_BYTES_MAX {
-                self.request.clear();
-                let error =
-                    format!(r#"{{"ok":false,"error":"a request has at most {REQUEST_BYTES_MAX} bytes"}}"#);
-                self.answer(error.into_bytes(), true);
-                return if matches!(self.write(), Ok(false)) { Progress::Wait } else { Progress::Close };
-            }
-            let room = REQUEST_BYTES_MAX - self.request.len();
-            match self.stream.read(&mut buffer[..room]) {
-                Ok(0) => return Progress::Close,
-                Ok(length) => self.request.extend_from_slice(&buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Wait,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Progress::Close,
-            }
-        }
-    }
-}
-
-impl<S: AsFd> AsFd for Connection<S> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
     }
 }
 
@@ -194,12 +149,13 @@ mod tests {
         let restart = |force| Request::Restart { service: "drive@x".to_owned(), force };
         for (line, request) in [
             (r#"{"op":"status"}"#, Request::Status),
-            (r#"{"op":"log","service":"drive@x"}"#, Request::Log { service: "drive@x".to_owned() }),
+            (r#"{"op":"log","service":"drive@x"}"#, Request::Log { service: "drive@x".to_owned(), from: 0 }),
             (r#"{"op":"restart","service":"drive@x","force":true}"#, restart(true)),
             (r#"{"op":"restart","service":"drive@x"}"#, restart(false)),
             (r#"{"op":"start","service":"agent"}"#, Request::Start { service: "agent".to_owned() }),
             (r#"{"op":"poweroff"}"#, Request::Poweroff),
             (r#"{"op":"reboot"}"#, Request::Reboot),
+            (r#"{"op":"kexec"}"#, Request::Kexec),
         ] {
             assert_eq!(Request::parse(line.as_bytes()), Ok(request));
         }
@@ -209,50 +165,41 @@ mod tests {
     }
 
     #[test]
-    fn requests_come_one_by_one_however_they_were_cut_on_the_way() {
+    fn a_request_is_read_however_it_was_cut_on_the_way_and_its_answer_arrives_whole() {
         let (mut client, mut connection) = pair();
-        client.write_all(b"one\ntwo\nthr").unwrap();
-        assert_eq!(connection.advance(), Progress::Request(b"one\n".to_vec()));
-        connection.answer(b"1".to_vec(), false);
-        assert_eq!(connection.advance(), Progress::Request(b"two\n".to_vec()));
-        assert_eq!(connection.advance(), Progress::Wait);
-        client.write_all(b"ee\n").unwrap();
-        assert_eq!(connection.advance(), Progress::Request(b"three\n".to_vec()));
-        drop(client);
-        assert_eq!(connection.advance(), Progress::Close);
+        assert_eq!(connection.read().unwrap(), None);
+        client.write_all(b"on").unwrap();
+        assert_eq!(connection.read().unwrap(), None);
+        client.write_all(b"e\ntwo").unwrap();
+        assert_eq!(connection.read().unwrap(), Some(b"one\n".to_vec()));
+        connection.answer(b"1".to_vec());
+        assert!(connection.write().unwrap());
+        drop(connection);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "1\n");
     }
 
     #[test]
-    fn a_request_without_end_is_refused_and_takes_no_more_than_its_bound() {
+    fn a_request_without_end_is_not_heard_out() {
         let (mut client, mut connection) = pair();
         client.write_all(&[b'x'; REQUEST_BYTES_MAX * 3]).unwrap();
-        assert_eq!(connection.advance(), Progress::Close);
+        assert_eq!(connection.read().unwrap(), None);
+        assert!(connection.read().is_err());
         assert!(connection.request.capacity() <= REQUEST_BYTES_MAX * 2);
-        drop(connection);
-        let mut answer = vec![0; 200];
-        let length = client.read(&mut answer).unwrap();
-        assert!(String::from_utf8_lossy(&answer[..length]).contains("at most 4096 bytes"));
     }
 
     #[test]
     fn a_client_that_does_not_read_holds_up_only_itself() {
         let (mut client, mut connection) = pair();
-        client.write_all(b"one\ntwo\n").unwrap();
-        connection.advance();
-        connection.answer(vec![b'x'; 4_000_000], false);
-        assert_eq!(connection.advance(), Progress::Wait);
-        assert!(connection.answering());
+        connection.answer(vec![b'x'; 4_000_000]);
+        assert!(!connection.write().unwrap());
         #[expect(clippy::disallowed_methods, reason = "the other side of the connection, in a test")]
         let reader = std::thread::spawn(move || {
             let mut bytes = vec![0; 4_000_001];
             client.read_exact(&mut bytes).unwrap();
-            client
         });
-        while connection.answering() {
-            if let Progress::Request(line) = connection.advance() {
-                assert_eq!(line, b"two\n");
-            }
-        }
-        drop(reader.join().unwrap());
+        while !connection.write().unwrap() {}
+        reader.join().unwrap();
     }
 }

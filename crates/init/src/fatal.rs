@@ -31,7 +31,10 @@ pub(crate) fn install() {
 /// Says why, asks every process to end, waits, syncs and reboots.
 pub(crate) fn fatal(reason: &str) -> ! {
     if !UNDER_WAY.swap(true, Ordering::SeqCst) {
+        // The kernel's log goes to pstore at a panic only, unless it is told otherwise.
+        let _ = std::fs::write("/sys/module/printk/parameters/always_kmsg_dump", "1");
         console::line(&format!("FATAL: {reason}"));
+        console::kernel_log(&format!("FATAL: {reason}"));
         console::line(&format!("FATAL: the drives are asked to flush; reboot in {} s", DELAY_MS / 1_000));
         let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
         let until_ms = platform::now_ms() + DELAY_MS;

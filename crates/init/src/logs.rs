@@ -1,30 +1,86 @@
-//! A bounded ring of log lines: what a service said last, and how much of it was lost.
+//! A bounded ring of log lines, compressed: what a service said last, and how much of it was lost.
 //!
-//! Whatever a service writes, its ring never holds more than [`LINES_MAX`] lines or [`BYTES_MAX`]
-//! bytes, and a line no more than [`LINE_BYTES_MAX`].
+//! Whatever a service writes, its ring never takes more than [`SEALED_BYTES_MAX`] bytes of memory and
+//! two blocks, gives back no more than [`TEXT_BYTES_MAX`], and a line has no more than
+//! [`LINE_BYTES_MAX`]. Who says more than [`BURST_BYTES`] and then [`BYTES_PER_SECOND`] is heard out
+//! and not kept, so that a service that logs without end costs the time of counting its lines.
 
 use std::collections::VecDeque;
 
-/// The most lines that a ring holds.
-pub(crate) const LINES_MAX: usize = 1_000;
-/// The most bytes that the lines of a ring hold together.
-pub(crate) const BYTES_MAX: usize = 64 * 1024;
 /// The most bytes of one line; what goes beyond is cut off, and the line ends with an ellipsis.
 pub(crate) const LINE_BYTES_MAX: usize = 1024;
+/// Lines are compressed together when there are so many bytes of them.
+const BLOCK_BYTES: usize = 16 * 1024;
+/// The most bytes of compressed blocks.
+const SEALED_BYTES_MAX: usize = 48 * 1024;
+/// The most bytes of all lines together: an answer of the control socket.
+const TEXT_BYTES_MAX: usize = 1024 * 1024;
+/// What a service may say at once, and for ever.
+const BURST_BYTES: u64 = 1024 * 1024;
+const BYTES_PER_SECOND: u64 = 128 * 1024;
+
+/// Lines that were compressed together.
+#[derive(Debug)]
+struct Block {
+    compressed: Vec<u8>,
+    text_bytes: usize,
+    lines: u64,
+}
 
 /// The last lines of one service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ring {
-    lines: VecDeque<String>,
-    bytes: usize,
-    lost: u64,
+    sealed: VecDeque<Block>,
+    sealed_bytes: usize,
+    text_bytes: usize,
+    /// Whole lines that wait to be compressed, each with its line end.
+    open: String,
+    open_lines: u64,
+    /// Lines that were kept and fell out again, and lines that were never kept.
+    evicted: u64,
+    dropped: u64,
+    dropped_now: u64,
     unfinished: Vec<u8>,
     cut: bool,
+    /// Bytes that may still be kept, and when that was so, in milliseconds since boot.
+    allowance: u64,
+    allowance_ms: u64,
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self {
+            sealed: VecDeque::new(),
+            sealed_bytes: 0,
+            text_bytes: 0,
+            open: String::new(),
+            open_lines: 0,
+            evicted: 0,
+            dropped: 0,
+            dropped_now: 0,
+            unfinished: Vec::new(),
+            cut: false,
+            allowance: BURST_BYTES,
+            allowance_ms: 0,
+        }
+    }
 }
 
 impl Ring {
     /// Takes bytes as they came out of a pipe.
-    pub(crate) fn write(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn write(&mut self, mut bytes: &[u8], now_ms: u64) {
+        let earned = now_ms.saturating_sub(self.allowance_ms).saturating_mul(BYTES_PER_SECOND) / 1_000;
+        self.allowance = self.allowance.saturating_add(earned).min(BURST_BYTES);
+        self.allowance_ms = now_ms.max(self.allowance_ms);
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        // Half of what it may save up must be there again before it is listened to again.
+        if length > self.allowance || (self.dropped_now > 0 && self.allowance < BURST_BYTES / 2) {
+            let lines: usize = bytes.iter().map(|&byte| usize::from(byte == b'\n')).sum();
+            self.dropped_now += u64::try_from(lines).unwrap_or(u64::MAX).max(1);
+            return;
+        }
+        self.allowance -= length;
+        self.tell_dropped();
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.extend(&bytes[..end]);
             self.finish_line();
@@ -33,41 +89,58 @@ impl Ring {
         self.extend(bytes);
     }
 
-    /// Takes one whole line.
+    /// Takes one whole line of init's own, which always has room.
     pub(crate) fn push(&mut self, line: &str) {
         self.finish();
-        self.write(line.as_bytes());
+        self.extend(line.as_bytes());
         self.finish_line();
     }
 
     /// The writer is gone: an unfinished line is a line.
     pub(crate) fn finish(&mut self) {
+        self.tell_dropped();
         if !self.unfinished.is_empty() {
             self.finish_line();
         }
     }
 
-    /// The lines, oldest first.
-    pub(crate) fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.lines.iter().map(String::as_str)
+    /// The lines from this number on, oldest first, and the number of the first of them.
+    pub(crate) fn lines_from(&self, from: u64) -> (u64, Vec<String>) {
+        let (mut number, mut lines) = (self.evicted, Vec::new());
+        for block in &self.sealed {
+            if number + block.lines > from {
+                lines.extend(block.text().lines().map(str::to_owned));
+            } else {
+                number += block.lines;
+            }
+        }
+        lines.extend(self.open.lines().map(str::to_owned));
+        let skipped = from.saturating_sub(number).min(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+        lines.drain(..usize::try_from(skipped).unwrap_or(0));
+        (number + skipped, lines)
     }
 
-    /// The newest whole line.
-    pub(crate) fn last(&self) -> Option<&str> {
-        self.lines.back().map(String::as_str)
-    }
-
-    /// The last lines that say anything, at most three, on one line.
-    pub(crate) fn last_words(&self) -> String {
-        let mut lines: Vec<&str> =
-            self.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
-        lines.reverse();
-        lines.join(" | ")
+    /// The last lines that say anything, at most `count`, oldest first.
+    pub(crate) fn last(&self, count: usize) -> Vec<String> {
+        let sealed = self.sealed.back().map(Block::text).unwrap_or_default();
+        let lines = sealed.lines().chain(self.open.lines()).filter(|line| !line.trim().is_empty());
+        let mut last: Vec<String> = lines.rev().take(count).map(str::to_owned).collect();
+        last.reverse();
+        last
     }
 
     /// How many lines were thrown away.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost
+        self.evicted + self.dropped + self.dropped_now
+    }
+
+    fn tell_dropped(&mut self) {
+        let lines = std::mem::take(&mut self.dropped_now);
+        if lines > 0 {
+            self.dropped += lines;
+            self.unfinished.clear();
+            self.push(&format!("init: {lines} lines were not kept: too many came at once"));
+        }
     }
 
     fn extend(&mut self, bytes: &[u8]) {
@@ -77,23 +150,42 @@ impl Ring {
     }
 
     fn finish_line(&mut self) {
-        let mut line: String = String::from_utf8_lossy(&self.unfinished)
-            .trim_end_matches('\r')
-            .chars()
-            .map(|character| if character.is_control() && character != '\t' { '\u{fffd}' } else { character })
-            .collect();
-        if self.cut {
-            line.push('…');
-        }
+        let text = String::from_utf8_lossy(&self.unfinished);
+        let plain = |character: char| {
+            if character.is_control() && character != '\t' { '\u{fffd}' } else { character }
+        };
+        self.open.extend(text.trim_end_matches('\r').chars().map(plain));
+        self.open.push_str(if std::mem::take(&mut self.cut) { "…\n" } else { "\n" });
+        self.open_lines += 1;
         self.unfinished.clear();
-        self.cut = false;
-        self.bytes += line.len();
-        self.lines.push_back(line);
-        while self.lines.len() > LINES_MAX || self.bytes > BYTES_MAX {
-            let Some(oldest) = self.lines.pop_front() else { break };
-            self.bytes -= oldest.len();
-            self.lost = self.lost.saturating_add(1);
+        if self.open.len() >= BLOCK_BYTES {
+            self.seal();
         }
+    }
+
+    fn seal(&mut self) {
+        let block = Block {
+            compressed: lz4_flex::block::compress(self.open.as_bytes()),
+            text_bytes: self.open.len(),
+            lines: std::mem::take(&mut self.open_lines),
+        };
+        self.open.clear();
+        self.sealed_bytes += block.compressed.len();
+        self.text_bytes += block.text_bytes;
+        self.sealed.push_back(block);
+        while self.sealed_bytes > SEALED_BYTES_MAX || self.text_bytes > TEXT_BYTES_MAX {
+            let Some(oldest) = self.sealed.pop_front() else { break };
+            self.sealed_bytes -= oldest.compressed.len();
+            self.text_bytes -= oldest.text_bytes;
+            self.evicted += oldest.lines;
+        }
+    }
+}
+
+impl Block {
+    fn text(&self) -> String {
+        let text = lz4_flex::block::decompress(&self.compressed, self.text_bytes).unwrap_or_default();
+        String::from_utf8(text).unwrap_or_default()
     }
 }
 
@@ -105,49 +197,81 @@ mod tests {
     fn lines_come_out_as_they_went_in_however_they_were_cut_on_the_way() {
         let mut ring = Ring::default();
         for piece in ["one\ntw", "o\n", "\nthr", "ee"] {
-            ring.write(piece.as_bytes());
+            ring.write(piece.as_bytes(), 0);
         }
-        assert_eq!(ring.lines().collect::<Vec<_>>(), ["one", "two", ""]);
+        assert_eq!(ring.lines_from(0).1, ["one", "two", ""]);
         ring.finish();
-        assert_eq!(ring.last(), Some("three"));
+        assert_eq!(ring.last(2), ["two", "three"]);
     }
 
     #[test]
-    fn a_service_that_logs_without_end_stays_within_the_bounds_and_its_losses_are_counted() {
+    fn a_service_that_says_much_stays_within_the_bounds_and_its_losses_are_counted() {
         let mut ring = Ring::default();
-        for number in 0..100_000 {
-            ring.write(format!("{number} {}\n", "x".repeat(number % 3_000)).as_bytes());
-            assert!(ring.lines.len() <= LINES_MAX && ring.bytes <= BYTES_MAX);
+        for number in 0..100_000_u32 {
+            let length = usize::try_from(number % 3_000).unwrap();
+            ring.write(format!("{number} {}\n", "x".repeat(length)).as_bytes(), u64::from(number) * 100);
+            assert!(ring.sealed_bytes <= SEALED_BYTES_MAX && ring.text_bytes <= TEXT_BYTES_MAX);
+            assert!(ring.open.len() < BLOCK_BYTES + LINE_BYTES_MAX * 3);
         }
-        assert_eq!(ring.lost() + ring.lines.len() as u64, 100_000);
-        assert!(ring.last().unwrap().starts_with("99999 "));
+        let (first, lines) = ring.lines_from(0);
+        assert_eq!(first + lines.len() as u64, 100_000);
+        assert_eq!(ring.lost(), first);
+        assert!(ring.last(1)[0].starts_with("99999 "));
+        // Compressed, the ring holds more than its bytes.
+        assert!(lines.iter().map(String::len).sum::<usize>() > SEALED_BYTES_MAX + BLOCK_BYTES);
+    }
+
+    #[test]
+    fn a_storm_is_counted_and_not_kept_and_the_service_is_heard_again_afterwards() {
+        let mut ring = Ring::default();
+        let storm = "a line of a storm\n".repeat(1_000);
+        for _ in 0..1_000 {
+            ring.write(storm.as_bytes(), 5);
+        }
+        assert!(ring.lost() > 900_000, "{}", ring.lost());
+        ring.write(b"quiet again\n", 5 + 60_000);
+        let last = ring.last(2);
+        assert!(
+            last[0].ends_with("were not kept: too many came at once") && last[1] == "quiet again",
+            "{last:?}"
+        );
+        let (first, lines) = ring.lines_from(0);
+        assert_eq!(first + lines.len() as u64 + ring.dropped, 1_000_000 + 2);
+    }
+
+    #[test]
+    fn whoever_reads_on_gets_each_line_once() {
+        let (mut ring, mut next, mut read) = (Ring::default(), 0, 0_u64);
+        for number in 0..20_000_u64 {
+            ring.write(format!("line {number}\n").as_bytes(), number * 10);
+            if number % 777 == 0 {
+                let (first, lines) = ring.lines_from(next);
+                assert!(first == next && lines.first().is_none_or(|line| *line == format!("line {first}")));
+                next = first + lines.len() as u64;
+                read += lines.len() as u64;
+            }
+        }
+        assert_eq!(read, next);
     }
 
     #[test]
     fn a_line_without_end_is_cut_and_says_so() {
         let mut ring = Ring::default();
         for _ in 0..1_000 {
-            ring.write(&[b'x'; 1_000]);
+            ring.write(&[b'x'; 1_000], 0);
         }
         assert!(ring.unfinished.len() <= LINE_BYTES_MAX);
-        ring.write(b"\nnext\n");
-        let lines: Vec<_> = ring.lines().collect();
+        ring.write(b"\nnext\n", 0);
+        let lines = ring.lines_from(0).1;
         assert_eq!(lines[0].chars().count(), LINE_BYTES_MAX + 1);
         assert!(lines[0].ends_with('…'));
         assert_eq!(lines[1], "next");
     }
 
     #[test]
-    fn the_last_words_are_the_last_lines_that_say_anything() {
-        let mut ring = Ring::default();
-        ring.write(b"one\ntwo\n\nthree\n \nfour\n\n");
-        assert_eq!(ring.last_words(), "two | three | four");
-    }
-
-    #[test]
     fn bytes_that_are_not_text_do_no_harm() {
         let mut ring = Ring::default();
-        ring.write(b"\xff\xfe\x1b[2J\r\n");
-        assert_eq!(ring.last(), Some("\u{fffd}\u{fffd}\u{fffd}[2J"));
+        ring.write(b"\xff\xfe\x1b[2J\r\n", 0);
+        assert_eq!(ring.last(1), ["\u{fffd}\u{fffd}\u{fffd}[2J"]);
     }
 }

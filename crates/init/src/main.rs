@@ -8,50 +8,35 @@
 
 mod boot;
 mod cgroup;
-mod config;
+mod clock;
+mod command_line;
 mod console;
 mod control;
-mod drives;
 mod fatal;
 mod logs;
-mod modules;
 mod network;
 mod node;
 mod platform;
+mod power_button;
 mod process;
-mod services;
 mod shutdown;
 mod supervisor;
 mod uevent;
+mod watchdog;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args();
-    let program = arguments.next().unwrap_or_default();
-    let verb = arguments.next();
-    let name = Path::new(&program).file_name().and_then(|name| name.to_str());
+    let verb = std::env::args().nth(1);
     if std::process::id() == 1 {
         fatal::install();
         let reason = node::run();
         fatal::fatal(&reason);
     }
-    match (name, verb.as_deref()) {
-        (Some("dhcp-hook"), _) | (_, Some("dhcp-hook")) => match services::dhcpcd::hook() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("/etc/resolv.conf cannot be written: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        (_, Some("sync")) => {
-            nix::unistd::sync();
-            ExitCode::SUCCESS
-        }
-        _ => {
-            eprintln!("imbrex-init is PID 1 of an Imbrex node and does nothing elsewhere");
-            ExitCode::FAILURE
-        }
+    if verb.as_deref() == Some("sync") {
+        nix::unistd::sync();
+        return ExitCode::SUCCESS;
     }
+    eprintln!("imbrex-init is PID 1 of an Imbrex node and does nothing elsewhere");
+    ExitCode::FAILURE
 }

@@ -1,10 +1,10 @@
-//! The network as init needs it: the loopback is up, and a look at which address the node has.
+//! The network as init needs it: a look at which address the node has.
 
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
-    bind, recv, send, socket,
+    bind, recv, socket,
 };
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -19,7 +19,8 @@ pub(crate) struct Listener(OwnedFd);
 impl Listener {
     /// Listens from now on.
     pub(crate) fn new() -> nix::Result<Self> {
-        let descriptor = route_socket()?;
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let descriptor = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
         bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
         Ok(Self(descriptor))
     }
@@ -41,35 +42,6 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-fn route_socket() -> nix::Result<OwnedFd> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)
-}
-
-/// Brings the loopback interface up.
-pub(crate) fn bring_loopback_up() -> nix::Result<()> {
-    let descriptor = route_socket()?;
-    let message = link_up(if_nametoindex("lo")?);
-    send(descriptor.as_raw_fd(), &message, MsgFlags::empty())?;
-    Ok(())
-}
-
-/// rtnetlink's `RTM_NEWLINK` that sets `IFF_UP` on one interface: a `nlmsghdr` and an `ifinfomsg`.
-#[expect(clippy::host_endian_bytes, reason = "netlink speaks the machine's own byte order")]
-fn link_up(interface: u32) -> [u8; 32] {
-    const RTM_NEWLINK: u16 = 16;
-    const NLM_F_REQUEST: u16 = 1;
-    const IFF_UP: u32 = 1;
-    let mut message = [0_u8; 32];
-    message[0..4].copy_from_slice(&32_u32.to_ne_bytes());
-    message[4..6].copy_from_slice(&RTM_NEWLINK.to_ne_bytes());
-    message[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
-    message[20..24].copy_from_slice(&interface.to_ne_bytes());
-    message[24..28].copy_from_slice(&IFF_UP.to_ne_bytes());
-    message[28..32].copy_from_slice(&IFF_UP.to_ne_bytes());
-    message
 }
 
 /// An address of the node, with its interface.

@@ -6,8 +6,6 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::time::{ClockId, clock_gettime};
 use std::fs;
-use std::io;
-use std::path::Path;
 
 /// Where sysfs is mounted.
 pub(crate) const SYSFS: &str = "/sys";
@@ -26,7 +24,7 @@ pub(crate) fn now_ms() -> u64 {
 type Mount = (&'static str, &'static str, MsFlags, &'static str);
 
 /// Mounts without which nothing works, and whether each may be missing.
-fn mounts() -> [(Mount, bool); 6] {
+fn mounts() -> [(Mount, bool); 7] {
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     [
         (("proc", "/proc", quiet, ""), false),
@@ -35,6 +33,7 @@ fn mounts() -> [(Mount, bool); 6] {
         (("tmpfs", "/run", quiet, "mode=0755,size=32m"), false),
         (("tmpfs", "/tmp", quiet, "mode=1777,size=32m"), false),
         (("cgroup2", "/sys/fs/cgroup", quiet, "nsdelegate"), true),
+        (("pstore", "/sys/fs/pstore", quiet, ""), true),
     ]
 }
 
@@ -73,7 +72,7 @@ pub(crate) fn tune_kernel(loud: bool, panic_chosen: bool) {
         let _ = fs::write("/proc/sys/kernel/panic", "10");
     }
     // The kernel asks for modules too, such as those of its own cryptography.
-    let _ = fs::write("/proc/sys/kernel/modprobe", crate::modules::MODPROBE);
+    let _ = fs::write("/proc/sys/kernel/modprobe", "/usr/sbin/modprobe");
     // A drive's process holds a connection per client.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, 65_536, 65_536);
 }
@@ -91,18 +90,6 @@ pub(crate) fn unmount_disks() -> Vec<String> {
     stayed
 }
 
-/// Writes a whole file or nothing of it, by a rename within its directory.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let temporary = path.with_file_name(name);
-    fs::write(&temporary, bytes)?;
-    fs::rename(&temporary, path)
-}
-
 /// Resident memory of a process, in bytes.
 pub(crate) fn rss_bytes(pid: i32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
@@ -117,4 +104,9 @@ pub(crate) fn seed() -> u64 {
     let mut bytes = [0_u8; 8];
     let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     if read.is_ok() { u64::from_le_bytes(bytes) } else { now_ms() }
+}
+
+/// Whether a kernel was loaded to go on with: kexec_file_load(2).
+pub(crate) fn next_kernel_is_loaded() -> bool {
+    fs::read_to_string("/sys/kernel/kexec_loaded").is_ok_and(|text| text.trim() == "1")
 }

@@ -1,14 +1,16 @@
 //! Starts one process of a service, and signals it.
 #![expect(unsafe_code, reason = "code between fork and exec, and waitpid as nix has it not")]
 
-use crate::cgroup;
-use crate::services::{Readiness, Specification};
+use crate::{cgroup, platform};
+use imbrex_init::plan::{Readiness, Specification};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::{Pid, pipe2, setsid};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -21,6 +23,8 @@ pub(crate) struct Child {
     pub(crate) output: File,
     /// Where it says that it is ready.
     pub(crate) ready: Option<File>,
+    /// Where it says anything, where it speaks sd_notify(3).
+    pub(crate) notify: Option<UnixDatagram>,
 }
 
 /// Starts a service's process: in a session and a control group of its own, with an empty
@@ -28,21 +32,38 @@ pub(crate) struct Child {
 ///
 /// # Errors
 /// Where a pipe cannot be made or the program cannot be run.
-pub(crate) fn start(specification: &Specification) -> io::Result<Child> {
-    let mut command = Command::new(&specification.command);
-    command.args(&specification.arguments);
-    command.envs(specification.environment.iter().map(|(key, value)| (key, value)));
-    let group = cgroup::open(&specification.name, specification.memory_max_bytes).ok();
-    let ready = (specification.readiness == Readiness::Descriptor).then(pipe).transpose()?;
+pub(crate) fn start(service: &Specification) -> io::Result<Child> {
+    let (program, arguments) = service.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(&service.environment);
+    let group = cgroup::open(&service.name, &service.limits).ok();
+    let ready = (service.readiness == Readiness::Pipe).then(pipe).transpose()?;
     if let Some((_, writer)) = &ready {
         command.env("IMBREX_READY_FD", writer.as_raw_fd().to_string());
     }
+    let notify = (service.readiness == Readiness::SdNotify)
+        .then(|| notify_socket(service, &mut command))
+        .transpose()?;
     let (ready_reader, ready_writer) = ready.unzip();
     let child = spawn(command, group, ready_writer)?;
-    // Children inherit the value of the service's own row, not init's.
-    let adjustment = specification.oom_score_adjustment;
-    let _ = fs::write(format!("/proc/{}/oom_score_adj", child.pid), adjustment.to_string());
-    Ok(Child { ready: ready_reader.map(File::from), ..child })
+    // Children inherit the value of the service's own manifest, not init's.
+    let _ = fs::write(format!("/proc/{}/oom_score_adj", child.pid), service.limits.oom_score.to_string());
+    Ok(Child { ready: ready_reader.map(File::from), notify, ..child })
+}
+
+/// A socket of the service's own, so that nobody else speaks for it.
+fn notify_socket(service: &Specification, command: &mut Command) -> io::Result<UnixDatagram> {
+    let path = format!("{}/notify-{}", platform::RUN, service.name);
+    let _ = fs::remove_file(&path);
+    let socket = UnixDatagram::bind(&path)?;
+    socket.set_nonblocking(true)?;
+    // The service may run as anybody.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
+    command.env("NOTIFY_SOCKET", &path);
+    if let Some(health) = &service.health {
+        command.env("WATCHDOG_USEC", health.within_s.saturating_mul(1_000_000).to_string());
+    }
+    Ok(socket)
 }
 
 /// Starts a helper of init's own, such as modprobe.
@@ -77,7 +98,12 @@ fn spawn(mut command: Command, group: Option<File>, ready: Option<OwnedFd>) -> i
     // system calls that are async-signal-safe, allocates nothing and takes no lock.
     unsafe { command.pre_exec(before_exec) };
     let pid = command.spawn()?.id();
-    Ok(Child { pid: i32::try_from(pid).map_err(io::Error::other)?, output: File::from(output), ready: None })
+    Ok(Child {
+        pid: i32::try_from(pid).map_err(io::Error::other)?,
+        output: File::from(output),
+        ready: None,
+        notify: None,
+    })
 }
 
 /// A pipe whose reader does not wait and of which no child inherits anything by accident.

@@ -15,6 +15,8 @@ pub(crate) enum Ending {
     PowerOff,
     /// The machine starts again.
     Reboot,
+    /// The kernel that was loaded for it goes on at once, without the firmware.
+    Kexec,
 }
 
 impl Ending {
@@ -23,6 +25,7 @@ impl Ending {
         match self {
             Self::PowerOff => "power off",
             Self::Reboot => "reboot",
+            Self::Kexec => "start the next kernel",
         }
     }
 }
@@ -43,8 +46,13 @@ pub(crate) fn end(ending: Ending) -> ! {
     let mode = match ending {
         Ending::PowerOff => RebootMode::RB_POWER_OFF,
         Ending::Reboot => RebootMode::RB_AUTOBOOT,
+        Ending::Kexec => RebootMode::RB_KEXEC,
     };
-    let refused = reboot(mode);
+    let mut refused = reboot(mode);
+    if ending == Ending::Kexec {
+        console::line(&format!("the next kernel does not start: {refused:?}; the machine starts again"));
+        refused = reboot(RebootMode::RB_AUTOBOOT);
+    }
     console::line(&format!("the kernel refuses to {}: {refused:?}; switch the machine off", ending.verb()));
     loop {
         #[expect(clippy::disallowed_methods, reason = "the event loop is over: nothing is left to hold up")]

@@ -20,8 +20,8 @@ pub(crate) struct Uevent {
     pub(crate) action: String,
     /// `block`, `net`, `pci`, ...
     pub(crate) subsystem: String,
-    /// What modprobe looks for.
-    pub(crate) modalias: Option<String>,
+    /// Whether modprobe has something to look for.
+    pub(crate) modalias: bool,
 }
 
 impl Uevent {
@@ -37,7 +37,7 @@ impl Uevent {
             match text.split_once('=') {
                 Some(("ACTION", value)) => value.clone_into(&mut event.action),
                 Some(("SUBSYSTEM", value)) => value.clone_into(&mut event.subsystem),
-                Some(("MODALIAS", value)) => event.modalias = Some(value.to_owned()),
+                Some(("MODALIAS", _)) => event.modalias = true,
                 _ => {}
             }
         }
@@ -111,7 +111,7 @@ mod tests {
                         SUBSYSTEM=pci\0MODALIAS=pci:v00001B36d00000010\0SEQNUM=7\0";
         let event = Uevent::parse(message).unwrap();
         assert_eq!((event.action.as_str(), event.subsystem.as_str()), ("add", "pci"));
-        assert_eq!(event.modalias.as_deref(), Some("pci:v00001B36d00000010"));
+        assert!(event.modalias);
     }
 
     #[test]

@@ -10,10 +10,10 @@ use crate::step::Step;
 use crate::workspace::Workspace;
 
 /// The packages whose programs run on a node or talk to one; each program is named as its package.
-pub const PROGRAMS: [&str; 4] = ["imbrex-init", "imbrex-agent", "imbrex-drive", "imbrexctl"];
+pub const PROGRAMS: [&str; 5] = ["imbrex-init", "imbrex-helper", "imbrex-agent", "imbrex-drive", "imbrexctl"];
 
 /// The programs that are in the image.
-pub const NODE_PROGRAMS: [&str; 3] = ["imbrex-init", "imbrex-agent", "imbrex-drive"];
+pub const NODE_PROGRAMS: [&str; 4] = ["imbrex-init", "imbrex-helper", "imbrex-agent", "imbrex-drive"];
 
 /// Builds every program; cargo knows what is up to date.
 ///

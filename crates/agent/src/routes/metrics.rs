@@ -125,11 +125,16 @@ fn add_services(registry: &mut Registry, services: &[Service]) {
     let restarts =
         gauges(registry, "service_restarts", "How often the service was started again since the boot");
     let memory = gauges(registry, "service_memory_bytes", "Resident memory of the service's process");
+    let oom_kills =
+        gauges(registry, "service_oom_kills", "How often the kernel killed the service for want of memory");
+    let lines_lost = gauges(registry, "service_log_lines_lost", "Lines of its log that were thrown away");
     for service in services {
         let name = || ("service", service.name.clone());
         set(&state, &vec![name(), ("state", service.state.as_str().to_owned())], Some(1));
         set(&restarts, &vec![name()], Some(service.restarts));
         set(&memory, &vec![name()], service.rss_bytes);
+        set(&oom_kills, &vec![name()], Some(service.oom_kills));
+        set(&lines_lost, &vec![name()], Some(service.log_lines_lost));
     }
 }
 

@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use imbrex_api::Problem;
-use imbrex_api::node::{Accepted, Node, NodeState};
+use imbrex_api::node::{Accepted, KexecOrder, Node, NodeState};
 
 use super::Agent;
+use super::extract::Order;
 use super::refusal::Refusal;
 use crate::configuration::Configuration;
 use crate::init_client::{InitStatus, PowerOrder};
@@ -39,6 +40,28 @@ pub(super) async fn power_off(
     (status = 503, description = "init-unavailable", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn reboot(State(agent): State<Arc<Agent>>) -> Result<(StatusCode, Json<Accepted>), Refusal> {
     order_power(&agent, PowerOrder::Reboot, "The node stops its drives in order and boots again.").await
+}
+
+/// Fetches a kernel and its initrd, stops every service in order, flushes every drive, and goes on with that
+/// kernel at once, without the machine's firmware. The kernel's command line stays as it is.
+#[utoipa::path(post, path = "/v1/node/kexec", tag = "node", request_body = KexecOrder, responses(
+    (status = 202, body = Accepted),
+    (status = 409, description = "init-refused", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "kernel-not-loaded", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "init-unavailable", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn kexec(
+    State(agent): State<Arc<Agent>>,
+    Order(order): Order<KexecOrder>,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    if let Err(reason) = agent.next_kernel.load(&order).await {
+        return Err(Problem::new("kernel-not-loaded", 422, "The next kernel was not loaded", reason).into());
+    }
+    order_power(
+        &agent,
+        PowerOrder::Kexec,
+        "The node stops its drives in order and goes on with the next kernel.",
+    )
+    .await
 }
 
 async fn order_power(
@@ -74,6 +97,9 @@ pub(super) fn describe(agent: &Agent, init: &Result<InitStatus, String>) -> Node
         kernel_release: procfs::kernel_release(&agent.procfs),
         memory: procfs::memory(&agent.procfs),
         agent_rss_bytes: procfs::own_rss_bytes(&agent.procfs),
+        watchdog: None,
+        last_crash: Vec::new(),
+        clock_steps: 0,
     };
     match init {
         Ok(status) => {
@@ -82,6 +108,9 @@ pub(super) fn describe(agent: &Agent, init: &Result<InitStatus, String>) -> Node
             node.config_url.clone_from(&status.node.config_url);
             node.uptime_ms = status.node.uptime_ms.or(own_uptime_ms);
             node.boot.clone_from(&status.boot);
+            node.watchdog.clone_from(&status.node.watchdog);
+            node.last_crash.clone_from(&status.node.last_crash);
+            node.clock_steps = status.node.clock_steps;
         }
         Err(reason) => node.reason = Some(reason.clone()),
     }

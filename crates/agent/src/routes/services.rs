@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use imbrex_api::Problem;
-use imbrex_api::node::Services;
+use imbrex_api::node::{Accepted, Services};
 
 use super::Agent;
 use super::extract::Name;
@@ -36,14 +36,7 @@ pub(super) async fn service_log(
     State(agent): State<Arc<Agent>>,
     Name(name): Name,
 ) -> Result<Response, Refusal> {
-    let survey = agent.inventory.survey().await;
-    match &survey.init {
-        Ok(status) if !status.services.iter().any(|service| service.name == name) => {
-            return Err(refusal::unknown_service(&name));
-        }
-        Ok(_) => {}
-        Err(reason) => return Err(refusal::init_unavailable(reason)),
-    }
+    check_name(&agent, &name).await?;
     let log = agent.init.log(&name).await?;
     let mut text = log.lines.join("\n");
     if !text.is_empty() {
@@ -54,4 +47,33 @@ pub(super) async fn service_log(
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response.headers_mut().insert("imbrex-lines-lost", HeaderValue::from(log.lost));
     Ok(response)
+}
+
+/// Starts a service that is down and forgets its failures: the way out of maintenance.
+#[utoipa::path(post, path = "/v1/services/{name}/start", tag = "services",
+    params(("name" = String, Path, description = "The service's name, as the list gives it")),
+    responses((status = 202, body = Accepted),
+        (status = 404, description = "unknown-service", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "init-refused", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "init-unavailable", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn start_service(
+    State(agent): State<Arc<Agent>>,
+    Name(name): Name,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    check_name(&agent, &name).await?;
+    agent.init.start(&name).await?;
+    agent.inventory.invalidate().await;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(Accepted { detail: format!("{name} starts, and its failures are forgotten.") }),
+    ))
+}
+
+async fn check_name(agent: &Agent, name: &str) -> Result<(), Refusal> {
+    let survey = agent.inventory.survey().await;
+    match &survey.init {
+        Ok(status) if status.services.iter().any(|service| service.name == name) => Ok(()),
+        Ok(_) => Err(refusal::unknown_service(name)),
+        Err(reason) => Err(refusal::init_unavailable(reason)),
+    }
 }

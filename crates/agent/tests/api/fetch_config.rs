@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::process::end_of;
 
 /// Serves `answer`, word for word, to whoever connects, and closes; where it is empty, says nothing for ever.
-async fn server(answer: Vec<u8>) -> String {
+pub(crate) async fn server(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/node.toml", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -28,7 +28,7 @@ async fn server(answer: Vec<u8>) -> String {
     url
 }
 
-fn ok(body: &str) -> Vec<u8> {
+pub(crate) fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::client::{get, post};
 use crate::fake_drive::{Behaviour, FakeDrive, serving};
 use crate::fake_init::{self, FakeInit, service};
+use crate::fetch_config;
 use crate::process::Place;
 
 #[tokio::test]
@@ -55,6 +56,36 @@ async fn services_and_their_logs_are_told_with_what_was_lost() {
         (&b"one\ntwo\n"[..], &"3".parse().unwrap())
     );
     assert_eq!(agent.send(get("/v1/services/nothing/log")).await.problem(), "unknown-service");
+}
+
+#[tokio::test]
+async fn a_service_in_maintenance_is_started_by_an_order_and_one_that_nobody_knows_is_not() {
+    let place = Place::new();
+    let init = FakeInit::start(&place.run(), fake_init::status(&[service("chronyd", "maintenance")], &[]));
+    let agent = place.start().await;
+    assert_eq!(agent.send(post("/v1/services/chronyd/start", "")).await.status, StatusCode::ACCEPTED);
+    assert_eq!(agent.send(post("/v1/services/nothing/start", "")).await.problem(), "unknown-service");
+    assert_eq!(init.orders(), [json!({"op": "start", "service": "chronyd"})]);
+}
+
+#[tokio::test]
+async fn the_next_kernel_is_fetched_and_handed_over_before_init_is_told() {
+    let place = Place::new();
+    let init = FakeInit::start(&place.run(), fake_init::status(&[], &[]));
+    let agent = place.start().await;
+    let url = fetch_config::server(fetch_config::ok("a kernel")).await;
+    let order = json!({"kernel_url": url, "initrd_url": url}).to_string();
+    place.helper("echo \"$1 does not take it\" >&2; exit 1");
+    let refused = agent.send(post("/v1/node/kexec", order.clone())).await;
+    assert_eq!(refused.problem(), "kernel-not-loaded");
+    assert_eq!(refused.json()["detail"], "kexec-load does not take it");
+    assert_eq!(init.orders(), [] as [Value; 0]);
+    place.helper("test \"$1\" = kexec-load && grep -q 'a kernel' \"$2\" && grep -q 'a kernel' \"$3\"");
+    let taken = agent.send(post("/v1/node/kexec", order.clone())).await;
+    assert_eq!(taken.status, StatusCode::ACCEPTED, "{taken:?}");
+    assert_eq!(init.orders(), [json!({"op": "kexec"})]);
+    let elsewhere = json!({"kernel_url": "https://x/", "initrd_url": url}).to_string();
+    assert_eq!(agent.send(post("/v1/node/kexec", elsewhere)).await.problem(), "kernel-not-loaded");
 }
 
 #[tokio::test]

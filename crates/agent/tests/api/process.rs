@@ -76,6 +76,13 @@ impl Place {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// Makes the helper this shell script.
+    pub(crate) fn helper(&self, script: &str) {
+        let path = self.root.path().join("helper");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// The command that starts an agent here.
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imbrex-agent"));
@@ -91,6 +98,10 @@ impl Place {
             .arg(self.root.path().join("kmsg"))
             .arg("--smartctl")
             .arg(self.root.path().join("smartctl"))
+            .arg("--helper")
+            .arg(self.root.path().join("helper"))
+            .arg("--next-dir")
+            .arg(self.root.path().join("next"))
             .stdout(Stdio::piped())
             .kill_on_drop(true);
         command

@@ -1,6 +1,6 @@
 //! `imbrexctl node`.
 
-use imbrex_api::node::{BootOutcome, BootStage, Node};
+use imbrex_api::node::{BootOutcome, BootStage, Node, Watchdog};
 
 use crate::error::Error;
 use crate::session::Session;
@@ -43,7 +43,18 @@ fn facts(node: &Node) -> Table {
     table.row(["memory".into(), bytes(node.memory.total_bytes)]);
     table.row(["memory available".into(), bytes(node.memory.available_bytes)]);
     table.row(["memory of the agent".into(), bytes(node.agent_rss_bytes)]);
+    table.row(["watchdog".into(), node.watchdog.as_ref().map_or_else(|| "none".into(), watchdog)]);
+    for line in &node.last_crash {
+        table.row(["died before this boot".into(), line.clone()]);
+    }
     table
+}
+
+fn watchdog(watchdog: &Watchdog) -> String {
+    let Watchdog { identity, timeout_s, reset_by_watchdog, starved, .. } = watchdog;
+    let before = if *reset_by_watchdog { "; it has reset the machine before this boot" } else { "" };
+    let hungry = starved.as_ref().map_or_else(String::new, |why| format!("; not fed any more: {why}"));
+    format!("{identity}, {timeout_s} s{before}{hungry}")
 }
 
 fn boot(stages: &[BootStage]) -> Table {

@@ -108,6 +108,9 @@ fn node() -> Node {
         kernel_release: Some("7.2".into()),
         memory: Memory { total_bytes: Some(512 << 20), available_bytes: None },
         agent_rss_bytes: None,
+        watchdog: None,
+        last_crash: Vec::new(),
+        clock_steps: 0,
     }
 }
 

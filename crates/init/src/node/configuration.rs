@@ -1,26 +1,19 @@
-//! The node's configuration: fetched by the agent's binary, read here, put in force once.
+//! The node's configuration: fetched by the agent's binary, checked and put in force by the helper.
 
-use super::{Configuration, Fetch, HelperKind, Node, boot, platform, services};
-use crate::config::NodeConfiguration;
+use super::{Configuration, Fetch, HelperKind, Node, boot, platform};
 use crate::process::Exit;
-use std::fs;
+use imbrex_init::plan::NODE_TOML;
 
-/// Where the fetched configuration lies.
-const FILE: &str = "/run/imbrex/node.toml";
 /// The program that fetches it, which has HTTP so that init needs none.
 const PROGRAM: &str = "/usr/bin/imbrex-agent";
-/// How long a fetch may take, in milliseconds.
+/// How long a fetch and a check may take, in milliseconds each.
 const DEADLINE_MS: u64 = 60_000;
-/// The longest file that is read, in bytes: the fetch holds it to this too.
-const BYTES_MAX: u64 = 64 * 1024;
 
 impl Node {
     /// What the boot is told of the configuration.
     pub(super) fn configuration_fact(&self) -> Configuration {
         match (&self.configuration, &self.command_line.config_url) {
-            (Some(configuration), _) => {
-                Configuration::Applied(configuration.name.clone().unwrap_or_default())
-            }
+            (Some(name), _) => Configuration::Applied(name.clone()),
             (None, Some(_)) => Configuration::Pending,
             (None, None) => Configuration::NotGiven,
         }
@@ -34,7 +27,7 @@ impl Node {
             return;
         };
         self.fetch.due_ms = None;
-        let arguments = ["fetch-config", "--url", &url, "--out", FILE].map(str::to_owned);
+        let arguments = ["fetch-config", "--url", &url, "--out", NODE_TOML].map(str::to_owned);
         if let Err(error) =
             self.start_helper(HelperKind::FetchConfiguration, PROGRAM, &arguments, DEADLINE_MS)
         {
@@ -44,15 +37,27 @@ impl Node {
 
     /// A fetch has ended.
     pub(super) fn fetch_ended(&mut self, exit: Exit) {
+        if exit == Exit::Status(0) {
+            self.start_own_helper(HelperKind::Configure, &["configure"], DEADLINE_MS);
+        } else {
+            self.fetch_failed(self.reason(&HelperKind::FetchConfiguration, exit));
+        }
+    }
+
+    /// The check has ended.
+    pub(super) fn configured(&mut self, exit: Exit) {
         if exit != Exit::Status(0) {
-            let said = self.logs.get(HelperKind::FetchConfiguration.log()).and_then(super::Ring::last);
-            let reason = said.map_or_else(|| exit.to_string(), str::to_owned);
-            return self.fetch_failed(reason);
+            return self.fetch_failed(self.reason(&HelperKind::Configure, exit));
         }
-        match read() {
-            Ok(configuration) => self.apply(configuration),
-            Err(error) => self.fetch_failed(error),
-        }
+        self.configuration = Some(self.last_line(&HelperKind::Configure).unwrap_or_default());
+        // It may name modules, and services.
+        self.dirty.devices = true;
+        self.dirty.plan = true;
+    }
+
+    /// What a helper that failed said last.
+    fn reason(&self, kind: &HelperKind, exit: Exit) -> String {
+        self.last_line(kind).unwrap_or_else(|| exit.to_string())
     }
 
     /// Notes why, says it once on the console, and tries again later.
@@ -69,30 +74,4 @@ impl Node {
         self.boot.note(boot::Stage::Configuration, error.clone());
         self.fetch.error_last = Some(error);
     }
-
-    fn apply(&mut self, configuration: NodeConfiguration) {
-        if let Some(name) = &configuration.name
-            && let Err(error) = nix::unistd::sethostname(name)
-        {
-            self.record(&format!("the host name cannot be set: {error}"));
-        }
-        self.modules.add_named(configuration.modules.load.iter().cloned());
-        if !configuration.time.servers.is_empty() {
-            match services::chrony::prepare(&configuration.time.servers) {
-                Ok(()) => self.declare(services::CLOCK),
-                Err(error) => self.announce(&format!("chronyd's configuration cannot be written: {error}")),
-            }
-        }
-        self.drives.configure(configuration.drives.clone());
-        self.configuration = Some(configuration);
-    }
-}
-
-fn read() -> Result<NodeConfiguration, String> {
-    let length = fs::metadata(FILE).map_err(|error| format!("{FILE} cannot be read: {error}"))?.len();
-    if length > BYTES_MAX {
-        return Err(format!("{FILE} has {length} bytes, more than {BYTES_MAX}"));
-    }
-    let text = fs::read_to_string(FILE).map_err(|error| format!("{FILE} cannot be read: {error}"))?;
-    NodeConfiguration::parse(&text)
 }

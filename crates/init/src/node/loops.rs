@@ -1,12 +1,13 @@
 //! The event loop's descriptors: made, waited for, and read.
 
 use super::{
-    Backoff, Boot, CommandLine, Dirty, Ending, Event, Fetch, Node, Random, Record, Source, control, network,
-    platform, services, uevent,
+    Backoff, Boot, Clock, CommandLine, Dirty, Ending, Event, Fetch, Node, Random, Record, Source, control,
+    network, platform, power_button, uevent,
 };
 use crate::process::{Reaped, reap};
 use crate::supervisor::Supervisor;
 use crate::uevent::Received;
+use imbrex_init::plan::{AGENT, Plan};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -14,14 +15,14 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 
 const SIGNALS: u64 = 0;
 const UEVENTS: u64 = 1;
 const ADDRESSES: u64 = 2;
 const TIMER: u64 = 3;
 const CONTROL: u64 = 4;
-const TOKEN_FIRST: u64 = 5;
+const CLOCK: u64 = 5;
+const TOKEN_FIRST: u64 = 6;
 
 /// The most events that one turn takes.
 const EVENTS_MAX: usize = 64;
@@ -52,8 +53,17 @@ impl Node {
             token_next: TOKEN_FIRST,
             supervisor: Supervisor::new(seed),
             boot: Boot::new(filesystems),
-            drives: super::Book::default(),
-            modules: super::Coldplug::default(),
+            plan: Plan::default(),
+            planning: false,
+            plan_retry_ms: 0,
+            network_prepared: false,
+            drivers_sought: false,
+            drivers_said: String::new(),
+            clock: Clock::new(platform::now_ms())?,
+            watchdog: None,
+            last_crash: Vec::new(),
+            countdown_ms: None,
+            checks_ms: BTreeMap::new(),
             logs: BTreeMap::new(),
             processes: BTreeMap::new(),
             helpers: BTreeMap::new(),
@@ -77,6 +87,7 @@ impl Node {
         node.epoll.add(&node.addresses, readable(ADDRESSES))?;
         node.epoll.add(&node.timer, readable(TIMER))?;
         node.epoll.add(&node.control, readable(CONTROL))?;
+        node.epoll.add(&node.clock.timer, readable(CLOCK))?;
         Ok(node)
     }
 
@@ -110,6 +121,7 @@ impl Node {
                 // readable any more where it was armed anew in between.
                 TIMER => drop(nix::unistd::read(&self.timer, &mut [0; 8])),
                 CONTROL => self.accept(),
+                CLOCK => self.clock_was_set(),
                 token => self.take(token),
             }
         }
@@ -144,15 +156,14 @@ impl Node {
         for _ in 0..UEVENTS_MAX {
             match self.uevents.receive()? {
                 Received::Event(event) => {
-                    self.dirty.drives |= event.subsystem == "block";
-                    if let Some(alias) = event.modalias.filter(|_| event.action == "add") {
-                        self.modules.add(alias);
-                    }
+                    self.dirty.plan |= event.subsystem == "block";
+                    self.dirty.machine |= event.subsystem == "input" || event.subsystem == "watchdog";
+                    self.dirty.devices |= event.modalias && event.action == "add";
                 }
                 Received::Other => {}
                 Received::Lost => {
                     self.record("the kernel had more uevents than fit: all devices are looked at again");
-                    self.dirty.drives = true;
+                    self.dirty.plan = true;
                     self.dirty.devices = true;
                 }
                 Received::Empty => break,
@@ -167,11 +178,30 @@ impl Node {
             Some(Source::Connection(_)) => self.serve(token),
             Some(Source::Output { log, pipe, .. }) => {
                 let ring = self.logs.entry(log.clone()).or_default();
-                if copy_output(pipe, ring, OUTPUT_BYTES_MAX) {
+                if copy_output(pipe, ring, OUTPUT_BYTES_MAX, platform::now_ms()) {
                     ring.finish();
                     self.sources.remove(&token);
                 }
             }
+            Some(Source::Notify { service, socket, .. }) => {
+                let mut bytes = [0_u8; 4096];
+                let length = socket.recv(&mut bytes).unwrap_or(0);
+                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                let service = service.clone();
+                for line in text.lines() {
+                    let name = service.clone();
+                    match line {
+                        "READY=1" => self.give(Event::Ready { name }),
+                        "WATCHDOG=1" => self.give(Event::Alive { name }),
+                        _ => {}
+                    }
+                }
+            }
+            Some(Source::Button { file, .. }) => match power_button::pressed(file) {
+                Some(true) => self.shut_down(Ending::PowerOff),
+                Some(false) => {}
+                None => drop(self.sources.remove(&token)),
+            },
             Some(Source::Ready { service, pipe, .. }) => {
                 let mut bytes = [0_u8; 64];
                 let length = pipe.read(&mut bytes).unwrap_or(0);
@@ -179,7 +209,7 @@ impl Node {
                 let service = service.clone();
                 self.sources.remove(&token);
                 if ready {
-                    self.dirty.api |= service == services::AGENT;
+                    self.dirty.api |= service == AGENT;
                     self.give(Event::Ready { name: service });
                 }
             }
@@ -193,8 +223,13 @@ impl Node {
         self.token_next += 1;
         let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
         match &source {
-            Source::Connection(connection) => self.epoll.add(connection.as_fd(), event)?,
-            Source::Output { pipe, .. } | Source::Ready { pipe, .. } => self.epoll.add(pipe, event)?,
+            Source::Connection(connection) => self.epoll.add(&connection.stream, event)?,
+            Source::Output { pipe: file, .. }
+            | Source::Ready { pipe: file, .. }
+            | Source::Button { file, .. } => {
+                self.epoll.add(file, event)?;
+            }
+            Source::Notify { socket, .. } => self.epoll.add(socket, event)?,
         }
         self.sources.insert(token, source);
         Ok(())
@@ -207,25 +242,25 @@ impl Node {
         self.sources.retain(|_, source| match source {
             Source::Output { log, pid, pipe } if *pid == ended => {
                 let ring = logs.entry(log.clone()).or_default();
-                copy_output(pipe, ring, OUTPUT_BYTES_MAX * 16);
+                copy_output(pipe, ring, OUTPUT_BYTES_MAX * 16, platform::now_ms());
                 ring.finish();
                 false
             }
-            Source::Ready { pid, .. } => *pid != ended,
+            Source::Ready { pid, .. } | Source::Notify { pid, .. } => *pid != ended,
             _ => true,
         });
     }
 }
 
 /// Moves at most so many bytes from a pipe into a log; whether the pipe is at its end.
-fn copy_output(pipe: &mut impl Read, ring: &mut super::Ring, bytes_max: usize) -> bool {
-    let mut buffer = [0_u8; 4096];
+fn copy_output(pipe: &mut impl Read, ring: &mut super::Ring, bytes_max: usize, now_ms: u64) -> bool {
+    let mut buffer = [0_u8; 16 * 1024];
     let mut copied = 0;
     while copied < bytes_max {
         match pipe.read(&mut buffer) {
             Ok(0) => return true,
             Ok(length) => {
-                ring.write(&buffer[..length]);
+                ring.write(&buffer[..length], now_ms);
                 copied += length;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,

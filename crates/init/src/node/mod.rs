@@ -6,28 +6,31 @@
 mod children;
 mod configuration;
 mod loops;
+mod machine;
 mod orders;
+mod planning;
 mod stages;
 mod status;
 
 use crate::boot::{self, Boot, Configuration, Outcome, Record, Stage};
-use crate::config::{CommandLine, NodeConfiguration};
+use crate::clock::Clock;
+use crate::command_line::CommandLine;
 use crate::control::Connection;
-use crate::drives::Book;
 use crate::logs::Ring;
-use crate::modules::Coldplug;
 use crate::network::Address;
 use crate::shutdown::{self, Ending};
 use crate::supervisor::backoff::{Backoff, Random};
 use crate::supervisor::{Action, Event, Supervisor};
-use crate::{cgroup, console, control, network, platform, process, services, uevent};
+use crate::watchdog::Watchdog;
+use crate::{cgroup, console, control, network, platform, power_button, process, uevent};
+use imbrex_init::plan::{self, Plan};
 use nix::sys::epoll::Epoll;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::timerfd::TimerFd;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::fs::File;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 
 /// The name under which init's own log and its entry in the status are found.
 const INIT: &str = "init";
@@ -46,6 +49,10 @@ enum Source {
     Output { log: String, pid: i32, pipe: File },
     /// Where a service says that it is ready.
     Ready { service: String, pid: i32, pipe: File },
+    /// Where a service says anything: sd_notify(3).
+    Notify { service: String, pid: i32, socket: UnixDatagram },
+    /// The machine's power button, by its name in `/dev/input`.
+    Button { name: String, file: File },
 }
 
 /// A child that is not a service.
@@ -56,10 +63,15 @@ struct Helper {
     deadline_ms: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum HelperKind {
-    Modprobe,
+    Plan,
+    Coldplug,
     FetchConfiguration,
+    Configure,
+    PrepareNetwork,
+    Pstore,
+    Health { service: String },
 }
 
 /// The fetch of the configuration, repeated until it succeeds.
@@ -75,8 +87,12 @@ struct Fetch {
 /// What must be looked at in the next turn.
 #[derive(Debug, Default)]
 struct Dirty {
-    drives: bool,
+    /// What the plan depends on.
+    plan: bool,
+    /// There may be devices without a driver.
     devices: bool,
+    /// There may be a watchdog or a power button.
+    machine: bool,
     address: bool,
     api: bool,
 }
@@ -94,8 +110,22 @@ struct Node {
     token_next: u64,
     supervisor: Supervisor,
     boot: Boot,
-    drives: Book,
-    modules: Coldplug,
+    plan: Plan,
+    /// Whether the helper makes a new one, and when it may at the earliest.
+    planning: bool,
+    plan_retry_ms: u64,
+    network_prepared: bool,
+    /// Whether a helper looks for drivers, and what the last one said.
+    drivers_sought: bool,
+    drivers_said: String,
+    clock: Clock,
+    watchdog: Option<Watchdog>,
+    /// What pstore told of the machine's last end.
+    last_crash: Vec<String>,
+    /// When the countdown of a shutdown says its next line, in milliseconds since boot.
+    countdown_ms: Option<u64>,
+    /// When each service's health is asked for next, in milliseconds since boot.
+    checks_ms: BTreeMap<String, u64>,
     logs: BTreeMap<String, Ring>,
     /// Living processes of services.
     processes: BTreeMap<i32, String>,
@@ -103,7 +133,8 @@ struct Node {
     /// How often the kernel has killed each service for want of memory, as last seen.
     oom_kills: BTreeMap<String, u64>,
     command_line: CommandLine,
-    configuration: Option<NodeConfiguration>,
+    /// The node's name, once it has a configuration.
+    configuration: Option<String>,
     fetch: Fetch,
     address: Option<Address>,
     api_line: Option<String>,
@@ -128,6 +159,7 @@ fn begin() -> Result<Node, String> {
     let command_line = CommandLine::parse(&text);
     platform::tune_kernel(command_line.loud, command_line.panic_chosen);
     cgroup::prepare();
+    let floor = crate::clock::raise_to_floor();
     console::line(&format!("Imbrex {} boots", env!("CARGO_PKG_VERSION")));
     let mut node = Node::new(
         command_line,
@@ -140,12 +172,14 @@ fn begin() -> Result<Node, String> {
         },
     )
     .map_err(|error| format!("the event loop cannot be made: {error}"))?;
-    if let Err(error) = network::bring_loopback_up() {
-        node.record(&format!("the loopback interface cannot be brought up: {error}"));
+    match floor {
+        Ok(raised) => raised.iter().for_each(|line| node.announce(line)),
+        Err(error) => node.announce(&format!("the clock cannot be set: {error}")),
     }
+    node.start_own_helper(HelperKind::Pstore, &["pstore"], machine::PSTORE_DEADLINE_MS);
     for word in node.command_line.unknown.clone() {
         node.announce(&format!(
-            "{word} on the kernel command line means nothing; imbrex.config and imbrex.modules do"
+            "{word} on the kernel command line means nothing: see the README of init for those that do"
         ));
     }
     Ok(node)
@@ -165,15 +199,18 @@ impl Node {
         // Bounded, so that not even a mistake in here keeps signals from being heard.
         for _ in 0..ROUNDS_MAX {
             let now_ms = platform::now_ms();
-            self.look_at_devices();
             self.look_at_address();
-            self.run_modprobe();
+            self.look_at_machine(now_ms);
+            self.seek_drivers();
+            self.make_plan(now_ms);
             self.fetch_configuration(now_ms);
             self.kill_late_helpers(now_ms);
-            self.settle_drives(now_ms);
+            self.check_health(now_ms);
+            self.feed_watchdog(now_ms);
+            self.count_down(now_ms);
             self.give(Event::Tick);
             self.announce_api();
-            again = self.advance_boot() || self.devices_changed();
+            again = self.advance_boot();
             if !again {
                 break;
             }
@@ -182,13 +219,23 @@ impl Node {
     }
 
     fn deadline_ms(&self) -> Option<u64> {
-        let settle = self.drives_wait().then(|| self.drives.settle_ms());
         let helpers = self.helpers.values().map(|helper| helper.deadline_ms).min();
         let stages = self.boot.deadline_ms();
-        [self.supervisor.deadline_ms(), stages, settle, helpers, self.fetch.due_ms]
-            .into_iter()
-            .flatten()
-            .min()
+        let watchdog = self.watchdog.as_ref().and_then(Watchdog::deadline_ms);
+        let supervisor = self.supervisor.deadline_ms();
+        [
+            supervisor,
+            stages,
+            self.plan_ms(),
+            helpers,
+            self.fetch.due_ms,
+            watchdog,
+            self.countdown_ms,
+            self.health_ms(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Hands an event to the supervisor and does what it says.
@@ -210,7 +257,7 @@ impl Node {
                 Action::Record(line) => self.record(&line),
                 Action::Announce(line) => self.announce(&line),
                 Action::GiveUp { name, reason } => {
-                    let said = self.logs.get(&name).map(Ring::last_words).unwrap_or_default();
+                    let said = self.logs.get(&name).map(|ring| ring.last(3).join(" | ")).unwrap_or_default();
                     self.announce(&format!("{name} is in maintenance: {reason}; it said last: {said}"));
                 }
                 Action::Finish => shutdown::end(self.ending),
@@ -224,8 +271,9 @@ impl Node {
         if self.supervisor.stopping() {
             self.announce(&format!("told again to {}: everything is killed now", ending.verb()));
         } else {
-            let drives = self.processes.values().filter(|name| name.starts_with("drive@")).count();
+            let drives = self.processes.values().filter(|name| name.starts_with(plan::DRIVE)).count();
             self.announce(&format!("stopping to {}: {drives} drives are asked to flush", ending.verb()));
+            self.countdown_ms = Some(platform::now_ms() + machine::COUNTDOWN_MS);
         }
         self.give(Event::Shutdown);
     }

@@ -1,13 +1,9 @@
 //! The control socket's clients, and the orders that they give.
 
 use super::{Connection, Ending, Node, Source, control, platform, status};
-use crate::control::{Progress, Request};
+use crate::control::Request;
 use crate::supervisor::orders::Order;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
-use std::os::fd::AsFd;
-
-/// The most requests of one client in one turn.
-const REQUESTS_MAX: usize = 16;
 
 impl Node {
     /// Takes new clients.
@@ -39,50 +35,49 @@ impl Node {
         }
     }
 
-    /// Reads a client's requests and answers them.
+    /// Reads a client's request, and answers it.
     pub(super) fn serve(&mut self, token: u64) {
-        let mut waiting = false;
-        for _ in 0..REQUESTS_MAX {
-            let Some(Source::Connection(connection)) = self.sources.get_mut(&token) else { return };
-            connection.active_ms = platform::now_ms();
-            match connection.advance() {
-                Progress::Request(line) => self.answer(token, &line),
-                Progress::Close => {
-                    self.sources.remove(&token);
-                    return;
-                }
-                Progress::Wait => {
-                    waiting = true;
-                    break;
-                }
+        let Some(Source::Connection(connection)) = self.sources.get_mut(&token) else { return };
+        connection.active_ms = platform::now_ms();
+        let mut ending = None;
+        if !connection.answering() {
+            let line = match connection.read() {
+                Ok(Some(line)) => line,
+                Ok(None) => return,
+                Err(_) => return drop(self.sources.remove(&token)),
+            };
+            let (answer, then) = self.answer(&line);
+            ending = then;
+            if let Some(Source::Connection(connection)) = self.sources.get_mut(&token) {
+                connection.answer(answer);
             }
         }
-        let Some(Source::Connection(connection)) = self.sources.get(&token) else { return };
-        // An answer that does not fit waits until there is room, and nothing is read meanwhile.
-        // Requests that were read and not answered in this turn come in the next.
-        let flags =
-            if connection.answering() || !waiting { EpollFlags::EPOLLOUT } else { EpollFlags::EPOLLIN };
-        if self.epoll.modify(connection.as_fd(), &mut EpollEvent::new(flags, token)).is_err() {
+        let Some(Source::Connection(connection)) = self.sources.get_mut(&token) else { return };
+        // An answer that does not fit waits until there is room.
+        let waits = matches!(connection.write(), Ok(false));
+        let mut event = EpollEvent::new(EpollFlags::EPOLLOUT, token);
+        if !waits || self.epoll.modify(&connection.stream, &mut event).is_err() {
             self.sources.remove(&token);
+        }
+        if let Some(ending) = ending {
+            self.shut_down(ending);
         }
     }
 
-    fn answer(&mut self, token: u64, line: &[u8]) {
-        let (answer, ending) = match Request::parse(line) {
+    /// The answer, and the node's end where that was ordered.
+    fn answer(&mut self, line: &[u8]) -> (Vec<u8>, Option<Ending>) {
+        match Request::parse(line) {
             Ok(Request::Status) => (self.status(), None),
-            Ok(Request::Log { service }) => (self.log(&service), None),
+            Ok(Request::Log { service, from }) => (self.log(&service, from), None),
             Ok(Request::Restart { service, force }) => (self.order(&service, Order::Restart { force }), None),
             Ok(Request::Start { service }) => (self.order(&service, Order::Start), None),
             Ok(Request::Poweroff) => (accepted(), Some(Ending::PowerOff)),
             Ok(Request::Reboot) => (accepted(), Some(Ending::Reboot)),
+            Ok(Request::Kexec) if !platform::next_kernel_is_loaded() => {
+                (status::refusal("no kernel was loaded to go on with"), None)
+            }
+            Ok(Request::Kexec) => (accepted(), Some(Ending::Kexec)),
             Err(error) => (status::refusal(&error), None),
-        };
-        if let Some(Source::Connection(connection)) = self.sources.get_mut(&token) {
-            connection.answer(answer, false);
-            connection.write_some();
-        }
-        if let Some(ending) = ending {
-            self.shut_down(ending);
         }
     }
 

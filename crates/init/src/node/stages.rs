@@ -1,14 +1,16 @@
 //! The hands of the boot: does the work of each stage, and tells the boot how it stands.
 
-use super::{Event, HelperKind, Node, console, network, platform, services};
+use super::{HelperKind, Node, console, network, platform};
 use crate::boot::{DriveFacts, Facts, NO_CONFIGURATION, Outcome, Stage, Step};
-use crate::drives::{Change, discovery};
-use crate::modules;
 use crate::supervisor::State;
-use std::path::Path;
+use imbrex_init::plan::AGENT;
 
 /// Where the agent writes the SHA-256 of its certificate.
 const FINGERPRINT: &str = "/run/imbrex/agent.fingerprint";
+/// How long the search for drivers may take, in milliseconds: it ends with the slowest of them.
+const COLDPLUG_DEADLINE_MS: u64 = 120_000;
+/// How long the network's files may take, in milliseconds.
+const NETWORK_DEADLINE_MS: u64 = 10_000;
 
 impl Node {
     /// Takes the next steps of the boot; whether there were any.
@@ -40,41 +42,34 @@ impl Node {
         self.announce(&format!("ready in {} ms", platform::now_ms()));
     }
 
-    /// Hands a service without words of its own to the supervisor.
-    pub(super) fn declare(&mut self, name: &str) {
-        services::expand(name, &[]).into_iter().for_each(|service| self.give(Event::Declare(service)));
-    }
-
     fn begin_stage(&mut self, stage: Stage) {
         match stage {
             Stage::Filesystems => {}
             Stage::Modules => {
-                self.modules.add_named(self.command_line.modules.clone());
-                self.modules.scan(Path::new(platform::SYSFS));
+                self.dirty.devices = true;
+                self.seek_drivers();
             }
-            Stage::Agent => self.declare(services::AGENT),
+            Stage::Agent => self.dirty.plan = true,
             Stage::Network => {
-                if let Err(error) = services::dhcpcd::prepare() {
-                    self.announce(&format!("dhcpcd's configuration cannot be written: {error}"));
-                }
-                self.declare(services::NETWORK);
+                self.start_own_helper(HelperKind::PrepareNetwork, &["network-prepare"], NETWORK_DEADLINE_MS);
                 self.dirty.address = true;
-                self.dirty.drives = true;
+                self.dirty.plan = true;
             }
             Stage::Configuration => self.fetch.due_ms = self.command_line.config_url.as_ref().map(|_| 0),
-            Stage::Drives => self.dirty.drives = true,
+            Stage::Drives => self.dirty.plan = true,
         }
     }
 
-    fn begun(&self, stage: Stage) -> bool {
+    /// Whether a stage has begun.
+    pub(super) fn begun(&self, stage: Stage) -> bool {
         self.boot.records().iter().any(|record| record.stage == stage)
     }
 
     fn facts(&self) -> Facts {
-        let agent = self.supervisor.services().get(services::AGENT);
+        let agent = self.supervisor.services().get(AGENT);
         Facts {
-            modules_idle: self.modules.idle(),
-            modules_detail: format!("{} device aliases", self.modules.count()),
+            modules_idle: self.modules_idle(),
+            modules_detail: self.drivers_said.clone(),
             agent_tried: agent.is_some_and(|agent| agent.state != State::Waiting),
             agent_ready: agent.is_some_and(|agent| agent.state == State::Ready),
             address: self.address.as_ref().map(|found| format!("{} {}", found.interface, found.address)),
@@ -84,79 +79,38 @@ impl Node {
     }
 
     fn drive_facts(&self) -> DriveFacts {
-        let mut facts = DriveFacts { settled: self.drives.settled(), ..DriveFacts::default() };
-        for drive in self.drives.drives().filter(|drive| drive.present) {
+        let mut facts = DriveFacts { settled: self.plan.settled, ..DriveFacts::default() };
+        for drive in self.plan.drives.iter().filter(|drive| drive.present) {
             facts.found += 1;
-            match self.supervisor.services().get(&drive.service()).map(|service| service.state) {
-                Some(State::Waiting | State::Starting) => facts.starting.push(drive.service()),
+            match self.supervisor.services().get(&drive.service).map(|service| service.state) {
+                Some(State::Waiting | State::Starting) => facts.starting.push(drive.service.clone()),
                 Some(State::Ready) => {}
-                _ => facts.failed.push(drive.service()),
+                _ => facts.failed.push(drive.service.clone()),
             }
         }
         facts
     }
 
-    /// Looks at the devices where there is a reason to.
-    pub(super) fn look_at_devices(&mut self) {
-        if self.supervisor.stopping() {
-            return;
-        }
-        if std::mem::take(&mut self.dirty.devices) || self.modules.wants_scan() {
-            self.modules.scan(Path::new(platform::SYSFS));
-        }
-        // No drive is looked at before the agent was started.
-        if self.dirty.drives && self.begun(Stage::Network) {
-            self.dirty.drives = false;
-            let found = discovery::scan(Path::new(platform::SYSFS));
-            let changes = self.drives.update(found, platform::now_ms());
-            self.apply_changes(changes);
-        }
-        self.dirty.drives &= self.begun(Stage::Network);
+    /// Whether every device has been offered its driver.
+    pub(super) fn modules_idle(&self) -> bool {
+        !self.drivers_sought && !self.dirty.devices
     }
 
-    /// Whether there is a reason to look at the devices, which a node that stops no longer has.
-    pub(super) fn devices_changed(&self) -> bool {
-        let changed = self.dirty.drives || self.dirty.devices || self.modules.wants_scan();
-        changed && !self.supervisor.stopping()
-    }
-
-    /// Whether the drives of the boot wait only for the last of them to appear.
-    pub(super) fn drives_wait(&self) -> bool {
-        self.begun(Stage::Drives) && !self.drives.settled() && self.modules.idle()
-    }
-
-    /// Gives the drives of the boot their ports when they are all there.
-    pub(super) fn settle_drives(&mut self, now_ms: u64) {
-        if self.drives_wait() && self.drives.settle_ms() <= now_ms && !self.supervisor.stopping() {
-            let changes = self.drives.settle();
-            self.apply_changes(changes);
+    /// Has drivers looked for where there is a reason to, by one helper at a time.
+    pub(super) fn seek_drivers(&mut self) {
+        let ready = !self.drivers_sought && self.begun(Stage::Modules) && !self.supervisor.stopping();
+        if ready && std::mem::take(&mut self.dirty.devices) {
+            self.drivers_sought = true;
+            self.start_own_helper(HelperKind::Coldplug, &["coldplug"], COLDPLUG_DEADLINE_MS);
         }
     }
 
-    fn apply_changes(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            match change {
-                Change::Start(specification) => self.give(Event::Declare(specification)),
-                Change::Stop(name) => {
-                    self.give(Event::Withdraw { name, reason: "its drive disappeared".to_owned() });
-                }
-                Change::Record(line) => self.record(&line),
-            }
-        }
-    }
-
-    /// Runs as many modprobes as may run.
-    pub(super) fn run_modprobe(&mut self) {
-        while !self.supervisor.stopping() {
-            let Some(batch) = self.modules.next_batch() else { return };
-            let arguments = batch.arguments();
-            let started =
-                self.start_helper(HelperKind::Modprobe, modules::MODPROBE, &arguments, modules::DEADLINE_MS);
-            if let Err(error) = started {
-                self.record(&format!("{} cannot be run: {error}", modules::MODPROBE));
-                self.modules.batch_ended();
-            }
-        }
+    /// The search for drivers has ended.
+    pub(super) fn coldplug_ended(&mut self) {
+        self.drivers_sought = false;
+        self.drivers_said = self.last_line(&HelperKind::Coldplug).unwrap_or_default();
+        self.dirty.plan = true;
+        self.dirty.machine = true;
     }
 
     /// Looks at the node's address where it may have changed.
@@ -178,7 +132,7 @@ impl Node {
         if !std::mem::take(&mut self.dirty.api) {
             return;
         }
-        let agent = self.supervisor.services().get(services::AGENT);
+        let agent = self.supervisor.services().get(AGENT);
         let ready = agent.is_some_and(|agent| agent.state == State::Ready);
         let Some(address) = self.address.as_ref().filter(|_| ready) else { return };
         let Ok(text) = std::fs::read_to_string(FINGERPRINT) else {

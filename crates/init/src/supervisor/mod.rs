@@ -7,6 +7,8 @@
 //! - nothing is started while the node stops, nor a service that was withdrawn or is in maintenance;
 //! - after a failure a service waits 0.1 s to 60 s, and five failures in ten minutes end in
 //!   maintenance until a person clears it, save for the services that a person needs in order to;
+//! - a service whose manifest asks for signs of life and that gives none is killed, and that is a failure;
+//! - a service takes another down only where that one is bound to it;
 //! - a shutdown ends in bounded time, whatever the processes do.
 //!
 //! The caller carries out the actions in order, at once, and answers each [`Action::Spawn`] with
@@ -18,10 +20,10 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-use crate::services::{CrashLoop, Readiness, Specification};
 use backoff::{Backoff, FAILURES_MAX, Random, Verdict};
+use imbrex_init::plan::{CrashLoop, Readiness, Specification};
 pub(crate) use service::{Next, Service, State};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// From SIGKILL to the moment at which a process counts as stuck in the kernel, in milliseconds.
 pub(crate) const KILL_DEADLINE_MS: u64 = 5_000;
@@ -32,7 +34,7 @@ pub(crate) const KILL_DEADLINE_FORCED_MS: u64 = 2_000;
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
     /// This service is to run, with this specification.
-    Declare(Specification),
+    Declare(Box<Specification>),
     /// This service is to stop and not to start again, for this reason.
     Withdraw {
         /// The service.
@@ -56,6 +58,11 @@ pub(crate) enum Event {
     },
     /// The service says that it is ready.
     Ready {
+        /// The service.
+        name: String,
+    },
+    /// The service shows that it lives.
+    Alive {
         /// The service.
         name: String,
     },
@@ -146,15 +153,24 @@ impl Supervisor {
         self.services.values().filter_map(Service::deadline_ms).min()
     }
 
+    /// Why the machine should rather start again: a service that matters has not been well for too long.
+    pub(crate) fn overdue(&self, now_ms: u64) -> Option<String> {
+        self.services.iter().filter(|_| !self.stopping()).find_map(|(name, service)| {
+            let ill_ms = service.overdue_ms(now_ms)?;
+            Some(format!("{name} has not been well for {} s", ill_ms / 1_000))
+        })
+    }
+
     /// Takes one event and says what to do.
     pub(crate) fn handle(&mut self, event: Event, now_ms: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Declare(specification) => self.declare(specification, now_ms, &mut actions),
+            Event::Declare(specification) => self.declare(*specification, now_ms, &mut actions),
             Event::Withdraw { name, reason } => self.withdraw(&name, reason, now_ms, &mut actions),
             Event::Started { name, pid } => self.started(&name, pid, now_ms),
             Event::SpawnFailed { name, reason } => self.failed(&name, reason, 0, now_ms, &mut actions),
             Event::Ready { name } => self.ready(&name, now_ms),
+            Event::Alive { name } => self.alive(&name, now_ms),
             Event::Exited { name, exit } => self.exited(&name, exit, now_ms, &mut actions),
             Event::Tick => {}
             Event::Shutdown => self.shut_down(now_ms, &mut actions),
@@ -163,6 +179,7 @@ impl Supervisor {
         if self.stopping() {
             self.advance_shutdown(now_ms, &mut actions);
         } else {
+            self.stop_unbound(now_ms, &mut actions);
             self.start_waiting(now_ms, &mut actions);
         }
         actions
@@ -180,6 +197,7 @@ impl Supervisor {
         match service.state {
             State::Stopped => {
                 service.reason = None;
+                service.sound_ms = now_ms;
                 service.enter(State::Waiting, now_ms);
             }
             State::Stopping { ref mut next, .. } => *next = Next::Start,
@@ -206,6 +224,14 @@ impl Supervisor {
         service.starts = service.starts.saturating_add(1);
         if service.specification.readiness == Readiness::Started {
             service.enter(State::Ready, now_ms);
+            service.well_ms = now_ms;
+        }
+    }
+
+    fn alive(&mut self, name: &str, now_ms: u64) {
+        if let Some(service) = self.services.get_mut(name).filter(|service| service.state == State::Ready) {
+            service.well_ms = now_ms;
+            service.sound_ms = now_ms;
         }
     }
 
@@ -213,14 +239,20 @@ impl Supervisor {
         if let Some(service) = self.services.get_mut(name).filter(|service| service.state == State::Starting)
         {
             service.enter(State::Ready, now_ms);
+            service.well_ms = now_ms;
         }
     }
 
     fn exited(&mut self, name: &str, exit: String, now_ms: u64, actions: &mut Vec<Action>) {
         let Some(service) = self.services.get_mut(name) else { return };
         service.pid = None;
-        match service.state {
-            State::Stopping { next, .. } => {
+        let unwell = service.unwell.take();
+        match (service.state, unwell) {
+            (State::Stopping { next: Next::Start, .. }, Some(why)) => {
+                let run_ms = now_ms.saturating_sub(service.started_ms);
+                self.failed(name, format!("{why} ({exit})"), run_ms, now_ms, actions);
+            }
+            (State::Stopping { next, .. }, _) => {
                 service.last_exit = Some(exit);
                 let state = if next == Next::Start { State::Waiting } else { State::Stopped };
                 service.enter(state, now_ms);
@@ -262,7 +294,30 @@ impl Supervisor {
             match service.state {
                 State::Backoff { until_ms } if until_ms <= now_ms => service.enter(State::Waiting, now_ms),
                 State::Stopping { .. } => service.press(now_ms, actions),
-                _ => {}
+                _ => service.check_alive(now_ms, actions),
+            }
+        }
+    }
+
+    /// Stops what runs although something that it is bound to does not. It waits for that, then.
+    fn stop_unbound(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        let ready: BTreeSet<String> = self
+            .services
+            .iter()
+            .filter(|(_, one)| one.state == State::Ready)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for service in self.services.values_mut() {
+            let runs = matches!(service.state, State::Starting | State::Ready) && service.pid.is_some();
+            if let Some(other) =
+                service.specification.binds_to.iter().find(|other| runs && !ready.contains(*other))
+            {
+                let line = format!(
+                    "{} stops: it is bound to {other}, which is not ready",
+                    service.specification.name
+                );
+                actions.push(Action::Record(line));
+                service.stop(Next::Start, now_ms, actions);
             }
         }
     }
@@ -280,10 +335,14 @@ impl Supervisor {
 
     fn startable(&self) -> Option<String> {
         let was_tried = |need: &String| self.services.get(need).is_some_and(|service| service.tried);
+        let is_ready = |name: &String| self.services.get(name).is_some_and(|one| one.state == State::Ready);
         self.services
             .values()
             .filter(|service| service.state == State::Waiting && service.pid.is_none())
-            .find(|service| service.specification.needs.iter().all(was_tried))
+            .find(|service| {
+                service.specification.needs.iter().all(was_tried)
+                    && service.specification.binds_to.iter().all(is_ready)
+            })
             .map(|service| service.specification.name.clone())
     }
 
@@ -313,7 +372,7 @@ impl Supervisor {
             .services
             .values()
             .filter(|&s| alive(s))
-            .map(|service| service.specification.stop_order)
+            .map(|service| service.specification.stop.order)
             .min();
         let Some(order) = order else {
             if self.shutdown != Shutdown::Finished {
@@ -322,7 +381,7 @@ impl Supervisor {
             }
             return;
         };
-        for service in self.services.values_mut().filter(|s| alive(s) && s.specification.stop_order == order)
+        for service in self.services.values_mut().filter(|s| alive(s) && s.specification.stop.order == order)
         {
             if !matches!(service.state, State::Stopping { .. }) {
                 service.stop(Next::Stop, now_ms, actions);

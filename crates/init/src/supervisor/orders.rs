@@ -27,6 +27,7 @@ impl Supervisor {
             return Err(format!("{name} cannot be started: {reason}"));
         }
         service.backoff.clear();
+        service.unwell = None;
         match (service.state, order) {
             (State::Waiting | State::Backoff { .. } | State::Maintenance, _) => {
                 service.reason = None;
@@ -46,6 +47,7 @@ impl Supervisor {
             // It runs, or is on its way down and up again: there is nothing more to do.
             (State::Starting | State::Ready | State::Stopping { .. }, _) | (State::Stopped, _) => {}
         }
+        self.stop_unbound(now_ms, &mut actions);
         self.start_waiting(now_ms, &mut actions);
         Ok(actions)
     }

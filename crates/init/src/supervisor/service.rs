@@ -1,7 +1,7 @@
 //! One service under supervision.
 
 use super::{Action, Backoff, KILL_DEADLINE_MS};
-use crate::services::Specification;
+use imbrex_init::plan::Specification;
 
 /// Where a service stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,13 @@ pub(crate) struct Service {
     pub(super) backoff: Backoff,
     pub(super) started_ms: u64,
     pub(super) tried: bool,
+    /// When it last was taken to be alive, in milliseconds since boot: ready, or a sign of life.
+    pub(super) well_ms: u64,
+    /// When it last has shown to be well, in milliseconds since boot. For a service with a health check
+    /// only a sign of life shows it: one that starts again and again and never gives any is not well.
+    pub(super) sound_ms: u64,
+    /// Why its process was killed on its own account: its end is a failure.
+    pub(super) unwell: Option<String>,
 }
 
 impl Service {
@@ -77,10 +84,52 @@ impl Service {
             backoff: Backoff::default(),
             started_ms: 0,
             tried: false,
+            well_ms: now_ms,
+            sound_ms: now_ms,
+            unwell: None,
         }
     }
 
+    /// When it must have shown that it lives, in milliseconds since boot.
+    fn alive_deadline_ms(&self) -> Option<u64> {
+        let health = self.specification.health.as_ref().filter(|_| self.state == State::Ready)?;
+        Some(self.well_ms.saturating_add(health.within_s.saturating_mul(1_000)))
+    }
+
+    /// Kills a process that has not shown that it lives. Its end counts as a failure.
+    pub(super) fn check_alive(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        if self.alive_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now_ms) {
+            let silent_s = now_ms.saturating_sub(self.well_ms) / 1_000;
+            let why = format!("it gave no sign of life for {silent_s} s");
+            actions.push(Action::Announce(format!("{}: {why} and is killed", self.specification.name)));
+            self.unwell = Some(why);
+            self.kill(Next::Start, KILL_DEADLINE_MS, now_ms, actions);
+        }
+    }
+
+    /// For how long it has not been well, in milliseconds, where the watchdog is to know.
+    pub(super) fn overdue_ms(&self, now_ms: u64) -> Option<u64> {
+        let patience_ms = self.specification.watchdog_s?.saturating_mul(1_000);
+        if self.state == State::Stopped || self.is_sound() {
+            return None;
+        }
+        Some(now_ms.saturating_sub(self.sound_ms)).filter(|ill_ms| *ill_ms > patience_ms)
+    }
+
+    /// Whether being ready is all that can be asked of it, and it is.
+    fn is_sound(&self) -> bool {
+        self.specification.health.is_none() && self.state == State::Ready
+    }
+
+    /// From SIGTERM to SIGKILL, in milliseconds.
+    fn stop_deadline_ms(&self) -> u64 {
+        self.specification.stop.deadline_s.saturating_mul(1_000)
+    }
+
     pub(super) fn enter(&mut self, state: State, now_ms: u64) {
+        if self.is_sound() {
+            self.sound_ms = now_ms;
+        }
         self.state = state;
         self.since_ms = now_ms;
         if !matches!(state, State::Stopping { .. }) {
@@ -93,7 +142,7 @@ impl Service {
         match self.state {
             State::Backoff { until_ms } => Some(until_ms),
             State::Stopping { press_ms, .. } if !self.stuck => Some(press_ms),
-            _ => None,
+            _ => self.alive_deadline_ms(),
         }
     }
 
@@ -104,7 +153,7 @@ impl Service {
             return;
         };
         actions.push(Action::Terminate { name: self.specification.name.clone(), pid });
-        let press_ms = now_ms.saturating_add(self.specification.stop_deadline_ms);
+        let press_ms = now_ms.saturating_add(self.stop_deadline_ms());
         self.enter(State::Stopping { press_ms, killed: false, next }, now_ms);
     }
 
@@ -130,7 +179,7 @@ impl Service {
             self.reason = Some("it was killed and has not died: it is stuck in the kernel".to_owned());
             self.stuck = true;
         } else {
-            let waited_ms = self.specification.stop_deadline_ms;
+            let waited_ms = self.stop_deadline_ms();
             actions
                 .push(Action::Announce(format!("{name} did not stop within {waited_ms} ms and is killed")));
             self.kill(next, KILL_DEADLINE_MS, now_ms, actions);

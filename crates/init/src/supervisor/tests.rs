@@ -3,17 +3,41 @@
 use super::backoff::{DELAY_MS_MAX, DELAY_MS_MIN, FAILURES_WINDOW_MS};
 use super::orders::Order;
 use super::*;
-use crate::services;
+use imbrex_init::plan::{AGENT, DRIVE, Health, Stop};
 use std::collections::{BTreeSet, VecDeque};
 
+/// Services as the image has them, in what the supervisor looks at.
 fn service(name: &str) -> Specification {
-    let id = name.strip_prefix("drive@");
-    services::expand(id.map_or(name, |_| services::DRIVE), &[("id", id.unwrap_or_default().to_owned())])
-        .unwrap()
+    let agent = || vec![AGENT.to_owned()];
+    let drive = Specification { readiness: Readiness::Pipe, needs: agent(), ..Specification::default() };
+    let plain = Specification { needs: agent(), ..Specification::default() };
+    let stop = |order, deadline_s| Stop { order, deadline_s };
+    let health = Health { command: vec!["/bin/check".to_owned()], every_s: 20, within_s: 120 };
+    let specification = match name {
+        AGENT => Specification {
+            readiness: Readiness::Pipe,
+            crash_loop: CrashLoop::RetryForEver,
+            health: Some(health),
+            watchdog_s: Some(900),
+            stop: stop(30, 10),
+            ..Specification::default()
+        },
+        NETWORK => Specification { crash_loop: CrashLoop::RetryForEver, stop: stop(40, 5), ..plain },
+        CLOCK => plain,
+        FOLLOWER => Specification { binds_to: vec![CLOCK.to_owned()], ..plain },
+        drive_name => {
+            assert!(drive_name.starts_with(DRIVE));
+            Specification { stop: stop(10, 30), ..drive }
+        }
+    };
+    Specification { name: name.to_owned(), ..specification }
 }
 
-const NAMES: [&str; 6] =
-    [services::AGENT, services::NETWORK, services::CLOCK, "drive@one", "drive@two", "drive@three"];
+const NETWORK: &str = "dhcpcd";
+const CLOCK: &str = "chronyd";
+/// A service that is bound to the clock.
+const FOLLOWER: &str = "follower";
+const NAMES: [&str; 7] = [AGENT, NETWORK, CLOCK, FOLLOWER, "drive@one", "drive@two", "drive@three"];
 
 /// The processes of a machine, and every rule that the supervisor must keep.
 struct Model {
@@ -32,6 +56,12 @@ struct Model {
     finished: bool,
     spawns: u64,
     crash_loops: u64,
+    /// Processes that were killed because they gave no sign of life.
+    silences: u64,
+    /// When each service last gave a sign of life or was wanted anew.
+    sound_ms: BTreeMap<String, u64>,
+    /// Events after which the watchdog would not have been fed.
+    overdue: u64,
 }
 
 impl Model {
@@ -51,6 +81,9 @@ impl Model {
             finished: false,
             spawns: 0,
             crash_loops: 0,
+            silences: 0,
+            sound_ms: BTreeMap::new(),
+            overdue: 0,
         }
     }
 
@@ -59,6 +92,16 @@ impl Model {
     }
 
     fn give(&mut self, event: Event) {
+        let state = |name: &String| self.supervisor.services().get(name).map(|service| service.state);
+        match &event {
+            Event::Alive { name } if state(name) == Some(State::Ready) => {
+                self.sound_ms.insert(name.clone(), self.now_ms);
+            }
+            Event::Declare(one) if matches!(state(&one.name), None | Some(State::Stopped)) => {
+                self.sound_ms.insert(one.name.clone(), self.now_ms);
+            }
+            _ => {}
+        }
         let actions = self.supervisor.handle(event, self.now_ms);
         self.carry_out(actions);
     }
@@ -118,9 +161,14 @@ impl Model {
     }
 
     fn exit(&mut self, name: &str) {
-        let stopping = matches!(self.supervisor.services()[name].state, State::Stopping { .. });
+        let service = &self.supervisor.services()[name];
+        let stopping = matches!(service.state, State::Stopping { .. });
+        // Killed for its silence, and not told to stop for good since: that is a failure.
+        let silent =
+            service.unwell.is_some() && matches!(service.state, State::Stopping { next: Next::Start, .. });
+        self.silences += u64::from(silent);
         self.processes.remove(name);
-        if !stopping {
+        if !stopping || silent {
             self.note_failure(name);
         }
         self.give(Event::Exited { name: name.to_owned(), exit: "exited with status 1".to_owned() });
@@ -139,7 +187,7 @@ impl Model {
                 if self.shutdown_ms.is_none() {
                     self.withdrawn.remove(name);
                 }
-                self.give(Event::Declare(service(name)));
+                self.give(Event::Declare(Box::new(service(name))));
             }
             1 if self.chance(20) => {
                 self.withdrawn.insert(name.to_owned());
@@ -149,7 +197,9 @@ impl Model {
                     reason: "the drive disappeared".to_owned(),
                 });
             }
-            2 | 3 => self.give(Event::Ready { name: name.to_owned() }),
+            2 => self.give(Event::Ready { name: name.to_owned() }),
+            3 if self.chance(50) => self.give(Event::Ready { name: name.to_owned() }),
+            3 => self.give(Event::Alive { name: name.to_owned() }),
             4..=6 if self.processes.get(name).is_some_and(|process| !process.1) => self.exit(name),
             7 if self.chance(30) => self.order(name),
             8 if self.chance(1) => self.shut_down(),
@@ -174,12 +224,34 @@ impl Model {
         self.give(Event::Shutdown);
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
+        let agent = self.supervisor.services().get(AGENT);
+        let wanted = agent.is_some_and(|agent| agent.state != State::Stopped) && self.shutdown_ms.is_none();
+        let ill = wanted && self.now_ms - self.sound_ms[AGENT] > 900_000;
+        assert_eq!(self.supervisor.overdue(self.now_ms).is_some(), ill, "the watchdog is told wrongly");
+        self.overdue += u64::from(ill);
         for (name, service) in self.supervisor.services() {
             let pid = self.processes.get(name).map(|process| process.0);
             assert_eq!(service.pid, pid, "{name} is {:?}", service.state);
             let may_run = matches!(service.state, State::Starting | State::Ready | State::Stopping { .. });
             assert!(pid.is_none() || may_run, "{name} runs and is {:?}", service.state);
+            if let Some(health) =
+                service.specification.health.as_ref().filter(|_| service.state == State::Ready)
+            {
+                let silent_ms = self.now_ms - service.well_ms;
+                assert!(
+                    silent_ms < health.within_s * 1_000,
+                    "{name} is silent for {silent_ms} ms and still ready"
+                );
+            }
+            let bound_to = |other: &String| {
+                self.supervisor.services().get(other).is_some_and(|one| one.state == State::Ready)
+            };
+            let runs = matches!(service.state, State::Starting | State::Ready) && pid.is_some();
+            assert!(
+                !runs || self.shutdown_ms.is_some() || service.specification.binds_to.iter().all(bound_to),
+                "{name} runs without what it is bound to"
+            );
             if let State::Backoff { until_ms } = service.state {
                 let wait_ms = until_ms - service.since_ms;
                 assert!((DELAY_MS_MIN..=DELAY_MS_MAX).contains(&wait_ms), "{name} waits {wait_ms} ms");
@@ -231,9 +303,10 @@ impl Model {
 }
 
 #[test]
-fn a_million_random_events_break_no_rule() {
+fn millions_of_random_events_break_no_rule() {
     let (mut events, mut spawns, mut crash_loops, mut shutdowns) = (0_u64, 0, 0, 0_u64);
-    for seed in 1..=2_000 {
+    let (mut silences, mut overdue) = (0, 0);
+    for seed in 1..=4_000 {
         let mut model = Model::new(seed);
         for _ in 0..2_500 {
             if model.finished {
@@ -248,13 +321,20 @@ fn a_million_random_events_break_no_rule() {
         shutdowns += 1;
         spawns += model.spawns;
         crash_loops += model.crash_loops;
+        silences += model.silences;
+        overdue += model.overdue;
     }
-    println!("{events} events: {spawns} starts, {crash_loops} crash loops, {shutdowns} shutdowns");
-    assert!(events > 1_000_000 && spawns > 100_000 && crash_loops > 5_000, "the events reach too little");
+    println!(
+        "{events} events: {spawns} starts, {crash_loops} crash loops, {silences} killed for their silence, \
+         {overdue} times without food for the watchdog, {shutdowns} shutdowns"
+    );
+    let much =
+        events > 2_000_000 && spawns > 200_000 && crash_loops > 10_000 && silences > 1_000 && overdue > 1_000;
+    assert!(much, "the events reach too little");
 }
 
 fn started(supervisor: &mut Supervisor, name: &str, pid: i32, now_ms: u64) {
-    let actions = supervisor.handle(Event::Declare(service(name)), now_ms);
+    let actions = supervisor.handle(Event::Declare(Box::new(service(name))), now_ms);
     assert_eq!(actions, [Action::Spawn { name: name.to_owned() }]);
     supervisor.handle(Event::Started { name: name.to_owned(), pid }, now_ms);
     supervisor.handle(Event::Ready { name: name.to_owned() }, now_ms);
@@ -263,7 +343,7 @@ fn started(supervisor: &mut Supervisor, name: &str, pid: i32, now_ms: u64) {
 #[test]
 fn shutdown_stops_all_drives_at_once_and_the_agent_only_after_the_last_of_them() {
     let mut supervisor = Supervisor::new(1);
-    for (pid, name) in (10..).zip([services::AGENT, services::NETWORK, "drive@one", "drive@two"]) {
+    for (pid, name) in (10..).zip([AGENT, NETWORK, "drive@one", "drive@two"]) {
         started(&mut supervisor, name, pid, 0);
     }
     let terminate = |name: &str, pid| Action::Terminate { name: name.to_owned(), pid };
@@ -281,7 +361,7 @@ fn shutdown_stops_all_drives_at_once_and_the_agent_only_after_the_last_of_them()
 #[test]
 fn a_drive_in_a_crash_loop_stays_down_until_a_person_clears_it() {
     let mut supervisor = Supervisor::new(1);
-    started(&mut supervisor, services::AGENT, 10, 0);
+    started(&mut supervisor, AGENT, 10, 0);
     started(&mut supervisor, "drive@one", 11, 0);
     let mut now_ms = 0;
     let name = || "drive@one".to_owned();
@@ -298,21 +378,22 @@ fn a_drive_in_a_crash_loop_stays_down_until_a_person_clears_it() {
         drive.reason.as_deref(),
         Some("it failed 5 times within 10 minutes; the last: killed by signal 11")
     );
-    assert_eq!(supervisor.deadline_ms(), None);
+    // The agent's next sign of life is due, and nothing else.
+    assert_eq!(supervisor.deadline_ms(), Some(120_000));
     assert_eq!(supervisor.order("drive@one", Order::Start, now_ms), Ok(vec![Action::Spawn { name: name() }]));
 }
 
 #[test]
 fn a_drive_that_comes_back_while_its_process_is_stuck_gets_no_second_process() {
     let mut supervisor = Supervisor::new(1);
-    started(&mut supervisor, services::AGENT, 10, 0);
+    started(&mut supervisor, AGENT, 10, 0);
     started(&mut supervisor, "drive@one", 11, 0);
     let name = || "drive@one".to_owned();
     supervisor.handle(Event::Withdraw { name: name(), reason: "the drive disappeared".to_owned() }, 0);
     supervisor.handle(Event::Tick, 30_000);
     supervisor.handle(Event::Tick, 35_000);
     assert!(supervisor.services()["drive@one"].stuck);
-    assert_eq!(supervisor.handle(Event::Declare(service("drive@one")), 40_000), []);
+    assert_eq!(supervisor.handle(Event::Declare(Box::new(service("drive@one"))), 40_000), []);
     let exited = Event::Exited { name: name(), exit: "killed by signal 9".to_owned() };
     assert_eq!(supervisor.handle(exited, 50_000), [Action::Spawn { name: name() }]);
 }
@@ -320,7 +401,7 @@ fn a_drive_that_comes_back_while_its_process_is_stuck_gets_no_second_process() {
 #[test]
 fn a_service_that_is_in_maintenance_or_withdrawn_says_why_it_is_down() {
     let mut supervisor = Supervisor::new(1);
-    started(&mut supervisor, services::AGENT, 10, 0);
+    started(&mut supervisor, AGENT, 10, 0);
     started(&mut supervisor, "drive@one", 11, 0);
     supervisor.handle(
         Event::Withdraw { name: "drive@one".to_owned(), reason: "the drive disappeared".to_owned() },
@@ -329,4 +410,73 @@ fn a_service_that_is_in_maintenance_or_withdrawn_says_why_it_is_down() {
     let refusal = supervisor.order("drive@one", Order::Start, 0).unwrap_err();
     assert_eq!(refusal, "drive@one cannot be started: the drive disappeared");
     assert!(supervisor.order("drive@none", Order::Start, 0).unwrap_err().contains("drive@none"));
+}
+
+#[test]
+fn a_service_that_gives_no_sign_of_life_is_killed_and_the_watchdog_told_if_that_does_not_help() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, AGENT, 10, 0);
+    let name = || AGENT.to_owned();
+    supervisor.handle(Event::Alive { name: name() }, 100_000);
+    assert_eq!(supervisor.handle(Event::Tick, 219_999), []);
+    let actions = supervisor.handle(Event::Tick, 220_000);
+    assert!(actions.contains(&Action::Kill { name: name(), pid: 10 }), "{actions:?}");
+    let actions =
+        supervisor.handle(Event::Exited { name: name(), exit: "killed by signal 9".to_owned() }, 220_001);
+    let [Action::Record(line)] = &actions[..] else { panic!("{actions:?}") };
+    assert!(line.starts_with("agent: it gave no sign of life for 120 s (killed by signal 9)"), "{line}");
+    assert_eq!(supervisor.overdue(1_000_000), None);
+    assert_eq!(supervisor.overdue(1_000_001).as_deref(), Some("agent has not been well for 900 s"));
+}
+
+#[test]
+fn what_is_bound_to_another_service_stops_with_it_and_comes_back_with_it() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, AGENT, 10, 0);
+    started(&mut supervisor, CLOCK, 11, 0);
+    started(&mut supervisor, FOLLOWER, 12, 0);
+    let exit = |name: &str| Event::Exited { name: name.to_owned(), exit: "killed by signal 11".to_owned() };
+    let actions = supervisor.handle(exit(CLOCK), 5);
+    assert!(actions.contains(&Action::Terminate { name: FOLLOWER.to_owned(), pid: 12 }), "{actions:?}");
+    assert_eq!(supervisor.handle(exit(FOLLOWER), 6), []);
+    let now_ms = supervisor.deadline_ms().unwrap();
+    assert_eq!(supervisor.handle(Event::Tick, now_ms), [Action::Spawn { name: CLOCK.to_owned() }]);
+    let actions = supervisor.handle(Event::Started { name: CLOCK.to_owned(), pid: 13 }, now_ms);
+    assert_eq!(actions, [Action::Spawn { name: FOLLOWER.to_owned() }]);
+}
+
+#[test]
+fn a_service_that_starts_again_and_again_and_never_passes_its_check_is_told_to_the_watchdog() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, AGENT, 10, 0);
+    let name = || AGENT.to_owned();
+    let (mut now_ms, mut pid) = (0, 10);
+    while supervisor.overdue(now_ms).is_none() {
+        now_ms = supervisor.deadline_ms().unwrap();
+        assert!(now_ms < 1_200_000, "the watchdog is fed for ever");
+        let actions = supervisor.handle(Event::Tick, now_ms);
+        if actions.contains(&Action::Kill { name: name(), pid }) {
+            supervisor.handle(Event::Exited { name: name(), exit: "killed by signal 9".to_owned() }, now_ms);
+        } else {
+            pid += 1;
+            supervisor.handle(Event::Started { name: name(), pid }, now_ms);
+            supervisor.handle(Event::Ready { name: name() }, now_ms);
+        }
+    }
+    assert!(now_ms > 900_000, "{now_ms}");
+}
+
+#[test]
+fn a_service_without_a_check_that_was_ready_for_a_week_is_not_overdue_the_moment_it_fails() {
+    let mut supervisor = Supervisor::new(1);
+    let specification = Specification { health: None, ..service(AGENT) };
+    supervisor.handle(Event::Declare(Box::new(specification)), 0);
+    supervisor.handle(Event::Started { name: AGENT.to_owned(), pid: 10 }, 0);
+    supervisor.handle(Event::Ready { name: AGENT.to_owned() }, 0);
+    let week_ms = 7 * 86_400_000;
+    assert_eq!(supervisor.overdue(week_ms), None);
+    supervisor
+        .handle(Event::Exited { name: AGENT.to_owned(), exit: "exited with status 1".to_owned() }, week_ms);
+    assert_eq!(supervisor.overdue(week_ms + 900_000), None);
+    assert!(supervisor.overdue(week_ms + 900_001).is_some());
 }

@@ -1,66 +1,14 @@
-//! What a person tells the node: the kernel command line and `node.toml`.
+//! The node's configuration, `node.toml`: read, checked, and told to init in its own words.
 
-use serde::Deserialize;
+use crate::network;
+use crate::ship::Targets;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What init takes from the kernel command line; the rest is the kernel's and modprobe's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct CommandLine {
-    /// `imbrex.config=URL`: where the node's configuration is.
-    pub(crate) config_url: Option<String>,
-    /// `imbrex.modules=a,b`: kernel modules to load besides those that devices ask for.
-    pub(crate) modules: Vec<String>,
-    /// A person has chosen how loud the kernel is on the console.
-    pub(crate) loud: bool,
-    /// A person has chosen what a kernel panic does.
-    pub(crate) panic_chosen: bool,
-    /// Words that begin with `imbrex.` and mean nothing: mistakes to be named.
-    pub(crate) unknown: Vec<String>,
-}
-
-impl CommandLine {
-    /// Reads the words of a kernel command line.
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut command_line = Self::default();
-        for word in words(text) {
-            let (key, value) = word.split_once('=').unwrap_or((&word, ""));
-            match key {
-                "imbrex.config" if !value.is_empty() => command_line.config_url = Some(value.to_owned()),
-                "imbrex.modules" => {
-                    command_line
-                        .modules
-                        .extend(value.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
-                }
-                "loglevel" | "debug" | "ignore_loglevel" | "earlyprintk" => command_line.loud = true,
-                "panic" => command_line.panic_chosen = true,
-                key if key.starts_with("imbrex.") => command_line.unknown.push(key.to_owned()),
-                _ => {}
-            }
-        }
-        command_line
-    }
-}
-
-/// Words apart by white space, as the kernel cuts them: white space inside double quotes is part of
-/// a word, the quotes are not.
-fn words(text: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
-    for character in text.chars() {
-        match character {
-            '"' => quoted = !quoted,
-            character if character.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
-            character => word.push(character),
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
-}
 
 /// The node's configuration, `node.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NodeConfiguration {
+pub(crate) struct NodeToml {
     /// The node's name, which becomes its host name.
     pub(crate) name: Option<String>,
     #[serde(default)]
@@ -69,10 +17,27 @@ pub(crate) struct NodeConfiguration {
     pub(crate) time: Time,
     #[serde(default)]
     pub(crate) modules: Modules,
+    /// Where logs are sent.
+    #[serde(default)]
+    pub(crate) logs: Targets,
+    /// Interfaces that are set up beside DHCP.
+    #[serde(default)]
+    pub(crate) network: Vec<network::Interface>,
+}
+
+/// What of a configuration that was accepted later runs of the helper need.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    /// How drives are served.
+    pub(crate) drives: Drives,
+    /// Kernel modules to load.
+    pub(crate) modules: Vec<String>,
+    /// Services that are wanted beside those of every node.
+    pub(crate) services: Vec<String>,
 }
 
 /// `[drives]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Drives {
     /// Data port of the first drive.
@@ -111,7 +76,7 @@ pub(crate) const AGENT_PORT: u16 = 7400;
 /// What a drive's process may be given, in mebibytes: with less it refuses to start.
 const MEMORY_MIB: std::ops::RangeInclusive<u64> = 72..=65_536;
 
-impl NodeConfiguration {
+impl NodeToml {
     /// Reads a `node.toml`, or says in one sentence what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let configuration: Self = toml::from_str(text).map_err(|error| {
@@ -123,7 +88,18 @@ impl NodeConfiguration {
         Ok(configuration)
     }
 
+    /// What later runs need of it.
+    pub(crate) fn accepted(&self) -> Accepted {
+        let wanted = [("chronyd", !self.time.servers.is_empty()), ("log-shipper", !self.logs.is_empty())];
+        let services =
+            wanted.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| (*name).to_owned()).collect();
+        Accepted { drives: self.drives.clone(), modules: self.modules.load.clone(), services }
+    }
+
     fn check(&self) -> Result<(), String> {
+        let refused = |place: &'static str| move |reason: String| format!("node.toml: {place}: {reason}");
+        self.logs.check().map_err(refused("logs"))?;
+        self.network.iter().try_for_each(network::Interface::check).map_err(refused("network"))?;
         let plain = |text: &str, extra: &[u8]| {
             !text.is_empty()
                 && !text.starts_with('-')
@@ -168,23 +144,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_cut_as_the_kernel_cuts_it() {
-        let text = "console=ttyS0 imbrex.config=http://10.0.2.2:8000/node.toml imbrex.modules=null_blk,scsi_debug \
-                    scsi_debug.dev_size_mb=64 x=\"a imbrex.config=no\" imbrex.confg=typo quiet\n";
-        let command_line = CommandLine::parse(text);
-        assert_eq!(command_line.config_url.as_deref(), Some("http://10.0.2.2:8000/node.toml"));
-        assert_eq!(command_line.modules, ["null_blk", "scsi_debug"]);
-        assert_eq!(command_line.unknown, ["imbrex.confg"]);
-        assert!(!command_line.loud);
-    }
-
-    #[test]
     fn a_whole_configuration_is_read_and_an_empty_one_has_the_defaults() {
         let text = "name = \"imbrex-demo\"\n[drives]\nport_first = 7600\nmemory_mib = 96\n[drives.ports]\n\
                     \"naa.1\" = 7700\n[time]\nservers = [\"10.0.2.2\"]\n[modules]\nload = [\"scsi_debug\"]\n";
-        let configuration = NodeConfiguration::parse(text).unwrap();
+        let configuration = NodeToml::parse(text).unwrap();
         assert_eq!(configuration.drives.ports["naa.1"], 7700);
-        let empty = NodeConfiguration::parse("").unwrap();
+        let empty = NodeToml::parse("").unwrap();
         assert_eq!((empty.drives.port_first, empty.drives.memory_mib), (7500, 128));
     }
 
@@ -195,7 +160,7 @@ mod tests {
         {
             let word =
                 text.split([' ', '\n']).find(|word| ["nmae", "port_fist", "server", "loads"].contains(word));
-            let error = NodeConfiguration::parse(text).unwrap_err();
+            let error = NodeToml::parse(text).unwrap_err();
             assert!(error.contains(word.unwrap()), "{error}");
             assert!(!error.contains('\n'), "{error}");
         }
@@ -212,7 +177,7 @@ mod tests {
             "[drives.ports]\na = 7400",
             "[drives.ports]\na = 7501\nb = 7501",
         ] {
-            assert!(NodeConfiguration::parse(text).is_err(), "{text}");
+            assert!(NodeToml::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::{fs, io};
 
 /// chronyd's configuration, written when the node's configuration is known.
-pub(crate) const CONFIGURATION: &str = "/run/imbrex/chrony.conf";
+const CONFIGURATION: &str = "/run/imbrex/chrony.conf";
 
 /// chronyd steps the clock by any amount at its first three updates and slews it afterwards. It
 /// keeps nothing on disk and listens to nobody.
@@ -16,7 +16,7 @@ fn configuration_text(servers: &[String]) -> String {
     text + "makestep 1.0 3\nrtcsync\nport 0\ncmdport 0\nbindcmdaddress /\npidfile /\n"
 }
 
-/// Writes the configuration for these servers, whose names [`crate::config`] has checked.
+/// Writes the configuration for these servers, whose names [`crate::node_toml`] has checked.
 pub(crate) fn prepare(servers: &[String]) -> io::Result<()> {
     fs::write(CONFIGURATION, configuration_text(servers))
 }

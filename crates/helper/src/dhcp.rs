@@ -3,18 +3,19 @@
 //! dhcpcd runs its hook with no arguments and the lease in the environment. The hook is this very
 //! binary under the name [`HOOK`]; all that it does is to write `/etc/resolv.conf`.
 
-use crate::platform;
-use std::collections::BTreeMap;
+use crate::file;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// dhcpcd's configuration, written at boot.
-pub(crate) const CONFIGURATION: &str = "/run/imbrex/dhcpcd.conf";
+const CONFIGURATION: &str = "/run/imbrex/dhcpcd.conf";
 /// The name under which dhcpcd calls this binary.
-pub(crate) const HOOK: &str = "/run/imbrex/dhcp-hook";
+const HOOK: &str = "/run/imbrex/dhcp-hook";
 /// Where each interface's name servers are kept until the file that joins them is written.
 const LEASES: &str = "/run/imbrex/resolv";
 const RESOLVER: &str = "/etc/resolv.conf";
@@ -37,16 +38,31 @@ slaac hwaddr
 nohook lookup-hostname
 ";
 
-/// Writes the configuration and makes the hook's name.
-pub(crate) fn prepare() -> io::Result<()> {
-    fs::write(CONFIGURATION, CONFIGURATION_TEXT)?;
+/// Writes the configuration, which leaves these interfaces alone, and makes the hook's name. Says
+/// whether the configuration is another one than before.
+pub(crate) fn prepare(left_alone: &BTreeSet<String>) -> io::Result<bool> {
+    let mut text = CONFIGURATION_TEXT.to_owned();
+    for interface in left_alone {
+        let _ = writeln!(text, "denyinterfaces {interface}");
+    }
+    let before = fs::read_to_string(CONFIGURATION).unwrap_or_default();
+    file::write_atomically(Path::new(CONFIGURATION), text.as_bytes())?;
     fs::create_dir_all("/var/lib/dhcpcd")?;
     fs::create_dir_all("/run/dhcpcd")?;
     fs::create_dir_all(LEASES)?;
     match symlink(std::env::current_exe()?, HOOK) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        _ => Ok(before != text),
     }
+}
+
+/// Name servers that a person has named, kept as a lease of their own.
+pub(crate) fn keep_name_servers(interface: &str, name_servers: &[IpAddr]) -> io::Result<()> {
+    let text =
+        name_servers.iter().fold(String::new(), |text, server| text + &format!("nameserver {server}\n"));
+    fs::create_dir_all(LEASES)?;
+    fs::write(Path::new(LEASES).join(format!("{interface}.static")), text)?;
+    write_resolver()
 }
 
 /// What dhcpcd says about one interface, in the environment of its hook.
@@ -136,12 +152,16 @@ pub(crate) fn hook() -> io::Result<()> {
     } else {
         return Ok(());
     }
+    write_resolver()
+}
+
+fn write_resolver() -> io::Result<()> {
     let mut parts = BTreeMap::new();
     for entry in fs::read_dir(LEASES)? {
         let path = entry?.path();
         parts.insert(path.display().to_string(), fs::read_to_string(&path)?);
     }
-    platform::write_atomically(Path::new(RESOLVER), join(&parts).as_bytes())
+    file::write_atomically(Path::new(RESOLVER), join(&parts).as_bytes())
 }
 
 #[cfg(test)]

@@ -14,7 +14,14 @@ pub(crate) struct Found {
     pub(crate) model: String,
     /// Serial number, empty where the drive has none.
     pub(crate) serial: String,
+    /// How much it holds, in bytes; 0 where it does not tell.
+    pub(crate) capacity_bytes: u64,
+    /// The kernel's number of this appearance of it.
+    pub(crate) sequence: u64,
 }
+
+/// The unit of `size` in sysfs, whatever the drive's blocks are, in bytes.
+const SECTOR_BYTES: u64 = 512;
 
 /// Every host-managed drive below this sysfs, sorted by ID. Where two names lead to one drive, the
 /// first counts.
@@ -47,6 +54,8 @@ fn look(sysfs: &Path, name: &str) -> Option<Found> {
         device: format!("/dev/{}", name.replace('!', "/")),
         model: text("device/model"),
         serial,
+        capacity_bytes: text("size").parse::<u64>().unwrap_or(0).saturating_mul(SECTOR_BYTES),
+        sequence: text("diskseq").parse().unwrap_or(0),
     })
 }
 
@@ -112,6 +121,7 @@ mod tests {
         sysfs.file("nvme0n1/device/serial", b"zns0                \n");
         sysfs.file("nvme0n1/device/model", b"QEMU NVMe Ctrl   \n");
         sysfs.file("nvme0c0n1/hidden", b"1\n");
+        sysfs.file("sda/size", b"2048\n");
         sysfs.file("sda/device/wwid", b"naa.5000c500a1b2c3d4\n");
         sysfs.file("sda/device/vpd_pg80", b"\x00\x80\x00\x08ZHZ12345garbage");
         sysfs.file("sdc/device/vpd_pg80", b"\x00\x80\xff\xff  ZHZ9 ");
@@ -127,7 +137,7 @@ mod tests {
             ]
         );
         assert_eq!((found[3].model.as_str(), found[3].serial.as_str()), ("QEMU NVMe Ctrl", "zns0"));
-        assert_eq!(found[1].serial, "ZHZ12345");
+        assert_eq!((found[1].serial.as_str(), found[1].capacity_bytes), ("ZHZ12345", 1 << 20));
     }
 
     #[test]

@@ -1,0 +1,215 @@
+//! The drives of the node: which are there, which were, and on which port each is served. Kept in a
+//! file, so that each run of the helper knows what the one before knew.
+//!
+//! A drive's port never changes while the node is up. Ports that the configuration gives are
+//! given; the others are counted up from `port_first`, in order of ID for the drives that are there
+//! when the boot has found them all, in order of appearance for those that come later.
+
+use crate::discovery::Found;
+use crate::file;
+use crate::node_toml::{AGENT_PORT, Drives};
+use imbrex_init::plan::{self, Drive};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Where the book is kept.
+const FILE: &str = "/run/imbrex/drives.json";
+/// With no new drive for so long, the drives of the boot are taken to be all there, in ms.
+const QUIET_MS: u64 = 500;
+/// A drive that trickles in does not hold up the others for longer than this, in ms.
+const QUIET_MS_MAX: u64 = 3_000;
+
+/// Every drive that the node has seen since it booted.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Book {
+    drives: BTreeMap<String, Drive>,
+    /// When the first and the last new drive appeared, in ms since boot.
+    appeared_ms: Option<(u64, u64)>,
+    /// The drives of the boot have their ports, or never will for want of a configuration.
+    pub(crate) settled: bool,
+    /// Why no drive is served, where the budgets of the boot's drives do not fit.
+    pub(crate) refused: Option<String>,
+    /// Drives whose budgets are counted.
+    pub(crate) served: BTreeSet<String>,
+    /// What was announced, and need not be again.
+    said: BTreeSet<String>,
+}
+
+impl Book {
+    /// The book as the last run left it; an empty one at boot.
+    pub(crate) fn load() -> Self {
+        let text = std::fs::read(FILE).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Keeps the book for the next run.
+    pub(crate) fn save(&self) -> std::io::Result<()> {
+        file::write_atomically(Path::new(FILE), &serde_json::to_vec(self)?)
+    }
+
+    /// Every drive, by ID.
+    pub(crate) fn drives(&self) -> impl Iterator<Item = &Drive> {
+        self.drives.values()
+    }
+
+    /// Whether this is the first time that this is said.
+    pub(crate) fn say(&mut self, line: &str) -> bool {
+        self.said.insert(line.to_owned())
+    }
+
+    /// Takes what a scan has found, and says in a line each what is new.
+    pub(crate) fn update(
+        &mut self,
+        found: Vec<Found>,
+        configuration: Option<&Drives>,
+        now_ms: u64,
+    ) -> Vec<String> {
+        let mut lines = Vec::new();
+        let present: BTreeSet<String> = found.iter().map(|drive| drive.id.clone()).collect();
+        for drive in self.drives.values_mut().filter(|drive| drive.present && !present.contains(&drive.id)) {
+            drive.present = false;
+            self.served.remove(&drive.id);
+            lines.push(format!("drive {} disappeared ({})", drive.id, drive.device));
+        }
+        for found in found {
+            let known = self.drives.get(&found.id);
+            let drive = found.drive(known.and_then(|drive| drive.port));
+            if known == Some(&drive) {
+                continue;
+            }
+            lines.push(format!("drive {} appeared ({})", drive.id, drive.device));
+            if known.is_none() {
+                self.appeared_ms = Some((self.appeared_ms.map_or(now_ms, |(first_ms, _)| first_ms), now_ms));
+            }
+            let id = drive.id.clone();
+            self.drives.insert(id.clone(), drive);
+            if self.settled {
+                self.give_port(&id, configuration);
+            }
+        }
+        lines
+    }
+
+    /// When to call [`Book::settle`], in ms since boot: at once where no drive has appeared.
+    pub(crate) fn settle_ms(&self) -> u64 {
+        self.appeared_ms.map_or(0, |(first_ms, last_ms)| (last_ms + QUIET_MS).min(first_ms + QUIET_MS_MAX))
+    }
+
+    /// The drives of the boot are all there: gives them their ports.
+    pub(crate) fn settle(&mut self, configuration: Option<&Drives>) {
+        self.settled = true;
+        let ids: Vec<String> = self.drives.keys().cloned().collect();
+        ids.iter().for_each(|id| self.give_port(id, configuration));
+    }
+
+    fn give_port(&mut self, id: &str, configuration: Option<&Drives>) {
+        let Some(configuration) = configuration else { return };
+        if self.drives.get(id).is_none_or(|drive| drive.port.is_some()) {
+            return;
+        }
+        let port = configuration.ports.get(id).copied().or_else(|| {
+            let taken: BTreeSet<u16> = self.drives.values().filter_map(|drive| drive.port).collect();
+            let reserved = |port: &u16| configuration.ports.values().any(|other| other == port);
+            let free = |port: &u16| *port != AGENT_PORT && !taken.contains(port) && !reserved(port);
+            (configuration.port_first..=u16::MAX).find(free)
+        });
+        if let Some(drive) = self.drives.get_mut(id) {
+            drive.port = port;
+        }
+    }
+}
+
+impl Found {
+    fn drive(self, port: Option<u16>) -> Drive {
+        let Self { id, device, model, serial, capacity_bytes, sequence } = self;
+        let socket = format!("/run/imbrex/drive-{id}.sock");
+        let service = format!("{}{id}", plan::DRIVE);
+        Drive { id, device, port, socket, service, model, serial, capacity_bytes, sequence, present: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration() -> Drives {
+        Drives::default()
+    }
+
+    fn found(ids: &[&str]) -> Vec<Found> {
+        let drive = |id: &&str| Found {
+            id: (*id).to_owned(),
+            device: format!("/dev/{id}"),
+            model: String::new(),
+            serial: String::new(),
+            capacity_bytes: 0,
+            sequence: 1,
+        };
+        ids.iter().map(drive).collect()
+    }
+
+    fn ports(book: &Book) -> Vec<(&str, Option<u16>)> {
+        book.drives().map(|drive| (drive.id.as_str(), drive.port)).collect()
+    }
+
+    #[test]
+    fn the_drives_of_the_boot_get_their_ports_by_id_and_later_ones_as_they_appear() {
+        let (mut book, configuration) = (Book::default(), configuration());
+        book.update(found(&["c"]), Some(&configuration), 0);
+        book.update(found(&["a", "c"]), Some(&configuration), 100);
+        assert_eq!(ports(&book), [("a", None), ("c", None)]);
+        assert_eq!(book.settle_ms(), 600);
+        book.settle(Some(&configuration));
+        book.update(found(&["a", "b", "c"]), Some(&configuration), 9_000);
+        assert_eq!(ports(&book), [("a", Some(7500)), ("b", Some(7502)), ("c", Some(7501))]);
+    }
+
+    #[test]
+    fn a_drive_that_comes_back_has_its_old_port_whatever_it_is_called_now() {
+        let (mut book, configuration) = (Book::default(), configuration());
+        book.update(found(&["a", "b"]), Some(&configuration), 0);
+        book.settle(Some(&configuration));
+        let kept = serde_json::to_vec(&book).unwrap();
+        let mut book: Book = serde_json::from_slice(&kept).unwrap();
+        assert_eq!(book.update(found(&["b"]), Some(&configuration), 1), ["drive a disappeared (/dev/a)"]);
+        book.update(vec![], Some(&configuration), 2);
+        assert!(book.drives().all(|drive| !drive.present));
+        let mut back = found(&["b"]);
+        back[0].device = "/dev/other".to_owned();
+        back[0].sequence = 2;
+        assert_eq!(book.update(back.clone(), Some(&configuration), 3), ["drive b appeared (/dev/other)"]);
+        let drive = book.drives().find(|drive| drive.present).unwrap();
+        assert_eq!((drive.port, drive.device.as_str()), (Some(7501), "/dev/other"));
+        assert!(book.update(back, Some(&configuration), 4).is_empty());
+    }
+
+    #[test]
+    fn configured_ports_are_given_and_kept_from_others() {
+        let mut book = Book::default();
+        let ports_configured = BTreeMap::from([("z".to_owned(), 7399), ("absent".to_owned(), 7401)]);
+        let configuration = Drives { port_first: 7399, memory_mib: 128, ports: ports_configured };
+        book.update(found(&["a", "b", "z"]), Some(&configuration), 0);
+        book.settle(Some(&configuration));
+        // 7399 is z's, 7400 the agent's, 7401 that of a drive which may still come.
+        assert_eq!(ports(&book), [("a", Some(7402)), ("b", Some(7403)), ("z", Some(7399))]);
+    }
+
+    #[test]
+    fn without_a_configuration_drives_are_listed_and_none_has_a_port() {
+        let mut book = Book::default();
+        book.update(found(&["a"]), None, 0);
+        book.settle(None);
+        assert_eq!(ports(&book), [("a", None)]);
+    }
+
+    #[test]
+    fn a_drive_that_trickles_in_does_not_hold_up_the_others() {
+        let mut book = Book::default();
+        for number in 0_u64..100 {
+            let ids: Vec<String> = (0..=number).map(|id| format!("{id:03}")).collect();
+            book.update(found(&ids.iter().map(String::as_str).collect::<Vec<_>>()), None, number * 400);
+        }
+        assert_eq!(book.settle_ms(), QUIET_MS_MAX);
+    }
+}

@@ -1,0 +1,224 @@
+//! The services of a node, as data: a manifest per service, a TOML file below [`FOLDER`].
+//!
+//! Nothing about one service stands anywhere else. A name that ends in `@` is a template: there is a
+//! service for each drive, and words in braces stand for what that drive is. Whatever is wrong with
+//! a manifest costs that service, and no other.
+
+use crate::privileges::Privileges;
+use imbrex_init::plan::{Specification, Start};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Where the image has its manifests.
+pub(crate) const FOLDER: &str = "/usr/lib/imbrex/services";
+/// The most manifests, and the most bytes of one.
+const MANIFESTS_MAX: usize = 64;
+const MANIFEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Words to fill in, each with its value.
+pub(crate) type Words<'a> = [(&'a str, String)];
+
+/// What the manifests of a template are read with once, to find their mistakes before a drive does.
+const WORDS_TRIED: [&str; 7] =
+    ["id", "device", "port", "socket", "memory_mib", "memory_budget_mib", "memory_max_mib"];
+
+/// Every manifest: name and text.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manifests(BTreeMap<String, String>);
+
+impl Manifests {
+    /// Reads every manifest, and says in one sentence each what is wrong with some.
+    pub(crate) fn read(folder: &Path) -> (Self, Vec<String>) {
+        let (mut manifests, mut complaints) = (Self::default(), Vec::new());
+        let mut paths: Vec<_> =
+            std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        for path in &paths {
+            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+            let checked = text.and_then(|text| {
+                if text.len() > MANIFEST_BYTES_MAX || manifests.0.len() >= MANIFESTS_MAX {
+                    return Err(format!("at most {MANIFESTS_MAX} of {MANIFEST_BYTES_MAX} bytes each"));
+                }
+                parse(&name, &text, &WORDS_TRIED.map(|word| (word, "1".to_owned()))).map(|_| text)
+            });
+            match checked {
+                Ok(text) => drop(manifests.0.insert(name, text)),
+                Err(error) => complaints.push(format!("the manifest {} is refused: {error}", path.display())),
+            }
+        }
+        (manifests, complaints)
+    }
+
+    /// The service of this name, or of this template, with `words` filled in.
+    ///
+    /// # Errors
+    /// One sentence, where there is none or the words do not fit.
+    pub(crate) fn expand(&self, name: &str, words: &Words<'_>) -> Result<Specification, String> {
+        let text = self.0.get(name).ok_or_else(|| format!("there is no manifest of {name}"))?;
+        parse(name, text, words)
+    }
+
+    /// The services that start for this reason.
+    pub(crate) fn starting(&self, start: Start) -> Vec<Specification> {
+        let plain = self.0.iter().filter(|(name, _)| !name.ends_with('@'));
+        let services = plain.filter_map(|(name, text)| parse(name, text, &[]).ok());
+        services.filter(|service| service.start == start).collect()
+    }
+}
+
+fn parse(name: &str, text: &str, words: &Words<'_>) -> Result<Specification, String> {
+    // Values come out of the drives' own mouths and must not become lines of a manifest.
+    if let Some((word, value)) =
+        words.iter().find(|(_, value)| value.contains(['"', '\\']) || value.contains(char::is_control))
+    {
+        return Err(format!("{word} is {value:?}, which no manifest can take"));
+    }
+    let sentence = |error: toml::de::Error| error.to_string().trim().replace('\n', " ");
+    let mut table: toml::Table = fill(text, words).parse().map_err(sentence)?;
+    let user = table.remove("user").map(String::deserialize).transpose().map_err(sentence)?;
+    let capabilities = table.remove("capabilities").map(Vec::deserialize).transpose().map_err(sentence)?;
+    let mut service: Specification = table.try_into().map_err(sentence)?;
+    let id = words.iter().find(|(word, _)| *word == "id").map_or("", |(_, value)| value);
+    service.name = if name.ends_with('@') { format!("{name}{id}") } else { name.to_owned() };
+    check(&service)?;
+    let privileges = Privileges::find(user.as_deref(), capabilities.as_deref())?;
+    service.command = privileges.wrap(service.command);
+    Ok(service)
+}
+
+fn check(service: &Specification) -> Result<(), String> {
+    let health = service.health.as_ref();
+    let checks = [
+        (
+            !service.command.first().is_some_and(|program| program.starts_with('/')),
+            "command begins with an absolute path",
+        ),
+        (service.stop.deadline_s > 60, "stop.deadline_s is at most 60"),
+        (health.is_some_and(|health| health.within_s == 0), "health.within_s is at least 1"),
+        (
+            health.is_some_and(|health| !health.command.is_empty() && health.every_s == 0),
+            "health.every_s is at least 1",
+        ),
+        (!(-1000..=1000).contains(&service.limits.oom_score), "limits.oom_score is from -1000 to 1000"),
+    ];
+    checks.into_iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, rule)| Err(rule.to_owned()))
+}
+
+/// `text` with each `{word}` replaced by its value. Values are not looked at again, so that a
+/// drive's ID with braces in it stays what it is.
+fn fill(text: &str, words: &Words<'_>) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        match words
+            .iter()
+            .find(|(word, _)| after.strip_prefix(*word).is_some_and(|rest| rest.starts_with('}')))
+        {
+            Some((word, value)) => {
+                filled.push_str(value);
+                rest = &after[word.len() + 1..];
+            }
+            None => {
+                let _ = write!(filled, "{{");
+                rest = after;
+            }
+        }
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use imbrex_init::plan::{AGENT, DRIVE};
+
+    /// The manifests of the image.
+    pub(crate) fn manifests() -> Manifests {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../image/overlay/usr/lib/imbrex/services");
+        let (manifests, complaints) = Manifests::read(&folder);
+        assert_eq!(complaints, Vec::<String>::new());
+        manifests
+    }
+
+    /// The words of a drive.
+    pub(crate) fn words(id: &str) -> [(&'static str, String); 7] {
+        [
+            ("id", id.to_owned()),
+            ("device", "/dev/sda".to_owned()),
+            ("port", "7500".to_owned()),
+            ("socket", format!("/run/imbrex/drive-{id}.sock")),
+            ("memory_mib", "128".to_owned()),
+            ("memory_budget_mib", "208".to_owned()),
+            ("memory_max_mib", "672".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn a_drive_gets_the_command_line_of_the_contract() {
+        let drive = manifests().expand(DRIVE, &words("naa.5000c500a1b2c3d4")).unwrap();
+        assert_eq!(drive.name, "drive@naa.5000c500a1b2c3d4");
+        let command = drive.command.join(" ");
+        let (before, command) = command.split_once(" -- ").unwrap();
+        assert!(before.starts_with("/usr/bin/imbrex-helper run --keep "), "{before}");
+        assert_eq!(
+            command,
+            "/usr/bin/imbrex-drive --device /dev/sda --id naa.5000c500a1b2c3d4 --listen 0.0.0.0:7500 \
+             --socket /run/imbrex/drive-naa.5000c500a1b2c3d4.sock --memory 128MiB"
+        );
+        assert_eq!((drive.limits.memory_min_mib, drive.limits.memory_max_mib), (Some(208), Some(672)));
+    }
+
+    #[test]
+    fn a_value_with_braces_in_it_is_not_filled_in_again_and_one_with_quotes_is_refused() {
+        let words = [("id", "{device}".to_owned()), ("device", "wrong".to_owned())];
+        assert_eq!(fill("drive@{id} {other} {", &words), "drive@{device} {other} {");
+        let refused = manifests().expand(DRIVE, &self::words("x\"]\nuser = \"y")).unwrap_err();
+        assert!(refused.contains("which no manifest can take"), "{refused}");
+    }
+
+    #[test]
+    fn every_need_names_a_manifest_and_drives_stop_before_everything_else() {
+        let manifests = manifests();
+        for name in manifests.0.keys() {
+            let service = manifests.expand(name, &words("x")).unwrap();
+            for need in service.needs.iter().chain(&service.binds_to) {
+                assert!(manifests.0.contains_key(need), "{name} needs {need}");
+            }
+            assert!(name == DRIVE || service.stop.order > 10, "{name}");
+        }
+        let boot: Vec<String> =
+            manifests.starting(Start::Boot).into_iter().map(|service| service.name).collect();
+        assert_eq!(boot, [AGENT]);
+    }
+
+    #[test]
+    fn a_manifest_with_a_mistake_is_refused_by_name_and_costs_no_other() {
+        let folder = std::env::temp_dir().join(format!("imbrex-manifests-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, text) in [
+            ("good.toml", "command = [\"/bin/x\"]\n"),
+            ("key.toml", "command = [\"/bin/x\"]\nuesr = \"root\"\n"),
+            ("path.toml", "command = [\"x\"]\n"),
+            ("capability.toml", "command = [\"/x\"]\ncapabilities = [\"sys_everything\"]\n"),
+            ("long.toml", "command = [\"/x\"]\nstop = { deadline_s = 600 }\n"),
+            ("notes.txt", "not a manifest"),
+        ] {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let (manifests, complaints) = Manifests::read(&folder);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(manifests.0.keys().collect::<Vec<_>>(), ["good"]);
+        for (complaint, word) in
+            complaints.iter().zip(["sys_everything", "uesr", "at most 60", "absolute path"])
+        {
+            assert!(complaint.contains(word) && !complaint.contains('\n'), "{complaint}");
+        }
+        assert_eq!(complaints.len(), 4);
+    }
+}
