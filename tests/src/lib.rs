@@ -6,7 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod added_services;
 pub mod guest;
 pub mod ledger;
 pub mod load;
+pub mod nvme;
+pub mod probe;
 pub mod zoned_guest;
