@@ -80,7 +80,9 @@ impl DriveKind {
         }
     }
 
-    fn kernel_options(self) -> String {
+    /// What the kernel must be told for them.
+    #[must_use]
+    pub fn kernel_options(self) -> String {
         match self {
             Self::ZonedNvme { .. } | Self::BadSectors { .. } | Self::Added { .. } => String::new(),
             Self::ScsiDebug { count, size_mib } => format!(
