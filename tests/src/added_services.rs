@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::BufWriter;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -18,6 +19,28 @@ use crate::probe;
 /// The program that every such service runs, and where it lies in the guest.
 const PROGRAM: &str = "guest-service";
 const PROGRAM_IN_GUEST: &str = "/usr/bin/guest-service";
+
+/// The least program that ends well, for the verb `parent`: ten thousand of it are started in a test, and a runtime's own start would take most
+/// of the time. An ELF header of 64 bytes, a program header of 56 (elf(5)), and `exit(0)` (syscalls(2): number 60).
+pub const LEAST_IN_GUEST: &str = "/usr/bin/exit-at-once";
+const LEAST: [&[u8]; 11] = [
+    b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
+    // An executable for x86-64; entry point; where the program headers begin, and no sections.
+    b"\x02\0\x3e\0\x01\0\0\0",
+    b"\x78\0\x40\0\0\0\0\0",
+    b"\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    // Flags, and the sizes and counts of the headers.
+    b"\0\0\0\0\x40\0\x38\0\x01\0\0\0\0\0\0\0",
+    // To be loaded, read and executed: the whole file, at its address, with its length twice, aligned to a page.
+    b"\x01\0\0\0\x05\0\0\0\0\0\0\0\0\0\0\0",
+    b"\0\0\x40\0\0\0\0\0\0\0\x40\0\0\0\0\0",
+    b"\x81\0\0\0\0\0\0\0\x81\0\0\0\0\0\0\0",
+    b"\0\x10\0\0\0\0\0\0",
+    // xor edi, edi; mov eax, 60
+    b"\x31\xff\xb8\x3c\0\0\0",
+    // syscall
+    b"\x0f\x05",
+];
 
 /// Where init looks for manifests.
 const MANIFESTS: &str = "/usr/lib/imbrex/services";
@@ -76,6 +99,10 @@ pub fn add(workspace: &Workspace, image: &Image, services: &[AddedService], fold
     run_shown(command.args(["--package", "imbrex-tests", "--bin", PROGRAM]))?;
     let mut tree = Tree::default();
     tree.add_file(PROGRAM_IN_GUEST, &workspace.program(PROGRAM))?;
+    let least = folder.join("exit-at-once");
+    fs::write(&least, LEAST.concat()).with_context(|| format!("cannot write {}", least.display()))?;
+    fs::set_permissions(&least, fs::Permissions::from_mode(0o755)).context("cannot make it a program")?;
+    tree.add_file(LEAST_IN_GUEST, &least)?;
     for service in services {
         let source = folder.join(format!("{}.toml", service.name));
         fs::write(&source, service.manifest())
@@ -95,6 +122,16 @@ pub fn add(workspace: &Workspace, image: &Image, services: &[AddedService], fold
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_least_program_is_as_long_as_it_says_and_ends_well() {
+        assert_eq!(LEAST.concat().len(), 0x81);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("least");
+        fs::write(&path, LEAST.concat()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(Command::new(&path).status().unwrap().success());
+    }
 
     #[test]
     fn a_manifest_has_the_verbs_words_and_the_trigger_before_the_others() {

@@ -21,9 +21,9 @@ const WELL: u32 = 59;
 const ILL: [Illness; 5] = [Illness::Dead, Illness::Dead, Illness::Slow, Illness::Silent, Illness::Silent];
 const DRIVE_BYTES: u64 = 512 << 20;
 
-/// Least memory of a drive's process, and what the node needs for all of them, in MiB.
+/// The least buffers of a drive's process, and what the node needs for all of them with what each takes besides, in MiB.
 const DRIVE_MEMORY_MIB: u64 = 72;
-const MEMORY_MIB: u32 = 8192;
+const MEMORY_MIB: u32 = 9472;
 
 /// The kernel's patience with an NVMe drive, in seconds: nothing is given up while the test runs.
 const KERNEL_OPTIONS: &str = "nvme_core.io_timeout=3600";

@@ -9,10 +9,11 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use imbrex_tests::added_services::LEAST_IN_GUEST;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{SigSet, Signal};
 
@@ -41,7 +42,6 @@ fn main() -> ExitCode {
         }
         ["idle"] => idle(),
         ["parent", count] => parent(count),
-        ["nothing"] => Ok(()),
         _ => Err(anyhow::anyhow!("guest-service has no verb {words:?}")),
     };
     match outcome {
@@ -120,9 +120,8 @@ fn stubborn() -> Result<()> {
 /// Starts so many children that end at once, and ends without waiting for any: they are PID 1's then.
 #[expect(clippy::zombie_processes, reason = "that PID 1 waits for them is what is tested")]
 fn parent(count: &str) -> Result<()> {
-    let program = std::env::current_exe().context("who am I")?;
     for _ in 0..count.parse::<u32>().context("a number of children")? {
-        Command::new(&program).arg("nothing").stdin(Stdio::null()).spawn().context("cannot start a child")?;
+        Command::new(LEAST_IN_GUEST).spawn().context("cannot start a child")?;
     }
     Ok(())
 }
