@@ -130,7 +130,8 @@ fn too_much_memory_costs_its_owner(guest: &Guest) -> Result<()> {
     let killed = killed.context("it is not killed")?;
     let exit = killed.last_exit.clone().unwrap_or_default();
     ensure!(exit.contains("signal 9") && exit.contains("memory limit"), "{killed:?}");
-    ensure!(number(&agent, "test-hog", "oom_kills")? == 1, "the kill is not counted");
+    let kills = number(&agent, "test-hog", "oom_kills")?;
+    ensure!(kills == 1, "one kill is counted as {kills}");
     service_in(&agent, "test-hog", ServiceState::Ready)?;
     println!("{:28} {exit}", "over its memory limit");
     others.check(&agent)

@@ -118,7 +118,6 @@ fn stubborn() -> Result<()> {
 }
 
 /// Starts so many children that end at once, and ends without waiting for any: they are PID 1's then.
-#[expect(clippy::zombie_processes, reason = "that PID 1 waits for them is what is tested")]
 fn parent(count: &str) -> Result<()> {
     for _ in 0..count.parse::<u32>().context("a number of children")? {
         Command::new(LEAST_IN_GUEST).spawn().context("cannot start a child")?;
