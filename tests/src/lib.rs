@@ -6,7 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod added_services;
 pub mod guest;
+pub mod kept;
 pub mod ledger;
 pub mod load;
+pub mod nvme;
+pub mod probe;
+pub mod stop;
 pub mod zoned_guest;

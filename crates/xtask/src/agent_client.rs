@@ -123,6 +123,14 @@ impl AgentClient {
         self.request("POST", &format!("/v1/drives/{drive}/restart"), Some(body.as_bytes())).map(drop)
     }
 
+    /// Starts a service that is down; its maintenance is over.
+    ///
+    /// # Errors
+    /// Where the node refuses, in its own words.
+    pub fn start_service(&self, service: &str) -> Result<()> {
+        self.request("POST", &format!("/v1/services/{service}/start"), Some(b"{}")).map(drop)
+    }
+
     /// Stops the node in order and switches it off.
     ///
     /// # Errors
@@ -131,7 +139,11 @@ impl AgentClient {
         self.request("POST", "/v1/node/poweroff", Some(b"{}")).map(drop)
     }
 
-    fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T> {
+    /// What the node answers at a path.
+    ///
+    /// # Errors
+    /// Where it does not answer, or not with a `T`.
+    pub fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T> {
         let response = self.request("GET", target, None)?;
         serde_json::from_slice(&response.body)
             .with_context(|| format!("the node answers {target} with something else: {}", response.text()))

@@ -10,7 +10,7 @@ use imbrex_api::node::Drive;
 
 use crate::binaries;
 use crate::image::{self, Image};
-use crate::node::{BootTime, DriveKind, Node, Options};
+use crate::node::{Additions, BootTime, DriveKind, Node, Options};
 use crate::report::{Report, bytes_text, rate_text, seconds_text};
 use crate::source_tree::{Compared, SourceTree, compare};
 use crate::step::Step;
@@ -91,6 +91,7 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<()> {
         agent_port: request.agent_port,
         port_first: request.port_first,
         run_time_max: request.check.then_some(CHECK_TIME_MAX),
+        additions: Additions::default(),
     };
     let mut node = Node::start(workspace, &image, options)?;
     let mut report = Report::default();

@@ -58,6 +58,8 @@ pub struct Parts {
     pub boot: Boot,
     /// Its emulated drives.
     pub drives: Vec<DriveFile>,
+    /// Further arguments of QEMU, for further devices.
+    pub devices: Vec<String>,
     /// Ports of the loopback that lead into the guest: outside, inside.
     pub forwards: Vec<(u16, u16)>,
     /// After which the machine is killed; `None` where a person decides.
@@ -210,6 +212,7 @@ fn arguments(image: &Image, parts: &Parts) -> Vec<String> {
     for drive in &parts.drives {
         arguments.extend(drive.arguments());
     }
+    arguments.extend(parts.devices.iter().cloned());
     arguments
 }
 

@@ -61,6 +61,11 @@ pub enum DriveKind {
         /// Size of each in MiB.
         size_mib: u32,
     },
+    /// Drives that the [`Additions`] bring.
+    Added {
+        /// How many.
+        count: u32,
+    },
 }
 
 impl DriveKind {
@@ -70,13 +75,16 @@ impl DriveKind {
         match self {
             Self::ZonedNvme { count, .. }
             | Self::BadSectors { count, .. }
-            | Self::ScsiDebug { count, .. } => count,
+            | Self::ScsiDebug { count, .. }
+            | Self::Added { count } => count,
         }
     }
 
-    fn kernel_options(self) -> String {
+    /// What the kernel must be told for them.
+    #[must_use]
+    pub fn kernel_options(self) -> String {
         match self {
-            Self::ZonedNvme { .. } | Self::BadSectors { .. } => String::new(),
+            Self::ZonedNvme { .. } | Self::BadSectors { .. } | Self::Added { .. } => String::new(),
             Self::ScsiDebug { count, size_mib } => format!(
                 " imbrex.modules=scsi_debug scsi_debug.zbc=managed scsi_debug.sector_size=4096 \
                  scsi_debug.zone_size_mb=16 scsi_debug.zone_nr_conv=2 scsi_debug.dev_size_mb={size_mib} \
@@ -84,6 +92,19 @@ impl DriveKind {
             ),
         }
     }
+}
+
+/// What a node has that others have not.
+#[derive(Clone, Debug, Default)]
+pub struct Additions {
+    /// Arguments of QEMU, for more devices.
+    pub devices: Vec<String>,
+    /// More options of the kernel.
+    pub kernel_options: String,
+    /// More ports of the loopback that lead into the guest: outside, inside.
+    pub forwards: Vec<(u16, u16)>,
+    /// Memory of one drive's process, in MiB; init's own choice where it is not given.
+    pub drive_memory_mib: Option<u64>,
 }
 
 /// What a node is to be.
@@ -103,6 +124,8 @@ pub struct Options {
     pub port_first: u16,
     /// After which it is killed; `None` where a person decides.
     pub run_time_max: Option<Duration>,
+    /// What it has besides.
+    pub additions: Additions,
 }
 
 /// How long a start took, from power on.
@@ -147,20 +170,21 @@ impl Node {
                     })
                 })
                 .collect::<Result<Vec<_>>>()?,
-            DriveKind::ScsiDebug { .. } => Vec::new(),
+            DriveKind::ScsiDebug { .. } | DriveKind::Added { .. } => Vec::new(),
         };
         let configuration =
-            format!("name = \"{}\"\n\n[drives]\nport_first = {}\n", options.name, options.port_first);
-        let configuration =
-            HttpFiles::serve(BTreeMap::from([("/node.toml".to_owned(), configuration.into_bytes())]))?;
+            HttpFiles::serve(BTreeMap::from([("/node.toml".to_owned(), node_toml(&options).into_bytes())]))?;
         let url = format!("http://{HOST_IN_GUEST}:{}/node.toml", configuration.port());
-        let fixed = format!("console=ttyS0,115200 panic=10{}", options.drives.kernel_options());
+        let Additions { devices, kernel_options, forwards, .. } = options.additions.clone();
+        let drive_options = options.drives.kernel_options();
+        let fixed = format!("console=ttyS0,115200 panic=10{drive_options} {kernel_options}");
         let boot = match options.network_boot {
             false => Boot::Direct,
             true => network_boot(workspace, image, &folder, &fixed, &url)?,
         };
         let count = u16::try_from(options.drives.count()).context("a node has fewer than 65536 drives")?;
         let data = (options.port_first..options.port_first + count).map(|port| (port, port));
+        let agent = std::iter::once((options.agent_port, AGENT_PORT));
         let parts = Parts {
             folder,
             accelerator,
@@ -168,7 +192,8 @@ impl Node {
             kernel_options: format!("{fixed} imbrex.config={url}"),
             boot,
             drives,
-            forwards: std::iter::once((options.agent_port, AGENT_PORT)).chain(data).collect(),
+            devices,
+            forwards: agent.chain(data).chain(forwards).collect(),
             run_time_max: options.run_time_max,
         };
         let powered_on = Instant::now();
@@ -181,8 +206,8 @@ impl Node {
     /// # Errors
     /// Where that takes too long or the machine ends: the sentence quotes the console.
     pub fn wait(&mut self, what: &str) -> Result<BootTime> {
-        let mut step = Step::begin(what);
-        let api = self.wait_for_api(&mut step)?;
+        let api = self.wait_for_api(what)?;
+        let mut step = Step::begin("Waiting for the drives");
         let agent = self.agent()?;
         let wanted = usize::try_from(self.options.drives.count()).context("too many drives")?;
         let mut seen = String::from("none");
@@ -210,11 +235,16 @@ impl Node {
             );
         }
         let time = BootTime { api, drives: self.powered_on.elapsed() };
-        step.done(&format!("the API answered after {:.1} s", api.as_secs_f64()));
+        step.done("");
         Ok(time)
     }
 
-    fn wait_for_api(&mut self, step: &mut Step) -> Result<Duration> {
+    /// Waits until the API answers, and for no drive; says how long that took from power on.
+    ///
+    /// # Errors
+    /// Where that takes too long or the machine ends: the sentence quotes the console.
+    pub fn wait_for_api(&mut self, what: &str) -> Result<Duration> {
+        let mut step = Step::begin(what);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.options.agent_port));
         let agent = until(BOOT_TIME_MAX, || {
             step.still("the node has not told its certificate's fingerprint on the console yet");
@@ -228,7 +258,9 @@ impl Node {
             bail!("the node's API does not answer; {}", self.machine.last_words());
         };
         self.agent = Some(agent);
-        Ok(self.powered_on.elapsed())
+        let api = self.powered_on.elapsed();
+        step.done(&format!("the API answered after {:.1} s", api.as_secs_f64()));
+        Ok(api)
     }
 
     /// The node's management API.
@@ -302,6 +334,13 @@ impl Node {
         Ok(())
     }
 
+    /// The node is about to start again by itself: what is known of this boot counts no more. Wait for the next.
+    pub fn expect_restart(&mut self) {
+        self.agent = None;
+        self.machine.console.restart();
+        self.powered_on = Instant::now();
+    }
+
     /// Stops the node in order, and ends QEMU where it does not go by itself.
     ///
     /// # Errors
@@ -318,6 +357,17 @@ impl Node {
         ordered?;
         bail!("the node does not power off within {} s; {words}", POWER_OFF_TIME_MAX.as_secs())
     }
+}
+
+/// The configuration that the node fetches.
+fn node_toml(options: &Options) -> String {
+    let memory = options.additions.drive_memory_mib.map(|mib| format!("memory_mib = {mib}\n"));
+    format!(
+        "name = \"{}\"\n\n[drives]\nport_first = {}\n{}",
+        options.name,
+        options.port_first,
+        memory.unwrap_or_default()
+    )
 }
 
 /// Whether a drive's process has said what it is.

@@ -99,6 +99,42 @@ impl Qmp {
         self.execute("qom-set", &json!({ "path": path, "property": property, "value": value })).map(drop)
     }
 
+    /// Plugs a device in: its driver and its properties, all of them as words.
+    ///
+    /// # Errors
+    /// Where QEMU refuses or has gone.
+    pub fn device_add(&mut self, driver: &str, properties: &[(&str, &str)]) -> Result<()> {
+        let mut device = serde_json::Map::from_iter([("driver".to_owned(), json!(driver))]);
+        device.extend(properties.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        self.execute("device_add", &Value::Object(device)).map(drop)
+    }
+
+    /// Presses the power button for a moment.
+    ///
+    /// # Errors
+    /// Where QEMU refuses or has gone.
+    pub fn press_power_button(&mut self) -> Result<()> {
+        self.execute("system_powerdown", &json!({})).map(drop)
+    }
+
+    /// Presses keys together for a moment, by QEMU's names for them.
+    ///
+    /// # Errors
+    /// Where QEMU refuses or has gone.
+    pub fn press_keys(&mut self, names: &[&str]) -> Result<()> {
+        let keys: Vec<Value> = names.iter().map(|name| json!({"type": "qcode", "data": name})).collect();
+        self.execute("send-key", &json!({ "keys": keys })).map(drop)
+    }
+
+    /// Sets the limits of a throttle group: none where `limits` is empty.
+    ///
+    /// # Errors
+    /// Where QEMU refuses or has gone.
+    pub fn set_throttle(&mut self, group: &str, limits: &Value) -> Result<()> {
+        let path = format!("/objects/{group}");
+        self.execute("qom-set", &json!({"path": path, "property": "limits", "value": limits})).map(drop)
+    }
+
     /// Ends QEMU.
     ///
     /// # Errors

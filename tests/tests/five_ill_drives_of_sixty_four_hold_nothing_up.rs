@@ -1,0 +1,119 @@
+//! Five ill drives of sixty-four hold nothing up: two on which every read and write fails, one that is slow, two that
+//! never answer, all of them so from the start. The API is ready before any drive is, every other drive comes up, and
+//! the boot comes to its end. Then the node is told twice to power off: it does not wait for whom it would wait.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use imbrex_api::node::{BootStage, Drive as NodeDrive, DriveState};
+use imbrex_tests::added_services::AddedService;
+use imbrex_tests::guest::{Guest, Plan};
+use imbrex_tests::kept::service;
+use imbrex_tests::nvme::{self, Drive, Illness};
+use imbrex_tests::stop::{STOP_TIME_MAX, Stop};
+use serde_json::json;
+use xtask::command::until;
+use xtask::node::{Additions, DriveKind};
+
+/// The drives that are well, which share a controller, and the ill ones, which have one each.
+const WELL: u32 = 59;
+const ILL: [Illness; 5] = [Illness::Dead, Illness::Dead, Illness::Slow, Illness::Silent, Illness::Silent];
+const DRIVE_BYTES: u64 = 512 << 20;
+
+/// The least buffers of a drive's process, and what the node needs for all of them with what each takes besides, in MiB.
+const DRIVE_MEMORY_MIB: u64 = 72;
+const MEMORY_MIB: u32 = 9472;
+
+/// The kernel's patience with an NVMe drive, in seconds: nothing is given up while the test runs.
+const KERNEL_OPTIONS: &str = "nvme_core.io_timeout=3600";
+
+/// It does not hear SIGTERM, and has all the time that a manifest can give.
+const STUBBORN: &str = "test-stubborn";
+const STUBBORN_MANIFEST: &str = "stop = { order = 5, deadline_s = 60 }";
+
+/// How long sixty-four processes may take to start on a machine that is translated, and the boot to end.
+const TIME_MAX: Duration = Duration::from_secs(300);
+
+fn plan(folder: &Path) -> Result<Plan> {
+    let mut devices = nvme::throttle_groups();
+    let mut nodes = Vec::new();
+    for number in 1..=WELL {
+        let node = format!("well{number}");
+        devices.extend(nvme::file_node(folder, &node, DRIVE_BYTES)?);
+        nodes.push(node);
+    }
+    devices.extend(nvme::shelf(&nodes));
+    for (number, illness) in (1..).zip(ILL) {
+        let (file, node) = (format!("file{number}"), format!("ill{number}"));
+        devices.extend(nvme::file_node(folder, &file, DRIVE_BYTES)?);
+        devices.extend(nvme::ill_node(&node, &file, illness));
+        devices.extend(Drive { number }.arguments(&node));
+    }
+    let additions = Additions {
+        devices,
+        kernel_options: KERNEL_OPTIONS.to_owned(),
+        drive_memory_mib: Some(DRIVE_MEMORY_MIB),
+        ..Additions::default()
+    };
+    let services =
+        vec![AddedService { name: STUBBORN, verb: "stubborn".to_owned(), manifest: STUBBORN_MANIFEST }];
+    let drives = DriveKind::Added { count: WELL + u32::try_from(ILL.len())? };
+    Ok(Plan { drives, memory_mib: MEMORY_MIB, services, additions })
+}
+
+#[test]
+fn five_ill_drives_of_sixty_four_hold_nothing_up() -> Result<()> {
+    let mut guest = Guest::start_as("sixty-four", false, plan)?;
+    let api = guest.node.wait_for_api("Booting the node")?;
+    let agent = guest.node.agent()?;
+    println!("{:28} {:.1} s", "API ready after", api.as_secs_f64());
+
+    let well = |drive: &NodeDrive| drive.state == DriveState::Unformatted;
+    let mut count = 0;
+    let all = until(TIME_MAX, || {
+        count = agent.drives().ok()?.iter().filter(|drive| well(drive)).count();
+        (count >= usize::try_from(WELL).ok()?).then_some(())
+    });
+    all.with_context(|| format!("{count} of {WELL} drives that are well have come up"))?;
+    let over =
+        until(TIME_MAX, || agent.node().ok().filter(|node| node.boot.iter().all(|s| s.took_ms.is_some())));
+    let boot = over.context("the boot does not end")?.boot;
+    for stage in &boot {
+        println!("{:28} {} ms after {} ms", stage.stage, stage.took_ms.unwrap_or(0), stage.started_ms);
+    }
+    let ended_ms = |name: &str| -> Result<u64> {
+        let stage: &BootStage = boot.iter().find(|stage| stage.stage == name).context("no such stage")?;
+        Ok(stage.started_ms + stage.took_ms.unwrap_or(0))
+    };
+    ensure!(ended_ms("agent")? < ended_ms("drives")?, "the API waited for the drives: {boot:?}");
+
+    let drives = agent.drives()?;
+    for drive in drives.iter().filter(|drive| !well(drive)) {
+        println!("{:28} {} {:?}", drive.id, drive.state.as_str(), drive.state_reason);
+    }
+    let init = service(&agent, "init")?.rss_bytes.context("init tells its memory")?;
+    println!("{:28} {} KB with {} drives", "PID 1 has in memory", init / 1000, drives.len());
+    told_twice_it_waits_for_nobody(guest)
+}
+
+fn told_twice_it_waits_for_nobody(mut guest: Guest) -> Result<()> {
+    let agent = guest.node.agent()?;
+    let ordered_ms = agent.node()?.uptime_ms.context("the node tells its uptime")?;
+    // QEMU itself waits for requests under way when the kernel switches a controller off: they may end now.
+    for group in [nvme::SLOW, nvme::SILENT] {
+        guest.node.machine().qmp().set_throttle(group, &json!({}))?;
+    }
+    agent.power_off()?;
+    let console = guest.node.machine().console.clone();
+    let begun = until(TIME_MAX, || console.text().contains("imbrex: stopping to power off").then_some(()));
+    begun.context("the first order is not heard")?;
+    agent.power_off()?;
+    let stop = Stop::watch(&mut guest.node, "power off", ordered_ms)?;
+    ensure!(stop.says("told again to power off: everything is killed now"), "{}", stop.lines.join("\n"));
+    ensure!(!stop.says(&format!("{STUBBORN} did not stop within")), "{}", stop.lines.join("\n"));
+    ensure!(stop.took <= STOP_TIME_MAX, "the stop took {:?}", stop.took);
+    println!("{:28} {:.1} s", "told twice, stopped in", stop.took.as_secs_f64());
+    ensure!(guest.node.machine().wait_for_end(STOP_TIME_MAX), "the machine is still on");
+    Ok(())
+}
