@@ -351,15 +351,26 @@ impl<'a, 'b> Mount<'a, 'b> {
     }
 
     /// Something is written that neither a header, nor a footer, nor a record explains: it is kept, and never written
-    /// to. A zone of one unit has lost nothing: a crash tore its header, and no record can have followed.
+    /// to. A zone of one unit has lost nothing: a crash tore its header, and no record can have followed. It may have been
+    /// finished since.
     fn lose_zone(&mut self, zone: u32) -> Result<(), DeviceError> {
-        let entry = self.zones.get_mut(zone);
-        entry.role = ZoneRole::Lost;
-        if entry.written_units != 1 {
+        let written_units = self.zones.get(zone).written_units;
+        let holds_records = written_units != 1 && !self.is_blank(zone, 1)?;
+        self.zones.get_mut(zone).role = ZoneRole::Lost;
+        if holds_records {
             tracing::error!(zone, "a zone is written, and nothing in it can be read: what it held is lost");
             self.lost_records += 1;
         }
         finish_zone(self.io, &mut self.zones, zone)
+    }
+
+    /// Whether a unit reads as one to which nothing was written.
+    fn is_blank(&mut self, zone: u32, unit: u32) -> Result<bool, DeviceError> {
+        match self.io.read(zone, unit, 1) {
+            Ok(bytes) => Ok(bytes.iter().all(|byte| *byte == 0)),
+            Err(DeviceError::Gone) => Err(DeviceError::Gone),
+            Err(_) => Ok(false),
+        }
     }
 
     fn read_header(&mut self, zone: u32) -> Result<HeaderUnit, DeviceError> {
