@@ -213,8 +213,11 @@ impl Store {
 
     /// The other stream whose open zone has room for a deletion.
     fn lender(&self, stream: Stream) -> Option<Stream> {
-        let may_lend = |other: &Stream| *other != stream && self.has_room_for_deletes(*other);
-        Stream::ALL.into_iter().find(may_lend)
+        // The room that clients leave is for reclaim's own, and for what must be made good.
+        let is_own = self.pending.has_own_delete(stream);
+        let has_room =
+            |other| if is_own { self.has_room(other, 1, 1) } else { self.has_room_for_deletes(other) };
+        Stream::ALL.into_iter().find(|other| *other != stream && has_room(*other))
     }
 
     /// The one whose open zone has room for a deletion, where nothing else comes and only deletions can bring it.
@@ -295,8 +298,9 @@ impl Store {
 
 /// How much room it takes to move what lives in a zone.
 fn units_to_move(entry: &ZoneEntry) -> u32 {
-    // A record has one unit at least.
-    let records_max = entry.table_entries.min(entry.live_units);
+    // A record has one unit at least. How many a zone without a footer lists is not known.
+    let records_max =
+        if entry.table_entries > 0 { entry.table_entries.min(entry.live_units) } else { entry.live_units };
     let cost_units = entry.live_units.saturating_add(entry.tombstones.div_ceil(64));
     cost_units.saturating_add(records_max / OVERHEAD_RECORDS + OVERHEAD_UNITS)
 }

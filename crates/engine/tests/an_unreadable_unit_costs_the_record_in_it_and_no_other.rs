@@ -26,6 +26,8 @@ fn list(engine: &Handle) -> Vec<BlockEntry> {
 /// Key and length of each, whose place may change: what stands beside damage is written elsewhere.
 fn identities(mut entries: Vec<BlockEntry>) -> Vec<(Key, u32)> {
     entries.sort_by_key(|entry| entry.key);
+    // One that is moved meanwhile can be listed at both places.
+    entries.dedup_by_key(|entry| entry.key);
     entries.into_iter().map(|entry| (entry.key, entry.payload_bytes)).collect()
 }
 
