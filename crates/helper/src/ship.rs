@@ -194,10 +194,12 @@ impl Format {
     /// One line as it goes over the wire.
     fn frame(self, now: &str, host: &str, service: &str, line: &str) -> Vec<u8> {
         match self {
-            // Facility 3 (daemon), severity 6 (informational): init does not know what a line means.
+            // Facility 3 (daemon), severity 6 (informational): init does not know what a line means. APP-NAME has
+            // 48 characters at most, which a drive's service may exceed; PROCID has 128.
             Self::Syslog => {
                 let host = if host.is_empty() { "-" } else { host };
-                let message = format!("<30>1 {now} {host} {service} - - - {line}");
+                let kind = service.split('@').next().unwrap_or_default();
+                let message = format!("<30>1 {now} {host} {kind:.48} {service:.128} - - {line}");
                 format!("{} {message}", message.len()).into_bytes()
             }
             Self::Json => {
@@ -260,8 +262,16 @@ mod tests {
         listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
         let (length, rest) = text.split_once(' ').unwrap();
         let first = &rest[..length.parse().unwrap()];
-        assert!(first.starts_with("<30>1 ") && first.ends_with("Z node agent - - - one"), "{first}");
-        assert!(text.contains("3 lines were lost here") && text.ends_with("- - - six"), "{text}");
+        assert!(first.starts_with("<30>1 ") && first.ends_with("Z node agent agent - - one"), "{first}");
+        assert!(text.contains("3 lines were lost here") && text.ends_with("agent - - six"), "{text}");
+    }
+
+    #[test]
+    fn no_name_is_longer_than_the_standard_lets_it_be() {
+        let service = format!("drive@{}", "x".repeat(200));
+        let text = String::from_utf8(Format::Syslog.frame("now", "node", &service, "one")).unwrap();
+        let words: Vec<&str> = text.split(' ').collect();
+        assert_eq!((words[4], words[5].len(), words.len()), ("drive", 128, 9));
     }
 
     #[test]

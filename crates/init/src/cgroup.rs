@@ -60,15 +60,33 @@ pub(crate) fn kill(service: &str) -> bool {
     fs::write(path(service).join("cgroup.kill"), "1").is_ok()
 }
 
-/// How often the kernel has killed a process of this service for want of memory.
+/// How often the kernel has killed this service for want of memory.
 pub(crate) fn oom_kills(service: &str) -> u64 {
-    let text = fs::read_to_string(path(service).join("memory.events")).unwrap_or_default();
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or(0)
+    count_oom_kills(&fs::read_to_string(path(service).join("memory.events")).unwrap_or_default())
+}
+
+/// Where the group is killed as a whole, that is what counts: `oom_kill` has the victim twice then.
+fn count_oom_kills(events: &str) -> u64 {
+    let number = |key: &str| {
+        let mut fields = events.lines().filter_map(|line| line.split_once(' '));
+        fields.find(|(name, _)| *name == key).and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+    };
+    match number("oom_group_kill") {
+        0 => number("oom_kill"),
+        groups => groups,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_that_was_killed_as_a_whole_was_killed_once() {
+        let events = |group| format!("low 0\nhigh 0\nmax 9\noom 1\noom_kill 2\noom_group_kill {group}\n");
+        assert_eq!((count_oom_kills(&events(1)), count_oom_kills(&events(0))), (1, 2));
+        assert_eq!(count_oom_kills(""), 0);
+    }
 
     #[test]
     fn what_a_manifest_does_not_limit_is_left_to_the_kernel() {

@@ -102,6 +102,14 @@ impl Watchdog {
         }
     }
 
+    /// Feeds it for the last time: it waits through the end of this run, however little was chosen.
+    pub(crate) fn feed_last(&mut self) {
+        if self.starved.is_none() {
+            let _ = set(&self.file, WDIOC_SETTIMEOUT, self.timeout_s.max(PATIENCE_S));
+            let _ = self.file.write_all(b"\0");
+        }
+    }
+
     /// One line on what was found.
     pub(crate) fn describe(&self) -> String {
         let trace = self.pretimeout_s.map_or_else(String::new, |s| format!(", a panic {s} s before"));

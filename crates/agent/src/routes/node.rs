@@ -54,7 +54,13 @@ pub(super) async fn kexec(
     Order(order): Order<KexecOrder>,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
     if let Err(reason) = agent.next_kernel.load(&order).await {
-        return Err(Problem::new("kernel-not-loaded", 422, "The next kernel was not loaded", reason).into());
+        return Err(Problem::new(
+            "kernel-not-loaded",
+            422,
+            "The next kernel was not loaded",
+            format!("{reason}."),
+        )
+        .into());
     }
     order_power(
         &agent,

@@ -78,7 +78,7 @@ async fn the_next_kernel_is_fetched_and_handed_over_before_init_is_told() {
     place.helper("echo \"$1 does not take it\" >&2; exit 1");
     let refused = agent.send(post("/v1/node/kexec", order.clone())).await;
     assert_eq!(refused.problem(), "kernel-not-loaded");
-    assert_eq!(refused.json()["detail"], "kexec-load does not take it");
+    assert_eq!(refused.json()["detail"], "kexec-load does not take it.");
     assert_eq!(init.orders(), [] as [Value; 0]);
     place.helper("test \"$1\" = kexec-load && grep -q 'a kernel' \"$2\" && grep -q 'a kernel' \"$3\"");
     let taken = agent.send(post("/v1/node/kexec", order.clone())).await;

@@ -260,7 +260,10 @@ impl Node {
                     let said = self.logs.get(&name).map(|ring| ring.last(3).join(" | ")).unwrap_or_default();
                     self.announce(&format!("{name} is in maintenance: {reason}; it said last: {said}"));
                 }
-                Action::Finish => shutdown::end(self.ending),
+                Action::Finish => {
+                    self.watchdog.iter_mut().for_each(Watchdog::feed_last);
+                    shutdown::end(self.ending)
+                }
             }
         }
     }
