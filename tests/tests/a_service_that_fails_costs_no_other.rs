@@ -4,6 +4,7 @@
 //! go on each time, with the processes that they had, and every block that was acknowledged is there.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use imbrex_api::node::{Bus, Drive as NodeDrive, DriveState, ServiceState};
 use imbrex_tests::added_services::{AddedService, trigger};
 use imbrex_tests::guest::{Guest, MEMORY_MIB, Plan};
 use imbrex_tests::kept::{Untouched, number, service, service_in};
+use imbrex_tests::ledger::Ledger;
 use imbrex_tests::load::{Load, addresses};
 use imbrex_tests::nvme::{self, Drive};
 use imbrex_tests::stop::{STOP_TIME_MAX, Stop};
@@ -28,8 +30,9 @@ const SCSI: DriveKind = DriveKind::ScsiDebug { count: 1, size_mib: 512 };
 const PARENTS: u32 = 100;
 const CHILDREN: u32 = 100;
 
-/// What the storm writes.
+/// What the storm writes, and how long it may take on a machine that is translated and busy.
 const STORM_BYTES: u64 = 1_000_000_000;
+const STORM_TIME_MAX: Duration = Duration::from_secs(400);
 
 /// What a service has in memory at most, and PID 1 whatever the services do.
 const HOG_LIMITS: &str = "[limits]\nmemory_max_mib = 32";
@@ -72,10 +75,10 @@ fn a_service_that_fails_costs_no_other() -> Result<()> {
     nobody_is_left_unreaped(&guest).context("the children")?;
     too_much_memory_costs_its_owner(&guest).context("the memory")?;
     let targets = addresses(&guest.node, &drives)?;
-    let load = Load::start(&targets, 0);
-    a_storm_is_counted(&guest, &load, &targets).context("the storm")?;
+    let mut ledger = a_storm_is_counted(&guest, &targets).context("the storm")?;
+    let load = Load::start(&targets, 1);
     a_drive_that_comes_back_goes_on(&mut guest, &load, &targets).context("the pulled drive")?;
-    let ledger = load.finish()?;
+    ledger.merge(load.finish()?);
     println!("{:28} {}", "after the pull", ledger.verify(&targets)?);
     println!("{:28} {} KB", "PID 1 has in memory", init_bytes(&guest)? / 1000);
     a_drive_that_never_answers_does_not_hold_up_the_stop(guest, &drives).context("the stop")
@@ -88,7 +91,7 @@ fn init_bytes(guest: &Guest) -> Result<u64> {
 }
 
 /// Waits until every drive but `except` has acknowledged some more.
-fn go_on(load: &Load, targets: &BTreeMap<String, std::net::SocketAddr>, except: &str) -> Result<()> {
+fn go_on(load: &Load, targets: &BTreeMap<String, SocketAddr>, except: &str) -> Result<()> {
     let others = || targets.keys().filter(|drive| *drive != except);
     let wanted: Vec<u64> = others().map(|drive| load.acknowledged(drive) + ACKNOWLEDGED_MIN).collect();
     let on = || others().zip(&wanted).all(|(drive, wanted)| load.acknowledged(drive) >= *wanted);
@@ -137,20 +140,18 @@ fn too_much_memory_costs_its_owner(guest: &Guest) -> Result<()> {
     others.check(&agent)
 }
 
-fn a_storm_is_counted(
-    guest: &Guest,
-    load: &Load,
-    targets: &BTreeMap<String, std::net::SocketAddr>,
-) -> Result<()> {
+fn a_storm_is_counted(guest: &Guest, targets: &BTreeMap<String, SocketAddr>) -> Result<Ledger> {
     let (agent, probe) = (guest.node.agent()?, guest.probe()?);
     let others = Untouched::note(&agent, &[])?;
     let lost_before: Vec<(String, u64)> = lines_lost(guest, "test-storm")?;
-    go_on(load, targets, "")?;
+    let load = Load::start(targets, 0);
+    go_on(&load, targets, "")?;
     probe.write(&trigger("test-storm"), "now")?;
     // The drives and the API go on while it blows.
-    go_on(load, targets, "")?;
+    go_on(&load, targets, "")?;
+    let ledger = load.finish()?;
     let told = format!("{}.lines", trigger("test-storm"));
-    let written = until(TIME_MAX, || probe.read(&told).ok()).context("the storm does not end")?;
+    let written = until(STORM_TIME_MAX, || probe.read(&told).ok()).context("the storm does not end")?;
     let written: u64 = written.parse()?;
     let lost = number(&agent, "test-storm", "log_lines_lost")?;
     let kept = agent.service_log("test-storm")?.lines().filter(|line| line.starts_with("storm ")).count();
@@ -163,7 +164,8 @@ fn a_storm_is_counted(
     ensure!(lines_lost(guest, "test-storm")? == lost_before, "others lost lines: {lost_before:?}");
     println!("{:28} {written} lines written, {kept} kept, {lost} counted as lost", "a storm of 1 GB");
     init_bytes(guest)?;
-    others.check(&agent)
+    others.check(&agent)?;
+    Ok(ledger)
 }
 
 /// The lines that each service but this one has lost.
@@ -182,7 +184,7 @@ fn lines_lost(guest: &Guest, except: &str) -> Result<Vec<(String, u64)>> {
 fn a_drive_that_comes_back_goes_on(
     guest: &mut Guest,
     load: &Load,
-    targets: &BTreeMap<String, std::net::SocketAddr>,
+    targets: &BTreeMap<String, SocketAddr>,
 ) -> Result<()> {
     let agent = guest.node.agent()?;
     let pulled = agent.drives()?.into_iter().find(|drive| drive.serial == Some(PULLED.serial()));
@@ -225,7 +227,7 @@ fn a_drive_that_never_answers_does_not_hold_up_the_stop(
     let (agent, probe) = (guest.node.agent()?, guest.probe()?);
     let silent = drives.iter().find(|drive| drive.bus == Bus::Scsi).context("there is a SCSI drive")?;
     let targets = addresses(&guest.node, drives)?;
-    let load = Load::start(&targets, 1);
+    let load = Load::start(&targets, 2);
     go_on(&load, &targets, "")?;
     probe.mount("debugfs", "/sys/kernel/debug")?;
     let names = probe.list(SCSI_DEBUG)?;
@@ -245,8 +247,7 @@ fn a_drive_that_never_answers_does_not_hold_up_the_stop(
     // Its answers are of no use any more: the machine is gone.
     let _ = load.finish();
     let stuck = silent.service.as_deref().unwrap_or_default();
-    ensure!(stop.says(&format!("{stuck} did not stop within")), "{}", stop.lines.join("\n"));
-    ensure!(stop.says(&format!("{stuck} does not die of SIGKILL")), "{}", stop.lines.join("\n"));
+    ensure!(stop.says(&format!("s at most: {stuck}")), "it was not waited for:\n{}", stop.lines.join("\n"));
     let others: Vec<&str> =
         drives.iter().filter_map(|drive| drive.service.as_deref()).filter(|name| *name != stuck).collect();
     for drive in others {

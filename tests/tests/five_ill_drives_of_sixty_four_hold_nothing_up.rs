@@ -102,7 +102,7 @@ fn told_twice_it_waits_for_nobody(mut guest: Guest) -> Result<()> {
     let ordered_ms = agent.node()?.uptime_ms.context("the node tells its uptime")?;
     // QEMU itself waits for requests under way when the kernel switches a controller off: they may end now.
     for group in [nvme::SLOW, nvme::SILENT] {
-        guest.node.machine().qmp().set_throttle(group, &json!({}))?;
+        guest.node.machine().qmp().set_throttle(group, &json!({"bps-total": 0, "iops-total": 0}))?;
     }
     agent.power_off()?;
     let console = guest.node.machine().console.clone();

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accelerator;
+pub mod additions;
 pub mod agent_client;
 pub mod bench;
 pub mod binaries;

@@ -11,6 +11,7 @@ use imbrex_api::drive::FormatOrder;
 use imbrex_api::node::{Drive, DriveState, NodeState, ServiceState};
 
 use crate::accelerator::Accelerator;
+pub use crate::additions::Additions;
 use crate::agent_client::AgentClient;
 use crate::command::until;
 use crate::drive_file::DriveFile;
@@ -94,19 +95,6 @@ impl DriveKind {
     }
 }
 
-/// What a node has that others have not.
-#[derive(Clone, Debug, Default)]
-pub struct Additions {
-    /// Arguments of QEMU, for more devices.
-    pub devices: Vec<String>,
-    /// More options of the kernel.
-    pub kernel_options: String,
-    /// More ports of the loopback that lead into the guest: outside, inside.
-    pub forwards: Vec<(u16, u16)>,
-    /// Memory of one drive's process, in MiB; init's own choice where it is not given.
-    pub drive_memory_mib: Option<u64>,
-}
-
 /// What a node is to be.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -184,7 +172,6 @@ impl Node {
         };
         let count = u16::try_from(options.drives.count()).context("a node has fewer than 65536 drives")?;
         let data = (options.port_first..options.port_first + count).map(|port| (port, port));
-        let agent = std::iter::once((options.agent_port, AGENT_PORT));
         let parts = Parts {
             folder,
             accelerator,
@@ -193,7 +180,7 @@ impl Node {
             boot,
             drives,
             devices,
-            forwards: agent.chain(data).chain(forwards).collect(),
+            forwards: data.chain(forwards).chain([(options.agent_port, AGENT_PORT)]).collect(),
             run_time_max: options.run_time_max,
         };
         let powered_on = Instant::now();

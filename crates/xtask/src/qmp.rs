@@ -126,7 +126,7 @@ impl Qmp {
         self.execute("send-key", &json!({ "keys": keys })).map(drop)
     }
 
-    /// Sets the limits of a throttle group: none where `limits` is empty.
+    /// Sets limits of a throttle group, by QEMU's names for them; 0 is none, and what is not named stays.
     ///
     /// # Errors
     /// Where QEMU refuses or has gone.
