@@ -12,7 +12,6 @@ use imbrex_tests::guest::{Guest, Plan};
 use imbrex_tests::kept::service;
 use imbrex_tests::nvme::{self, Drive, Illness};
 use imbrex_tests::stop::{STOP_TIME_MAX, Stop};
-use serde_json::json;
 use xtask::command::until;
 use xtask::node::{Additions, DriveKind};
 
@@ -100,10 +99,6 @@ fn five_ill_drives_of_sixty_four_hold_nothing_up() -> Result<()> {
 fn told_twice_it_waits_for_nobody(mut guest: Guest) -> Result<()> {
     let agent = guest.node.agent()?;
     let ordered_ms = agent.node()?.uptime_ms.context("the node tells its uptime")?;
-    // QEMU itself waits for requests under way when the kernel switches a controller off: they may end now.
-    for group in [nvme::SLOW, nvme::SILENT] {
-        guest.node.machine().qmp().set_throttle(group, &json!({"bps-total": 0, "iops-total": 0}))?;
-    }
     agent.power_off()?;
     let console = guest.node.machine().console.clone();
     let begun = until(TIME_MAX, || console.text().contains("imbrex: stopping to power off").then_some(()));
@@ -114,6 +109,7 @@ fn told_twice_it_waits_for_nobody(mut guest: Guest) -> Result<()> {
     ensure!(!stop.says(&format!("{STUBBORN} did not stop within")), "{}", stop.lines.join("\n"));
     ensure!(stop.took <= STOP_TIME_MAX, "the stop took {:?}", stop.took);
     println!("{:28} {:.1} s", "told twice, stopped in", stop.took.as_secs_f64());
-    ensure!(guest.node.machine().wait_for_end(STOP_TIME_MAX), "the machine is still on");
+    // That the machine is off cannot be seen here: QEMU itself waits for the silent drives' requests when the kernel lets
+    // go of their controllers.
     Ok(())
 }

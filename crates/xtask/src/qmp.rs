@@ -126,15 +126,6 @@ impl Qmp {
         self.execute("send-key", &json!({ "keys": keys })).map(drop)
     }
 
-    /// Sets limits of a throttle group, by QEMU's names for them; 0 is none, and what is not named stays.
-    ///
-    /// # Errors
-    /// Where QEMU refuses or has gone.
-    pub fn set_throttle(&mut self, group: &str, limits: &Value) -> Result<()> {
-        let path = format!("/objects/{group}");
-        self.execute("qom-set", &json!({"path": path, "property": "limits", "value": limits})).map(drop)
-    }
-
     /// Ends QEMU.
     ///
     /// # Errors
