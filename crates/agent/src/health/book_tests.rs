@@ -73,8 +73,10 @@ fn a_question_that_hangs_gives_up_its_place_and_next_time_takes_one_of_two_at_mo
         .filter(|id| !taken.contains(&(**id).to_owned()))
         .for_each(|id| book.answered(id, Answer::Asleep));
     let again = take_all(&book, now + NEXT_TIME);
-    assert_eq!(again.iter().filter(|id| taken.contains(id)).count().min(1) + 1, again.len(), "{again:?}");
-    assert!(again.iter().any(|id| !taken.contains(id)), "one place is for drives that answer: {again:?}");
+    // Which of them come first is drawn: one that hung is among them, or none.
+    assert_eq!(again.len(), 2, "{again:?}");
+    let hung_before = again.iter().filter(|id| taken.contains(id)).count();
+    assert!(hung_before <= 1, "one place is for drives that answer: {again:?}, of {taken:?}");
 }
 
 #[test]
