@@ -73,7 +73,7 @@ impl Store {
                 return self.flush_failed(device, &error, false);
             }
             (InFlight::Write { zone, .. }, Err(error)) => {
-                self.stats.write_errors += 1;
+                self.stats.write_errors += u64::from(error.blames_drive());
                 return self.write_failed(device, zone, &error);
             }
         }

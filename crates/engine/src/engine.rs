@@ -190,6 +190,11 @@ impl Engine {
             Command::Stop(reply) => {
                 self.draining = true;
                 self.stopping.push(reply);
+                // In this turn already: it may be the last one, where nothing is left to be written.
+                if let Some(store) = self.store.as_mut() {
+                    store.is_stopping = true;
+                    store.end_quiet();
+                }
             }
             command if self.draining => command.refuse(EngineError::Unavailable { state: State::Draining }),
             Command::Format(order, reply) => {

@@ -416,9 +416,12 @@ impl<'a, 'b> Mount<'a, 'b> {
         let Replay { index, mut zones, open, last_sequence, last_group, lost_records, damaged, .. } = replay;
         let next_sequence =
             last_sequence.max(1) + if is(Mutation::NoSequenceJump) { 1 } else { SEQUENCE_JUMP };
-        if base.is_none() && is_one_hidden {
-            // Higher than the number of any before: each of them has taken a sequence at least.
-            next_checkpoint = next_checkpoint.max(next_sequence);
+        if is_one_hidden {
+            if base.is_none() {
+                // Higher than the number of any before: each of them has taken a sequence at least.
+                next_checkpoint = next_checkpoint.max(next_sequence);
+            }
+            // It may call used what is empty now, and take a new life for the one that it knows.
             zones.keep_free_until(next_checkpoint + 1);
         }
         zones.count_free();

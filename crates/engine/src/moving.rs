@@ -132,7 +132,7 @@ impl Store {
 
     /// A run that cannot be read is read again record by record; a record that cannot be is lost.
     pub(crate) fn run_unreadable(&mut self, run: Location, error: Option<&DeviceError>) {
-        self.stats.read_errors += 1;
+        self.stats.read_errors += u64::from(error.is_none_or(DeviceError::blames_drive));
         if let Some(DeviceError::ZoneCondition { zone, condition }) = error {
             self.zone_changed(*zone, *condition);
         }

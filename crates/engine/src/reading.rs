@@ -169,7 +169,7 @@ impl Store {
     }
 
     fn read_failed(&mut self, device: &mut dyn Device, mut read: Read, error: &DeviceError) {
-        self.stats.read_errors += 1;
+        self.stats.read_errors += u64::from(error.blames_drive());
         if *error == DeviceError::Gone {
             self.stop_writing(error);
             let state = self.fault.clone().unwrap_or(crate::request::State::Mounting);

@@ -198,8 +198,12 @@ impl<'a> Context<'a> {
     }
 
     /// Some drives of 4 KiB sectors count in units of 512 bytes, so that one bad sector is eight (Seagate's desktop
-    /// drives do). Such a drive is known by its size, and by all its counts being multiples of eight.
+    /// drives do). Such a drive is known by its maker, its size, and by all its counts being multiples of eight.
     fn find_sector_unit(&self) -> u64 {
+        let model = self.report().and_then(|report| report.identity.model.as_deref()).unwrap_or_default();
+        if !is_seagate(model) {
+            return 1;
+        }
         let size_bytes = self.report().and_then(|report| report.identity.capacity_bytes).unwrap_or(0);
         let counts = || {
             let sectors = [Counter::Remapped, Counter::Pending, Counter::OfflineUnreadable];
@@ -216,6 +220,12 @@ impl<'a> Context<'a> {
     pub(crate) const fn sector_unit(&self) -> u64 {
         self.sector_unit
     }
+}
+
+/// Seagate's models are "ST", then the capacity in digits.
+fn is_seagate(model: &str) -> bool {
+    let model = model.trim_start_matches("SEAGATE ").trim_start_matches("Seagate ");
+    model.strip_prefix("ST").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 const fn counts_sectors(counter: Counter) -> bool {

@@ -50,7 +50,7 @@ const OUR_FAULT: [&str; 6] = [
 ];
 
 /// Which words tell of which event; the first that fits counts.
-const WORDS: [(&str, KernelEvent); 26] = [
+const WORDS: [(&str, KernelEvent); 25] = [
     ("critical medium error", KernelEvent::MediumError),
     ("Sense Key : Medium Error", KernelEvent::MediumError),
     ("Unrecovered Read Error", KernelEvent::MediumError),
@@ -64,7 +64,6 @@ const WORDS: [(&str, KernelEvent); 26] = [
     ("Disabling device after reset failure", KernelEvent::Offline),
     ("Removing after probe failure", KernelEvent::Offline),
     (": disable device", KernelEvent::Offline),
-    (": disabled", KernelEvent::Offline),
     ("timing out command", KernelEvent::Timeout),
     ("attempting task abort", KernelEvent::Timeout),
     ("timeout, aborting", KernelEvent::Timeout),
@@ -79,6 +78,10 @@ const WORDS: [(&str, KernelEvent); 26] = [
     ("I/O error, dev ", KernelEvent::IoError),
 ];
 
+/// What libata ends its line with that gives a drive up. Within a line it tells of a cache: "Write cache: disabled, read
+/// cache: enabled" stands there at each start.
+const DISABLED: &str = ": disabled";
+
 /// The event in a line of the kernel's log, as `/dev/kmsg` gives it (`PRIORITY,SEQUENCE,TIME,FLAGS;TEXT`) or
 /// without that head. `None` where the line tells of no drive's trouble.
 #[must_use]
@@ -92,8 +95,9 @@ pub fn parse_kernel_line(line: &str) -> Option<KernelLine> {
     if text.starts_with(' ') || OUR_FAULT.iter().any(|words| text.contains(words)) {
         return None;
     }
-    let (_, event) = WORDS.iter().find(|(words, _)| text.contains(words))?;
-    Some(KernelLine { device: device_in(text)?, event: *event })
+    let told = WORDS.iter().find(|(words, _)| text.contains(words)).map(|(_, event)| *event);
+    let event = told.or_else(|| text.trim_end().ends_with(DISABLED).then_some(KernelEvent::Offline))?;
+    Some(KernelLine { device: device_in(text)?, event })
 }
 
 /// The name of the device that a text is about.

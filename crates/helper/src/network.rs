@@ -209,30 +209,46 @@ pub(crate) fn configure(more: &[Interface]) -> Result<(), String> {
 
 /// Sets up what is wanted, whenever that or the interfaces change. Ends only where it is ended.
 pub(crate) fn run() -> Result<(), String> {
-    let mut done: Option<(Vec<u8>, BTreeSet<String>)> = None;
+    let mut done: Vec<Interface> = Vec::new();
     let mut said = String::new();
     loop {
         let text = fs::read(WANTED).map_err(|error| format!("{WANTED} cannot be read: {error}"))?;
         let wanted: Vec<Interface> =
             serde_json::from_slice(&text).map_err(|error| format!("{WANTED} is not understood: {error}"))?;
-        let before = (text, present());
-        if done.as_ref() != Some(&before) {
-            let outcome =
-                wanted.iter().map(|one| set_up(one, &present())).collect::<Result<Vec<()>, String>>();
-            let line = outcome
-                .as_ref()
-                .err()
-                .cloned()
-                .unwrap_or_else(|| format!("{} interfaces are set up", wanted.len()));
-            if line != said {
-                println!("{line}");
-                said = line;
-            }
-            // A bond or a VLAN of ours is new, and no reason to begin again.
-            done = outcome.is_ok().then(|| (before.0, present()));
+        let line = set_up_all(&wanted, &mut done, &present, &set_up);
+        if line != said {
+            println!("{line}");
+            said = line;
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// Sets up what is wanted and not in `done`; gives a line on how that went. One that waits for something holds up no
+/// other, and one that stands is left alone: to set a bond up again takes its members down.
+fn set_up_all(
+    wanted: &[Interface],
+    done: &mut Vec<Interface>,
+    present: &dyn Fn() -> BTreeSet<String>,
+    set_up: &dyn Fn(&Interface, &BTreeSet<String>) -> Result<(), String>,
+) -> String {
+    let there = present();
+    // What has gone, it or a part of it, is set up again when it comes back.
+    let stands = |one: &Interface| {
+        there.contains(&one.interface) && one.below().all(|below| there.contains(below.as_str()))
+    };
+    done.retain(|one| wanted.contains(one) && stands(one));
+    let mut troubles = Vec::new();
+    for one in wanted {
+        if done.contains(one) {
+            continue;
+        }
+        match set_up(one, &present()) {
+            Ok(()) => done.push(one.clone()),
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    if troubles.is_empty() { format!("{} interfaces are set up", wanted.len()) } else { troubles.join("; ") }
 }
 
 fn present() -> BTreeSet<String> {

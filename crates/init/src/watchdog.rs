@@ -69,7 +69,9 @@ impl Watchdog {
         let failed = |error: std::io::Error| format!("/dev/{device} cannot be armed: {error}");
         let file = File::options().write(true).open(format!("/dev/{device}")).map_err(failed)?;
         let wanted_s = chosen_s.unwrap_or(PATIENCE_S).max(PATIENCE_S_MIN);
-        let timeout_s = set(&file, WDIOC_SETTIMEOUT, wanted_s).map_err(failed)?;
+        // Open, it counts: one that does not take what was chosen is fed by its own measure.
+        let its_own_s = || text("timeout").parse().unwrap_or(PATIENCE_S_MIN);
+        let timeout_s = set(&file, WDIOC_SETTIMEOUT, wanted_s).unwrap_or_else(|_| its_own_s());
         let governor = sysfs.join("class/watchdog").join(&device).join("pretimeout_governor");
         let panics = fs::write(governor, "panic").is_ok();
         let pretimeout_s = panics.then(|| set(&file, WDIOC_SETPRETIMEOUT, timeout_s / 4).ok()).flatten();

@@ -78,6 +78,23 @@ pub enum DeviceError {
     },
 }
 
+impl DeviceError {
+    /// Whether it tells of the drive itself: not where the fault is ours, nor where the drive has gone, of which its
+    /// medium is not to blame.
+    #[must_use]
+    pub fn blames_drive(&self) -> bool {
+        !matches!(
+            self,
+            Self::QueueFull
+                | Self::Unaligned { .. }
+                | Self::OutOfBounds { .. }
+                | Self::NotAtWritePointer { .. }
+                | Self::TooManyOpenZones { .. }
+                | Self::Gone
+        )
+    }
+}
+
 impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
