@@ -62,8 +62,7 @@ fn in_the_payloads_last_byte() {
     damaged_at(199_999);
 }
 
-/// The key of a record stands in its header, and in a footer once the zone is sealed. Before that, a record whose
-/// header is damaged is counted, and its neighbours are not touched.
+/// Where a record's header is damaged, its neighbours are not touched.
 #[test]
 fn in_the_header_of_a_record_of_the_open_zone() {
     let drive = DriveFile::formatted();
@@ -78,7 +77,10 @@ fn in_the_header_of_a_record_of_the_open_zone() {
     flip_a_bit(&drive, &bytes[..4096], 100 - 192);
 
     let (engine, _) = drive.start();
-    assert_eq!(engine.status().damaged_blocks, 1);
+    let error = wait(engine.get(key(7), RangeRequest::Whole, Class::Foreground)).unwrap_err();
+    assert!(matches!(error, EngineError::Corrupt { .. }), "{error}");
+    let listed: Vec<_> = wait(engine.damage()).unwrap().into_iter().map(|damage| damage.key).collect();
+    assert_eq!(listed, [key(7)]);
     assert_eq!(
         wait(engine.get(key(6), RangeRequest::Whole, Class::Foreground)).unwrap().as_ref(),
         content(6, 9000)
