@@ -155,6 +155,7 @@ mod tests {
             ("sd 1:0:4:0: Power-on or device reset occurred", "1:0:4:0", KernelEvent::LinkReset),
             ("sd 1:0:4:0: [sdk] attempting task abort! scmd(0x0)", "sdk", KernelEvent::Timeout),
             ("sd 1:0:4:0: rejecting I/O to offline device", "1:0:4:0", KernelEvent::Offline),
+            ("ata3.00: disabled", "ata3", KernelEvent::Offline),
             (
                 "nvme 0000:3b:00.0: PCIe Bus Error: severity=Corrected, type=Physical Layer",
                 "0000:3b:00.0",
@@ -189,6 +190,7 @@ mod tests {
             "6,1,2,-;",
             " SUBSYSTEM=block",
             "6,1,2,-;sd 0:0:0:0: [sda] Attached SCSI disk",
+            "6,1,2,-;sd 0:0:0:0: [sda] Write cache: disabled, read cache: enabled, doesn't support DPO or FUA",
             "EXT4-fs error (device sda1): I/O error, dev",
             "I/O error, dev ",
             "frozen",

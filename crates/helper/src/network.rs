@@ -224,13 +224,16 @@ pub(crate) fn run() -> Result<(), String> {
     }
 }
 
+/// How one is set up, beside those that are present.
+type SetUp<'a> = &'a dyn Fn(&Interface, &BTreeSet<String>) -> Result<(), String>;
+
 /// Sets up what is wanted and not in `done`; gives a line on how that went. One that waits for something holds up no
 /// other, and one that stands is left alone: to set a bond up again takes its members down.
 fn set_up_all(
     wanted: &[Interface],
     done: &mut Vec<Interface>,
     present: &dyn Fn() -> BTreeSet<String>,
-    set_up: &dyn Fn(&Interface, &BTreeSet<String>) -> Result<(), String>,
+    set_up: SetUp<'_>,
 ) -> String {
     let there = present();
     // What has gone, it or a part of it, is set up again when it comes back.
@@ -294,6 +297,30 @@ mod tests {
              -4 route replace default via 10.0.0.1 dev bond0\n"
         );
         assert!(!found[1].batch(true).contains("link add"));
+    }
+
+    #[test]
+    fn one_that_waits_holds_up_no_other_and_one_that_stands_is_left_alone() {
+        let wanted =
+            ["eth7", "eth2"].map(|name| Interface { interface: name.to_owned(), ..Interface::default() });
+        let mut done = Vec::new();
+        let there = std::cell::RefCell::new(BTreeSet::from(["eth2".to_owned()]));
+        let present = || there.borrow().clone();
+        let calls = std::cell::RefCell::new(Vec::new());
+        let set_up = |one: &Interface, present: &BTreeSet<String>| {
+            calls.borrow_mut().push(one.interface.clone());
+            present.contains(&one.interface).then_some(()).ok_or_else(|| format!("{} waits", one.interface))
+        };
+        let mut look = || set_up_all(&wanted, &mut done, &present, &set_up);
+        assert_eq!(look(), "eth7 waits");
+        assert_eq!(look(), "eth7 waits");
+        assert_eq!(*calls.borrow(), ["eth7", "eth2", "eth7"]);
+        there.borrow_mut().insert("eth7".to_owned());
+        assert_eq!(look(), "2 interfaces are set up");
+        there.borrow_mut().remove("eth2");
+        assert_eq!(look(), "eth2 waits");
+        there.borrow_mut().insert("eth2".to_owned());
+        assert_eq!(look(), "2 interfaces are set up");
     }
 
     #[test]
