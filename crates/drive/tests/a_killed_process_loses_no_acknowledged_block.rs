@@ -13,16 +13,15 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use support::http::{Answer, Client};
 use support::payload::{Random, bytes_of, path_of};
+use support::process::start;
 
 const ROUNDS: u64 = 200;
 /// Threads that put and delete.
@@ -109,24 +108,6 @@ impl Maintenance {
 
 fn environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
-/// Starts the program and waits until it serves.
-fn start(file: &Path) -> (Child, SocketAddr) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_imbrex-drive"))
-        .arg("--simulated")
-        .arg(file)
-        .args(SHAPE)
-        .args(["--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
-    let address = address.and_then(|address| address.parse().ok());
-    (child, address.unwrap_or_else(|| panic!("the process did not come up: {line:?}")))
 }
 
 /// One client's traffic until the process dies: a put of a new block, or a deletion of one that is there.
@@ -258,7 +239,7 @@ fn a_killed_process_loses_no_acknowledged_block_and_brings_back_no_acknowledged_
     let totals = Mutex::new(Totals::default());
     for round in 1..=rounds {
         let context = format!("seed {seed}, round {round}");
-        let (mut child, address) = start(&file);
+        let (mut child, address) = start(&file, &SHAPE, Stdio::null());
         // What the kill before left is checked before anything else is done.
         let checks = check_all(address, &mut models, round - 1, &mut random, &context);
         totals.lock().unwrap().checks += checks;
@@ -282,7 +263,7 @@ fn a_killed_process_loses_no_acknowledged_block_and_brings_back_no_acknowledged_
             child.wait().unwrap();
         });
     }
-    let (mut child, address) = start(&file);
+    let (mut child, address) = start(&file, &SHAPE, Stdio::null());
     let all = rounds - rounds % FULL_CHECK_ROUNDS;
     let checks = check_all(address, &mut models, all, &mut random, &format!("seed {seed}, at the end"));
     child.kill().unwrap();

@@ -7,15 +7,15 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use sha2::{Digest as _, Sha256};
 use support::http::Client;
 use support::payload::{Random, bytes_of, path_of};
+use support::process::start;
 
 const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../format/tests/second_reader.py");
 const SHAPE: [&str; 10] = [
@@ -35,24 +35,6 @@ const CLIENTS: u64 = 3;
 const ORDERS: u64 = 150;
 /// Blocks of one client that live at once.
 const LIVE_MAX: usize = 24;
-
-/// Starts the program and waits until it serves.
-fn start(file: &Path) -> (Child, SocketAddr) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_imbrex-drive"))
-        .arg("--simulated")
-        .arg(file)
-        .args(SHAPE)
-        .args(["--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
-    let address = address.and_then(|address| address.parse().ok());
-    (child, address.unwrap_or_else(|| panic!("the process did not come up: {line:?}")))
-}
 
 /// Puts, deletions and puts of what was deleted, until the process dies; `enough` is told once there were [`ORDERS`].
 fn traffic(address: SocketAddr, client: u64, enough: &std::sync::Barrier) {
@@ -119,7 +101,7 @@ fn a_reader_written_from_the_document_alone_finds_the_same_blocks() {
     }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("drive");
-    let (mut child, address) = start(&file);
+    let (mut child, address) = start(&file, &SHAPE, Stdio::null());
     let enough = std::sync::Barrier::new(usize::try_from(CLIENTS).unwrap() + 1);
     thread::scope(|scope| {
         for client in 0..CLIENTS {
@@ -132,7 +114,7 @@ fn a_reader_written_from_the_document_alone_finds_the_same_blocks() {
     });
     let ways = ["checkpoint", "older", "footers", "records"];
     let found = ways.map(|way| (way, read_by(&file, way)));
-    let (mut child, address) = start(&file);
+    let (mut child, address) = start(&file, &SHAPE, Stdio::null());
     let listed = listed(address);
     child.kill().unwrap();
     child.wait().unwrap();

@@ -11,34 +11,20 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use support::http::Client;
 use support::payload::{bytes_of, path_of};
+use support::process::start;
 
 /// Bytes that each line of the table puts and gets.
 const BYTES: u64 = 1 << 30;
 /// The kernel counts CPU time in hundredths of a second.
 const TICKS_PER_S: f64 = 100.0;
-
-fn start(file: &std::path::Path) -> (Child, SocketAddr) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_imbrex-drive"))
-        .arg("--simulated")
-        .arg(file)
-        .args(["--size", "16GiB", "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.split("http://").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
-    (child, address)
-}
 
 /// User and system time of a process in seconds.
 fn cpu_s(child: &Child) -> f64 {
@@ -79,7 +65,7 @@ fn loopback_speed() {
         Some(path) => tempfile::tempdir_in(PathBuf::from(path)).unwrap(),
         None => tempfile::tempdir().unwrap(),
     };
-    let (mut child, address) = start(&directory.path().join("drive"));
+    let (mut child, address) = start(&directory.path().join("drive"), &["--size", "16GiB"], Stdio::null());
     std::thread::sleep(Duration::from_millis(500));
     println!("idle: {} MiB resident", memory(&child, "VmRSS"));
     println!("block  clients     put MB/s  CPU s/GB     get MB/s  CPU s/GB");

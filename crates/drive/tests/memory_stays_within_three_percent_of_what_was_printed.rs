@@ -8,13 +8,14 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use support::http::Client;
 use support::payload::{Random, bytes_of, path_of};
+use support::process::start;
 
 /// As many as the program takes over TCP, but for the one that looks on.
 const CONNECTIONS: u64 = 255;
@@ -42,20 +43,8 @@ const SHAPE: [&str; 16] = [
 ];
 
 /// Starts the program; gives its address and what it says that it takes, in KiB.
-fn start(file: &std::path::Path) -> (Child, SocketAddr, u64, Vec<String>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_imbrex-drive"))
-        .arg("--simulated")
-        .arg(file)
-        .args(SHAPE)
-        .args(["--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address =
-        line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().parse().unwrap();
+fn start_and_read_budget(file: &std::path::Path) -> (Child, SocketAddr, u64, Vec<String>) {
+    let (mut child, address) = start(file, &SHAPE, Stdio::piped());
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut budget = Vec::new();
     for line in log.by_ref().skip_while(|line| !line.contains("memory, taken at start")).skip(1) {
@@ -152,7 +141,7 @@ fn slow_readers(address: SocketAddr, path: &str) {
 #[test]
 fn memory_stays_within_three_percent_of_what_was_printed() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut child, address, printed_kib, budget) = start(&directory.path().join("drive"));
+    let (mut child, address, printed_kib, budget) = start_and_read_budget(&directory.path().join("drive"));
     let begun_kib = memory_kib(&child, "VmRSS:");
     let bytes = bytes_of(7, 6 << 20);
     let (answers, refused) = (AtomicU64::new(0), AtomicU64::new(0));

@@ -123,14 +123,15 @@ impl Engine {
         if let Some(store) = self.store.as_mut() {
             store.now_us = self.clock.now_us();
             store.unix_s = self.clock.unix_s();
-            store.is_stopping = self.draining;
-            if store.is_stopping {
-                store.end_quiet();
-            }
         }
         let taken =
             (0..COMMANDS_PER_TURN_MAX).map_while(|_| next()).map(|command| self.accept(command)).count();
         if let Some(store) = self.store.as_mut() {
+            // After the commands: where the end was ordered just now and nothing is left to do, no turn may follow this one.
+            store.is_stopping = self.draining;
+            if store.is_stopping {
+                store.end_quiet();
+            }
             store.pump(&mut *self.device);
         }
         self.publish_if_due();
@@ -190,11 +191,6 @@ impl Engine {
             Command::Stop(reply) => {
                 self.draining = true;
                 self.stopping.push(reply);
-                // In this turn already: it may be the last one, where nothing is left to be written.
-                if let Some(store) = self.store.as_mut() {
-                    store.is_stopping = true;
-                    store.end_quiet();
-                }
             }
             command if self.draining => command.refuse(EngineError::Unavailable { state: State::Draining }),
             Command::Format(order, reply) => {

@@ -261,9 +261,6 @@ impl<'a, 'b> Reader<'a, 'b> {
             && end.patch_count == patch_count
             && next_cell == cell_count
             && index.len() == end.blocks;
-        let zone_count = self.label.zone_count;
-        let mut are_places = true;
-        index.sweep(0..index.cell_count(), |location| are_places &= location.zone < zone_count);
         let zones: Option<Vec<ZoneCell>> = zones.into_iter().collect();
         zones.filter(|_| is_whole).map(|zones| Base { slot, end, zones, tables })
     }

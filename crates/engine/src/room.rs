@@ -237,16 +237,14 @@ impl Store {
             self.stop_without_room("no zone has room for what a failed write has left to be written");
             return false;
         }
-        let error = EngineError::Full;
-        self.refuse_put(put, error);
+        self.refuse_put(put, EngineError::Full);
         true
     }
 
     fn end_deletes_without_room(&mut self) {
-        let error = EngineError::Full;
         for delete in self.pending.extract_deletes(PendingDelete::may_be_dropped) {
             self.release(&delete.key);
-            delete.reply.into_iter().for_each(|reply| reply.send(Err(error.clone())));
+            delete.reply.into_iter().for_each(|reply| reply.send(Err(EngineError::Full)));
         }
         if self.pending.has_owed_delete() {
             self.stop_without_room("no zone has room for what a failed write has left to be written");

@@ -300,8 +300,7 @@ impl Store {
             && self.deferred.is_empty()
     }
 
-    /// Whether the engine can end, or mount the drive anew: nothing is under way, and what is to be written at the end has
-    /// been.
+    /// Whether the engine can end: nothing is under way, and what is to be written at the end has been.
     pub(crate) fn is_settled(&self) -> bool {
         self.is_idle() && self.reads.is_settled() && self.last_checkpoint_is_done()
     }

@@ -67,7 +67,7 @@ fn in_the_last_payload_of_the_open_zone() {
     let engine = drive.start_unreadable_at(byte_of(entries.last().unwrap(), 2));
     let missing = missing(&engine);
     assert!(matches!(missing[..], [(40, EngineError::Medium { .. })]), "{missing:?}");
-    assert_eq!(list(&engine).len(), usize::from(COUNT));
+    assert_eq!(identities(list(&engine)), identities(entries));
 }
 
 #[test]
@@ -76,10 +76,12 @@ fn in_a_header_of_the_open_zone() {
     let engine = drive.start_unreadable_at(byte_of(&entries[20], 0));
     let missing = missing(&engine);
     assert!(matches!(missing[..], [(20, EngineError::Medium { .. })]), "{missing:?}");
-    assert_eq!(engine.status().damaged_blocks, 1);
     let listed: Vec<_> = wait(engine.damage()).unwrap().into_iter().map(|damage| damage.key).collect();
     assert_eq!(listed, [key(20)], "its commit tells the key");
-    assert_eq!(list(&engine).len(), usize::from(COUNT));
+    assert_eq!(identities(list(&engine)), identities(entries));
+    // Figures follow what they count by some milliseconds, but for the last ones.
+    wait(engine.stop());
+    assert_eq!(engine.status().damaged_blocks, 1);
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn in_the_header_of_the_open_zone_itself() {
     let (drive, entries) = filled();
     let engine = drive.start_unreadable_at(u64::from(entries[0].zone) * ZONE_BYTES);
     assert_eq!(missing(&engine), []);
-    assert_eq!(list(&engine).len(), usize::from(COUNT), "the zone is listed by its records");
+    assert_eq!(identities(list(&engine)), identities(entries), "the zone is listed by its records");
 }
 
 #[test]
