@@ -31,6 +31,8 @@ pub(crate) struct Checkpointing {
     /// The number of the next one.
     pub(crate) number: u64,
     every_bytes: u64,
+    /// When the newest one came to count, in microseconds of the engine's clock; 0 before the first.
+    pub(crate) counted_us: u64,
     pub(crate) part_units: u32,
     pub(crate) buffer: Option<Buffer>,
     running: Option<Running>,
@@ -115,6 +117,7 @@ impl Checkpointing {
             newest: mounted.checkpoint.map(|checkpoint| checkpoint.slot),
             number: mounted.next_checkpoint,
             every_bytes: options.checkpoint_bytes,
+            counted_us: 0,
             part_units,
             buffer,
             running: None,
@@ -140,6 +143,11 @@ impl Checkpointing {
     pub(crate) fn is_resetting(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.step == Step::Reset)
             || self.relocation.as_ref().is_some_and(Relocation::is_resetting)
+    }
+
+    /// Whether one can be begun, as far as checkpoints themselves go.
+    pub(crate) fn may_begin(&self) -> bool {
+        self.is_kept() && self.running.is_none() && self.relocation.is_none() && self.failures < FAILURES_MAX
     }
 
     /// Whether nothing of a checkpoint is under way.
@@ -217,7 +225,7 @@ impl Store {
         let Checkpointing { every_bytes, is_last_done, .. } = &self.checkpointing;
         self.written_since_checkpoint_bytes >= *every_bytes
             || (self.is_stopping && !is_last_done && self.is_idle())
-            || (self.zones.reset_count() > 0 && self.pace_wants_zones())
+            || self.zones_are_worth_a_checkpoint()
     }
 
     /// Goes on with a checkpoint, or begins one that is due.
@@ -415,6 +423,8 @@ impl Store {
         let end_unit = running.unit;
         self.zones.written(zone, end_unit);
         self.stats.checkpoint_bytes += bytes as u64;
+        self.stats.device_writes += 1;
+        self.stats.device_written_bytes += bytes as u64;
         match device.submit_write(Token(TOKEN_CHECKPOINT), offset_bytes, buffer) {
             Ok(()) => self.checkpoint_under_way(),
             Err((error, buffer)) => {
@@ -478,6 +488,7 @@ impl Store {
         let number = self.checkpointing.number;
         self.checkpointing.number += 1;
         self.checkpointing.newest = Some(running.slot);
+        self.checkpointing.counted_us = self.now_us;
         self.checkpointing.failures = 0;
         self.checkpointing.is_last_done = self.is_stopping;
         self.stats.checkpoints += 1;

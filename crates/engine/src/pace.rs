@@ -7,14 +7,16 @@
 //! freeing costs; the level settles where it needs to be, and at most the next group waits, never all of them.
 //!
 //! Trash that rests, and is free soon, counts for what is owed, since reclaim has done its part. Feedback: where the
-//! space that is free now still falls below the low threshold, the start threshold rises, so that reclaim begins
+//! space that is free now still falls short, the start threshold rises, so that reclaim begins
 //! sooner; where it does not, it sinks again, within bounds, because every unit kept free is one less for the dead.
 //!
 //! Invariants:
 //!
 //! * In the reserve only reclaim writes.
 //! * Where nothing is worth reclaiming nobody is held back: the drive fills up until it is full.
-//! * A client is never held back for more than the debt bound, an eighth of a zone.
+//! * A client is never held back for more than a zone's worth of space.
+
+use imbrex_format::UNIT_BYTES;
 
 /// How much space there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(crate) struct Level {
     pub(crate) resting_units: u64,
     /// What reclaim would free: the sum of `gain_units` over all candidates, the zone under way included.
     pub(crate) reclaimable_units: u64,
+    /// Whether no more zones are free than the reserve and [`SHORT_ZONES`].
+    pub(crate) is_short: bool,
 }
 
 /// The highest pressure.
@@ -33,7 +37,12 @@ pub(crate) const PRESSURE_MAX: u32 = 1000;
 /// At the highest pressure each unit written owes two.
 const OWED_MAX: u64 = 2;
 
-/// The debt up to which clients write on is this part of a zone, and they never owe more than twice that.
+/// Up to how many free zones beside the reserve room is called short. Zones that wait for a checkpoint then get one at
+/// once, which costs much; so the feedback keeps more than that free.
+pub(crate) const SHORT_ZONES: u32 = 2;
+
+/// The debt up to which clients write on is this part of a zone. They never owe more than a zone: a group may be many MiB,
+/// and what is not asked of it for its size, the level sinks by.
 const DEBT_PART: u64 = 16;
 
 /// How far above the low threshold reclaim starts: at least and at most this part of the drive, in 1/1024 of its
@@ -55,6 +64,7 @@ pub(crate) struct Pace {
     debt: u64,
     /// The least that was free since the threshold was last looked at, and what clients have written since.
     least_free_units: u64,
+    ran_short: bool,
     written_units: u64,
 }
 
@@ -78,6 +88,7 @@ impl Pace {
             level: Level { free_units: u64::MAX / 2, ..Level::default() },
             debt: 0,
             least_free_units: u64::MAX,
+            ran_short: false,
             written_units: 0,
         }
     }
@@ -86,6 +97,7 @@ impl Pace {
     pub(crate) fn observe(&mut self, level: Level) {
         self.level = level;
         self.least_free_units = self.least_free_units.min(level.free_units);
+        self.ran_short |= level.is_short;
         if self.pressure() == 0 {
             self.debt = 0;
         }
@@ -93,7 +105,7 @@ impl Pace {
 
     /// How much reclaim matters now: 0 (it need not run), 500 (it frees as much as is written), 1000 (twice as much).
     pub(crate) fn pressure(&self) -> u32 {
-        let Level { free_units, resting_units, reclaimable_units } = self.level;
+        let Level { free_units, resting_units, reclaimable_units, .. } = self.level;
         if reclaimable_units == 0 {
             return 0;
         }
@@ -103,10 +115,15 @@ impl Pace {
         u32::try_from(u64::from(PRESSURE_MAX) * below / span).unwrap_or(PRESSURE_MAX)
     }
 
+    /// What a zone holds, in bytes.
+    pub(crate) const fn zone_bytes(&self) -> u64 {
+        self.zone_units * UNIT_BYTES as u64
+    }
+
     /// Notes what a group of clients' records took, its own overhead included.
     pub(crate) fn client_wrote(&mut self, units: u64) {
         let owed = OWED_MAX * units * u64::from(self.pressure());
-        self.debt = (self.debt + owed).min(2 * self.debt_max());
+        self.debt = (self.debt + owed).min(self.zone_units * u64::from(PRESSURE_MAX));
         self.written_units += units;
         if self.written_units >= self.zone_units {
             self.adapt();
@@ -139,15 +156,17 @@ impl Pace {
 
     /// Once for each zone that clients have filled: see the module.
     fn adapt(&mut self) {
-        let start = if self.least_free_units < self.low_units {
+        let enough_units = self.low_units + u64::from(SHORT_ZONES + 2) * self.zone_units;
+        let start = if self.ran_short || self.least_free_units < self.low_units {
             self.start_units + self.zone_units / 2
-        } else if self.least_free_units > self.low_units + self.zone_units {
+        } else if self.least_free_units > enough_units {
             self.start_units - self.zone_units / 16
         } else {
             self.start_units
         };
         self.start_units = start.clamp(self.start_units_min, self.start_units_max);
         self.least_free_units = self.level.free_units;
+        self.ran_short = self.level.is_short;
         self.written_units = 0;
     }
 }

@@ -87,6 +87,7 @@ impl Drive {
             free_units: (self.free.len() * RECORDS + room) as u64,
             resting_units,
             reclaimable_units: self.reclaimable_units,
+            is_short: self.free.len() <= 1 + SHORT_ZONES as usize,
         }
     }
 
@@ -232,7 +233,7 @@ fn steady_churn_never_runs_out_and_holds_writers_back_evenly() {
 }
 
 fn level(free_units: u64, resting_units: u64, reclaimable_units: u64) -> Level {
-    Level { free_units, resting_units, reclaimable_units }
+    Level { free_units, resting_units, reclaimable_units, is_short: false }
 }
 
 #[test]
@@ -280,13 +281,15 @@ fn pressure_rises_smoothly_from_start_to_low_and_so_does_what_a_write_owes() {
     assert!(!pace.may_client_write(), "five written, five owed, four allowed");
     pace.reclaimed(1);
     assert!(pace.may_client_write());
-    // However much a group owes, it is paid with an eighth of a zone.
+    // However much a group owes, it is paid with a zone.
     pace.client_wrote(1000);
-    pace.reclaimed(4);
+    pace.reclaimed(59);
+    assert!(!pace.may_client_write());
+    pace.reclaimed(1);
     assert!(pace.may_client_write());
     // Where there is enough again, debts are forgotten.
     pace.client_wrote(1000);
-    pace.observe(level(start, 0, 500));
+    pace.observe(level(pace.start_units, 0, 500));
     assert!(pace.may_client_write());
 }
 

@@ -2,8 +2,9 @@
 
 use imbrex_format::{UNIT_BYTES, record_units};
 
+use crate::index::Index;
 use crate::log::Stream;
-use crate::pace::{Level, Pace};
+use crate::pace::{Level, Pace, SHORT_ZONES};
 use crate::pending::{PendingPut, PutOrigin};
 use crate::request::ZoneRole;
 use crate::room::{ZONES_FOR_DELETIONS, ZONES_FOR_RECLAIM};
@@ -18,8 +19,15 @@ const ZONES_AT_ONCE: usize = 2048;
 /// How often the level of a large drive is counted, in microseconds: 75,000 zones take about a millisecond.
 const LOOK_US: u64 = 50_000;
 
-/// Up to how many free zones beside those that are kept room is called short: zones that wait for a checkpoint get one.
-const SHORT_ZONES: u32 = 2;
+/// Zones that were reset are worth a checkpoint when they hold so many times its size: it is then a hundredth of what is
+/// written.
+const CHECKPOINT_WORTH: u64 = 100;
+
+/// But no more than this part of all zones is waited for: they are empty and of no use meanwhile.
+const WAITING_PART_MAX: usize = 256;
+
+/// For so long after a checkpoint a zone in which only tombstones stand waits for the next, in microseconds.
+const SPENT_ZONE_WAIT_US: u64 = 60_000_000;
 
 /// What a zone holds beside records, at the least that matters: its header, a footer, and some commits and tombstones. Of
 /// a zone of 256 MiB it is nothing; where zones are small, one that looks half dead can be as full as it can be.
@@ -57,7 +65,7 @@ impl Store {
         // What is left in open zones is no room for what does not fit there.
         let free_units =
             if self.waits_for_zone { self.zones.free_units() } else { self.free_bytes() / UNIT_BYTES as u64 };
-        let mut level = Level { free_units, ..Level::default() };
+        let mut level = Level { free_units, is_short: self.room_is_short(), ..Level::default() };
         let under_way = self.reclaim.zone().filter(|_| self.victim_gives_room());
         let (mut has_spent_zone, mut is_writable) = (false, false);
         for (zone, entry) in self.zones.iter() {
@@ -172,8 +180,35 @@ impl Store {
         self.zones.free_count() <= ZONES_FOR_RECLAIM + ZONES_FOR_DELETIONS + SHORT_ZONES
     }
 
-    /// Whether zones that wait for a checkpoint are needed.
-    pub(crate) fn pace_wants_zones(&self) -> bool {
-        self.room_is_short() || self.pace.pressure() > 0 || (self.has_spent_zone && self.trash.is_empty())
+    /// Whether zones that were reset are worth a checkpoint, for which they wait: where room is short at once, else when
+    /// so many wait that it costs little beside what is written to them.
+    ///
+    /// A checkpoint of a 20 TB drive with 4 MiB blocks takes a fifth of a zone of 256 MiB: one for each zone that was
+    /// reset would be a fifth of all that is written.
+    pub(crate) fn zones_are_worth_a_checkpoint(&self) -> bool {
+        let waiting = self.zones.reset_count();
+        let is_due = self.spent_zone_due_us().is_some_and(|due_us| due_us <= self.now_us);
+        if waiting == 0 || self.room_is_short() || is_due {
+            return waiting > 0;
+        }
+        self.pace.pressure() > 0 && waiting >= 2 * self.zones_for_a_checkpoint()
+    }
+
+    /// When zones that were reset get a checkpoint though room is not short: a zone in which only tombstones stand is
+    /// emptied once no zone waits that they may name.
+    pub(crate) fn spent_zone_due_us(&self) -> Option<u64> {
+        let is_held_up = self.has_spent_zone
+            && self.trash.is_empty()
+            && self.zones.reset_count() > 0
+            && self.checkpointing.may_begin();
+        is_held_up.then(|| self.checkpointing.counted_us.saturating_add(SPENT_ZONE_WAIT_US))
+    }
+
+    /// How many zones one checkpoint is to free. Twice as many wait then, since each waits for two checkpoints.
+    fn zones_for_a_checkpoint(&self) -> u32 {
+        let cheap =
+            (CHECKPOINT_WORTH * Index::memory_bytes(self.index.len_max())).div_ceil(self.pace.zone_bytes());
+        let many = self.zones.count() / WAITING_PART_MAX;
+        u32::try_from(cheap.min(many as u64)).unwrap_or(u32::MAX).max(1)
     }
 }

@@ -320,6 +320,7 @@ impl Store {
             self.trash.due_us(self.trash_rest_us),
             self.scrub_due_us(),
             self.level_due_us(),
+            self.spent_zone_due_us(),
         ]
         .into_iter()
         .flatten()

@@ -49,7 +49,7 @@ impl Sizes {
             comparison_phase_s: 2.0,
             comparison_aged: true,
             loopback_bytes: 2 << 30,
-            churn_zones: 512,
+            churn_zones: 1024,
             churn_turnovers: 4.0,
             mounted_drive_bytes: 20_000_000_000_000,
             mounted_tail_bytes: 32 << 30,
