@@ -239,7 +239,7 @@ pub struct MatchedNote {
 /// When a drive is asked by smartctl, and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Polling {
-    /// Whether it is being asked now.
+    /// Whether it is being asked now, or an order to ask it waits for its turn.
     pub asking: bool,
     /// What came of the last question; `null` before the first.
     pub outcome: Option<PollOutcome>,

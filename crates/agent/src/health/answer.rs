@@ -173,7 +173,8 @@ fn polling(entry: &Entry, now: Instant) -> Polling {
     let schedule = &entry.schedule;
     let due = schedule.due().filter(|_| entry.device.is_some());
     Polling {
-        asking: schedule.is_asking(),
+        // An order to a drive that cannot be asked any more waits for nothing.
+        asking: if entry.device.is_some() { schedule.is_asking_or_ordered() } else { schedule.is_asking() },
         outcome: entry.asked.as_ref().map(|asked| asked.outcome),
         reason: match &entry.asked {
             Some(asked) => asked.reason.clone(),

@@ -168,18 +168,21 @@ impl Book {
     /// Takes the drive that has been due longest and whose adapter has a place, or tells when the next one is due.
     pub(crate) fn take(&self, now: Instant) -> Next {
         let mut drives = self.drives();
-        let places = Places::of(&drives);
+        let places = Places::of(&drives, now);
         let mut next: Option<(Instant, &String)> = None;
+        let mut free = None;
         for (id, entry) in drives.iter() {
             let Some(due) = entry.schedule.due().filter(|_| entry.device.is_some()) else { continue };
-            // One that is due and has no place is looked at again when a place becomes free.
-            if (due > now || places.has_one_for(entry)) && next.is_none_or(|(earliest, _)| due < earliest) {
+            if due <= now && !places.has_one_for(entry) {
+                // It is looked at again when a place becomes free.
+                free = places.next_free;
+            } else if next.is_none_or(|(earliest, _)| due < earliest) {
                 next = Some((due, id));
             }
         }
         match next.map(|(due, id)| (due, id.clone())) {
-            None => Next::Wait(None),
-            Some((due, _)) if due > now => Next::Wait(Some(due)),
+            None => Next::Wait(free),
+            Some((due, _)) if due > now => Next::Wait(Some(free.map_or(due, |free| free.min(due)))),
             Some((_, id)) => match drives.get_mut(&id).and_then(|entry| self.start(&id, entry, now)) {
                 Some(ask) => Next::Ask(ask),
                 // It is masked, and no longer due.
@@ -209,18 +212,10 @@ impl Book {
         postponed
     }
 
-    /// The question to the drive `id` takes long: others need not wait for it.
-    pub(crate) fn give_up_place(&self, id: &str) {
-        if let Some(entry) = self.drives().get_mut(id) {
-            entry.schedule.give_up_place();
-        }
-        self.changed.notify_one();
-    }
-
     /// Keeps what smartctl answered of the drive `id`.
-    pub(crate) fn answered(&self, id: &str, answer: Answer) {
+    pub(crate) fn answered(&self, id: &str, answer: Answer, now: Instant) {
         if let Some(entry) = self.drives().get_mut(id) {
-            entry.answered(answer, Instant::now(), now_unix_s());
+            entry.answered(answer, now, now_unix_s());
         }
         self.changed.notify_one();
     }
