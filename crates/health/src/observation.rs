@@ -31,6 +31,8 @@ pub enum Finding {
         /// Why, in one phrase.
         reason: String,
     },
+    /// The drive sleeps, and was left asleep.
+    Asleep,
     /// What the drive's engine saw since it was last asked.
     Engine {
         /// What it saw.
@@ -58,7 +60,7 @@ impl Finding {
     #[must_use]
     pub const fn source(&self) -> Source {
         match self {
-            Self::Smart { .. } | Self::SmartFailed { .. } => Source::Smart,
+            Self::Smart { .. } | Self::SmartFailed { .. } | Self::Asleep => Source::Smart,
             Self::Engine { .. } => Source::Engine,
             Self::Kernel { .. } => Source::Kernel,
             Self::Presence { .. } | Self::Life { .. } => Source::Enclosure,

@@ -126,7 +126,8 @@ fn drives_that_hang_make_no_other_drive_of_their_adapter_100_ms_late() {
     // All are due at once when it begins; after that each at its own times.
     let latest = latest(&book, now + SOON, Duration::from_secs(8 * 3600), takes);
     assert_eq!(latest.len(), ids.len(), "all are asked: {latest:?}");
-    let late: Vec<_> = latest.iter().filter(|(id, late)| !id.starts_with("hangs") && **late >= LATE_MAX).collect();
+    let late: Vec<_> =
+        latest.iter().filter(|(id, late)| !id.starts_with("hangs") && **late >= LATE_MAX).collect();
     assert!(late.is_empty(), "{late:?}");
 }
 

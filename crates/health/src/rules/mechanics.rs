@@ -67,7 +67,7 @@ fn spin(context: &Context<'_>, clues: &mut Vec<Clue>) {
 /// An attribute that smartctl calls helium, or that a note knows for it. One that has come to its threshold is told of
 /// by the rule of statements.
 fn helium(context: &Context<'_>, clues: &mut Vec<Clue>) {
-    let Some((attributes, at_unix_s)) = context.attributes() else { return };
+    let Some((attributes, _)) = context.attributes() else { return };
     for attribute in attributes {
         let named = matches!(attribute.id, 22..=24)
             && attribute.name.as_deref().is_some_and(|name| name.to_ascii_lowercase().contains("helium"));
@@ -75,7 +75,7 @@ fn helium(context: &Context<'_>, clues: &mut Vec<Clue>) {
         if let Some(value) = lost.filter(|_| named || context.notes.is_helium(attribute.id).is_some()) {
             let what = format!("helium is being lost (attribute {})", attribute.id);
             let clue = Clue::degraded(Axis::Mechanics, Action::PlanReplacement, Source::Smart, what, value);
-            clues.push(clue.was(HELIUM_FULL).since(Some(at_unix_s)).strong());
+            clues.push(clue.was(HELIUM_FULL).since(context.attribute_since(attribute.id)).strong());
         }
     }
 }
