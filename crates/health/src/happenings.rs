@@ -15,7 +15,7 @@ pub(crate) enum Happening {
     WriteError,
     /// The engine could not flush.
     FlushError,
-    /// The engine could not reset or finish a zone.
+    /// The engine could not reset a zone.
     ResetError,
     /// The engine could not open the device or list its zones.
     OpenError,
@@ -121,10 +121,24 @@ impl Happenings {
         about.any(|other| other.happening == Happening::Gone)
     }
 
+    /// Takes what `other` has: of two counts in one slot, the greater.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for slot in other.0 {
+            let known = self.0.iter().find(|own| (own.slot, own.happening) == (slot.slot, slot.happening));
+            let more = slot.count.saturating_sub(known.map_or(0, |known| known.count));
+            self.record(slot.slot.saturating_mul(SLOT_S), slot.happening, more);
+        }
+    }
+
+    /// When the newest slot began, in seconds since 1970.
+    pub(crate) fn newest_unix_s(&self) -> Option<u64> {
+        self.0.last().map(|slot| slot.slot.saturating_mul(SLOT_S))
+    }
+
     /// The clock was set back by `by_s`, to `now_unix_s`: what is yet to come has come so much earlier.
     pub(crate) fn clock_set_back(&mut self, by_s: u64, now_unix_s: u64) {
         for slot in std::mem::take(&mut self.0) {
-            let at_unix_s = slot.slot * SLOT_S;
+            let at_unix_s = slot.slot.saturating_mul(SLOT_S);
             let at_unix_s = if at_unix_s > now_unix_s { at_unix_s.saturating_sub(by_s) } else { at_unix_s };
             self.record(at_unix_s.min(now_unix_s), slot.happening, slot.count);
         }

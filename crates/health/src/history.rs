@@ -28,8 +28,14 @@ pub const READINGS_MAX: usize = 61;
 /// A reason is kept to this length, in bytes.
 const REASON_BYTES_MAX: usize = 256;
 
-/// A drive is slower than its peers where its mean latency is this many times theirs.
+/// A drive is slower than its peers where its mean latency is this many times theirs, or its 99th percentile that many
+/// times theirs. (Gunawi et al., FAST 2018: drives that fail slow answer most requests as ever and some very late. A
+/// percentile is known to a factor of two, so that its factor is larger.)
 const SLOW_FACTOR: u64 = 2;
+const SLOW_TAIL_FACTOR: u64 = 8;
+
+/// A 99th percentile of fewer requests is chance: the slowest ten decide.
+const TAIL_REQUESTS_MIN: u64 = 1000;
 
 /// Drives are compared where there are this many peers at least, each with this many requests.
 const PEERS_MIN: u32 = 3;
@@ -281,5 +287,8 @@ fn slower_than_peers(latency: Latency) -> Option<bool> {
         && latency.peers_requests >= REQUESTS_MIN
         && latency.requests / 2 <= latency.peers_requests
         && latency.peers_mean_us > 0;
-    comparable.then_some(latency.mean_us / SLOW_FACTOR >= latency.peers_mean_us)
+    let enough = latency.requests.min(latency.peers_requests) >= TAIL_REQUESTS_MIN;
+    let tails = latency.p99_us.zip(latency.peers_p99_us).filter(|(_, peers)| enough && *peers > 0);
+    let is_slow_at_times = tails.is_some_and(|(own, peers)| own / SLOW_TAIL_FACTOR >= peers);
+    comparable.then_some(latency.mean_us / SLOW_FACTOR >= latency.peers_mean_us || is_slow_at_times)
 }

@@ -21,6 +21,7 @@ mod export;
 mod happenings;
 mod history;
 mod history_clock;
+mod history_merge;
 mod identity;
 mod judge;
 mod kernel_event;

@@ -46,8 +46,14 @@ fn kernel(event: KernelEvent, count: u64) -> Seen {
 }
 
 fn compared(count: u64, mean_us: u64) -> Seen {
-    let latency =
-        Latency { mean_us, requests: 500, peers_mean_us: 8_000, peers_requests: 500, peers: 5, p99_us: None };
+    let latency = Latency {
+        mean_us,
+        requests: 500,
+        peers_mean_us: 8_000,
+        peers_requests: 500,
+        peers: 5,
+        ..Latency::default()
+    };
     let record = EngineRecord { latency: Some(latency), ..EngineRecord::default() };
     (0..count).map(|number| engine(number * HOUR_S, record)).chain([well()]).collect()
 }

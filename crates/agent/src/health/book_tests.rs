@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use imbrex_api::node::{Drive, DriveState};
-use smartctl_parser::{Failure, FailureKind};
+use imbrex_health::LifeStep;
+use smartctl_parser::{Answer, Failure, FailureKind};
 
 use super::super::kernel_words::UNCLAIMED_MAX;
 use super::*;
@@ -202,7 +205,7 @@ fn a_drive_without_a_name_has_a_history_for_as_long_as_it_stays() {
 }
 
 #[test]
-fn drives_are_asked_anew_when_the_clock_is_set_and_what_is_yet_to_come_is_forgotten() {
+fn drives_are_asked_anew_when_the_clock_is_set_and_what_was_seen_by_a_clock_that_went_ahead_is_kept() {
     let (now, early) = (Instant::now(), 1_000_000_000);
     let drives = [drive("a", "one")];
     let book = book(&[], now);
@@ -216,7 +219,27 @@ fn drives_are_asked_anew_when_the_clock_is_set_and_what_is_yet_to_come_is_forgot
     book.answered("a", Answer::Asleep, now + SOON);
     book.record_kernel_event("a", late, KernelEvent::MediumError);
     assert_eq!(book.levels()[0].level.as_str(), "degraded");
+    book.record("a", late, Finding::Life { step: LifeStep::Failed });
     book.observe_at(&drives, now, early);
-    assert_eq!(book.levels()[0].level.as_str(), "unknown");
     assert_eq!(take_all(&book, now + SOON), ["a"]);
+    let drives = book.drives();
+    let verdict = judge(&drives["a"].history, &book.notes, early);
+    assert_eq!((verdict.level, verdict.life), (imbrex_health::Level::Degraded, imbrex_health::Life::Failed));
+}
+
+#[test]
+fn a_drive_that_sleeps_is_recorded_as_asleep() {
+    let now = Instant::now();
+    let book = book(&[drive("a", "one")], now);
+    let told = |now_unix_s: u64, answer: Answer| {
+        book.drives().get_mut("a").unwrap().answered(answer, now, now_unix_s);
+    };
+    let report = Report { smart_passed: Some(true), ..Report::default() };
+    let (then, day_s) = (now_unix_s(), 24 * 3600);
+    told(then, Answer::Report(Box::new(report)));
+    for hour in 1..5 * 24 {
+        told(then + hour * 3600, Answer::Asleep);
+    }
+    let verdict = judge(&book.drives()["a"].history, &book.notes, then + 5 * day_s);
+    assert_eq!(verdict.level, imbrex_health::Level::Healthy, "{:?}", verdict.evidence());
 }

@@ -86,7 +86,14 @@ fn slow(context: &Context<'_>, clues: &mut Vec<Clue>) {
     if slow.count >= SLOW_MIN && slow.count >= fast.count.saturating_mul(3) {
         let value = context.history.latency.as_ref().map_or_else(
             || "at least twice their mean latency".to_owned(),
-            |latency| format!("{} us, its peers {} us", latency.what.mean_us, latency.what.peers_mean_us),
+            |latency| {
+                let latency = &latency.what;
+                let tail = |p99_us: Option<u64>| {
+                    p99_us.map(|p99_us| format!(" (99 % within {p99_us} us)")).unwrap_or_default()
+                };
+                let (own, peers) = (tail(latency.p99_us), tail(latency.peers_p99_us));
+                format!("{} us{own}, its peers {} us{peers}", latency.mean_us, latency.peers_mean_us)
+            },
         );
         let what = "much slower than its peers under the same load";
         let clue = Clue::degraded(Axis::Mechanics, Action::PlanReplacement, Source::Engine, what, value);
