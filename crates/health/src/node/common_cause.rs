@@ -2,8 +2,8 @@
 //! that they are in this node.
 //!
 //! How many are too many for chance. By the replay of a fleet's history (DESIGN.md) 25 of 1,000 drives go bad in 30 days,
-//! so that in a node of 124 a tenth of a drive goes bad in a day: five or more within one are chance once in some
-//! thousand years, and three or four about once in ten. So three are too many only where they are most of what shares
+//! so that in a node of 124 a tenth of a drive goes bad in a day: five or more within one are chance once in ten
+//! thousand years, three once in some ten. So three are too many only where they are most of what shares
 //! something. Of drives that were bad when they were first seen nobody knows when they went bad: some are so in each
 //! fleet (1.8 % of that one), and a node that meets its drives for the first time needs more of them.
 
