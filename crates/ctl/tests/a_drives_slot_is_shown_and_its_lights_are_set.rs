@@ -34,7 +34,11 @@ fn node(lights: &Lights) -> FakeNode {
         let lights = lights.clone();
         put(move |Json(order): Json<LightOrder>| async move {
             lights.lock().unwrap().push((light.to_owned(), order.on));
-            Json(Slot { locate: Some(order.on), ..slot() })
+            Json(if light == "locate" {
+                Slot { locate: Some(order.on), ..slot() }
+            } else {
+                Slot { locate: Some(true), fault: Some(order.on), ..slot() }
+            })
         })
     };
     let of_drive = |Path(id): Path<String>| async move {

@@ -46,7 +46,7 @@ async fn a_history_that_was_kept_elsewhere_is_given_back_to_a_node_that_has_forg
     assert_eq!(give("b", &kept).await.problem(), "another-drive");
     assert_eq!(give("c", &kept).await.problem(), "unknown-drive");
     assert_eq!(give("a", &json!({ "version": 9, "history": {} })).await.problem(), "history-version");
-    assert_eq!(give("a", &json!({ "version": 1, "history": [] })).await.problem(), "bad-request");
+    assert_eq!(give("a", &json!({ "version": 1, "history": "none" })).await.problem(), "bad-request");
     let mut early = kept.clone();
     early["history"]["first_seen_unix_s"] = json!(9_000_000_000_u64);
     assert_eq!(give("a", &early).await.problem(), "history-from-the-future");
