@@ -200,6 +200,25 @@ fn the_asking_and_the_plug() {
 }
 
 #[test]
+fn a_drive_that_is_slow_at_times() {
+    let compared = |requests: u64, p99_us: u64| -> Seen {
+        let latency = Latency {
+            mean_us: 9_000,
+            p99_us: Some(p99_us),
+            requests,
+            peers_mean_us: 8_000,
+            peers_p99_us: Some(8_192),
+            peers_requests: requests,
+            peers: 5,
+        };
+        let record = EngineRecord { latency: Some(latency), ..EngineRecord::default() };
+        (0..12).map(|number| engine(number * HOUR_S, record)).chain([well()]).collect()
+    };
+    just("tail", Axis::Mechanics, Degraded, &compared(1_000, 65_536), &compared(1_000, 32_768));
+    just("of enough", Axis::Mechanics, Degraded, &compared(1_000, 65_536), &compared(999, 65_536));
+}
+
+#[test]
 fn what_a_person_has_struck_out_counts_no_longer() {
     let bad = || told(DAY_S, &[(5, 400), (197, 30)]);
     let cleared = (NOW - HOUR_S, Finding::Life { step: LifeStep::Cleared });

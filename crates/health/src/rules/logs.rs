@@ -85,13 +85,12 @@ fn errors(context: &Context<'_>, clues: &mut Vec<Clue>) {
 /// The errors of the log that nobody has struck out.
 fn counted<'a>(context: &Context<'a>, hours: Option<u64>) -> Vec<&'a LoggedError> {
     let Some(log) = context.history.error_log.as_ref() else { return Vec::new() };
-    let errors = log.what.errors.iter().enumerate();
-    let Some(cleared) = context.cleared() else { return errors.map(|(_, error)| error).collect() };
+    let Some(cleared) = context.cleared() else { return log.what.errors.iter().collect() };
     let is_older = context.cleared_unix_s().is_some_and(|at_unix_s| log.at_unix_s <= at_unix_s);
     let counts = |(index, error): &(usize, &LoggedError)| {
         !is_older && !cleared.strikes_out(&log.what, *index, error, hours)
     };
-    errors.filter(counts).map(|(_, error)| error).collect()
+    log.what.errors.iter().enumerate().filter(counts).map(|(_, error)| error).collect()
 }
 
 /// A sector that the drive has not, or on a host-managed drive one away from the write pointer: that it was not found
