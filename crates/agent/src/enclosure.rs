@@ -6,23 +6,30 @@
 //! - So these are asked on threads of their own, a few at a time and under a deadline. A thread that hangs keeps its
 //!   place until it ends.
 //! - What an enclosure does not tell is `None`.
+//! - Where each drive sits is remembered, so that the slot of one that went away can be shown, for as long as no other
+//!   sits in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use imbrex_api::node::DriveState;
 use imbrex_api::slot::Slot;
 use tokio::sync::Semaphore;
 
 use crate::file::read_line;
+use crate::inventory::Survey;
 use crate::sysfs::kernel_name;
 
 /// Most enclosures that are looked through: more than a server has adapters for.
 const ENCLOSURES_MAX: usize = 64;
 /// Most parts of one enclosure that are looked at, fans and sensors included: SES counts them in 8 bits for a type.
 const COMPONENTS_MAX: usize = 2048;
+/// Most disks that are looked for in one slot: drives with two actuators show two.
+const DISKS_MAX: usize = 8;
 /// Most conversations with enclosures at a time, those that hang included.
 const CONVERSATIONS_MAX: usize = 2;
 /// An enclosure has this long for one conversation: some commands of some 10 ms each.
@@ -60,42 +67,76 @@ pub(crate) enum EnclosureError {
     Refused(io::Error),
 }
 
+/// Whose slot is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sitting {
+    /// That of the disk with this device file.
+    Disk(String),
+    /// That in which the drive with this ID sat before it went away.
+    Gone(String),
+}
+
 /// The enclosures of this node.
 #[derive(Clone, Debug)]
 pub(crate) struct Enclosures {
     sysfs: PathBuf,
     conversations: Arc<Semaphore>,
     deadline: Duration,
+    /// The folders of the slots in which drives sat last, by their IDs.
+    sat: Arc<Mutex<BTreeMap<String, PathBuf>>>,
+    /// One look at where they sit is under way at most.
+    looks: Arc<Semaphore>,
 }
 
 impl Enclosures {
     /// The enclosures below `sysfs` (where sysfs is mounted).
     pub(crate) fn new(sysfs: &Path) -> Self {
         let conversations = Arc::new(Semaphore::new(CONVERSATIONS_MAX));
-        Self { sysfs: sysfs.to_owned(), conversations, deadline: DEADLINE }
+        let (sat, looks) = (Arc::default(), Arc::new(Semaphore::new(1)));
+        Self { sysfs: sysfs.to_owned(), conversations, deadline: DEADLINE, sat, looks }
     }
 
-    /// The slot of the device file `device`, and how it is.
+    /// Remembers where the drives of a survey sit. Reads directories in a thread of its own; where the last look still
+    /// runs, there is no other.
+    pub(crate) fn remember(&self, survey: &Survey) {
+        let Ok(permit) = Arc::clone(&self.looks).try_acquire_owned() else { return };
+        let drives = survey.drives.iter().map(|drive| {
+            let present = drive.entry.state != DriveState::Missing;
+            (drive.entry.id.clone(), drive.entry.device.clone().filter(|_| present))
+        });
+        let (sysfs, sat, drives) = (self.sysfs.clone(), Arc::clone(&self.sat), drives.collect::<Vec<_>>());
+        drop(tokio::task::spawn_blocking(move || {
+            look(&sysfs, &sat, &drives);
+            drop(permit);
+        }));
+    }
+
+    /// The slot of a drive, and how it is.
     ///
     /// # Errors
     /// Where there is none, or its enclosure does not answer.
-    pub(crate) async fn slot(&self, device: &str) -> Result<Slot, EnclosureError> {
-        self.converse(device, |folder| Ok(read(folder))).await
+    pub(crate) async fn slot(&self, sitting: &Sitting) -> Result<Slot, EnclosureError> {
+        self.converse(sitting, |folder| Ok(read(folder))).await
     }
 
-    /// Turns a light of the slot of `device` on or off; gives how the slot is after that.
+    /// Turns a light of a drive's slot on or off; gives how the slot is after that.
     ///
     /// # Errors
     /// As [`Enclosures::slot`]; and where the slot has no such light.
-    pub(crate) async fn set(&self, device: &str, light: Light, on: bool) -> Result<Slot, EnclosureError> {
-        self.converse(device, move |folder| {
+    pub(crate) async fn set(
+        &self,
+        sitting: &Sitting,
+        light: Light,
+        on: bool,
+    ) -> Result<Slot, EnclosureError> {
+        self.converse(sitting, move |folder| {
             set(folder, light, on)?;
             Ok(read(folder))
         })
         .await
     }
 
-    async fn converse<F>(&self, device: &str, conversation: F) -> Result<Slot, EnclosureError>
+    async fn converse<F>(&self, sitting: &Sitting, conversation: F) -> Result<Slot, EnclosureError>
     where
         F: FnOnce(&Path) -> io::Result<Slot> + Send + 'static,
     {
@@ -103,11 +144,15 @@ impl Enclosures {
         let Ok(Ok(permit)) = tokio::time::timeout(self.deadline, waiting).await else {
             return Err(EnclosureError::Busy);
         };
-        let (sysfs, device) = (self.sysfs.clone(), device.to_owned());
+        let (sysfs, sitting, sat) = (self.sysfs.clone(), sitting.clone(), Arc::clone(&self.sat));
         let talking = tokio::task::spawn_blocking(move || {
             // The place is taken until this thread ends, also where nobody waits for it any more.
             let _permit = permit;
-            let folder = find(&sysfs, &device).ok_or(EnclosureError::NoSlot)?;
+            let folder = match sitting {
+                Sitting::Disk(device) => kernel_name(&device).and_then(|name| slots(&sysfs).remove(&name)),
+                Sitting::Gone(id) => lock(&sat).get(&id).filter(|folder| is_empty(folder)).cloned(),
+            };
+            let folder = folder.ok_or(EnclosureError::NoSlot)?;
             conversation(&folder).map_err(EnclosureError::Refused)
         });
         match tokio::time::timeout(self.deadline, talking).await {
@@ -117,12 +162,40 @@ impl Enclosures {
     }
 }
 
-/// The folder of the slot in which the kernel sees the disk `device`.
-fn find(sysfs: &Path, device: &str) -> Option<PathBuf> {
-    let name = kernel_name(device)?;
+/// Notes where each drive sits: its ID, and its device file where it is there. One that is in no list is forgotten.
+fn look(sysfs: &Path, sat: &Mutex<BTreeMap<String, PathBuf>>, drives: &[(String, Option<String>)]) {
+    let mut slots = slots(sysfs);
+    let mut sat = lock(sat);
+    sat.retain(|id, _| drives.iter().any(|(drive, _)| drive == id));
+    for (id, device) in drives {
+        let name = device.as_deref().and_then(kernel_name);
+        if let Some(folder) = name.and_then(|name| slots.remove(&name)) {
+            sat.insert(id.clone(), folder);
+        }
+    }
+}
+
+fn lock(sat: &Mutex<BTreeMap<String, PathBuf>>) -> MutexGuard<'_, BTreeMap<String, PathBuf>> {
+    // No code that holds the lock can leave it half changed.
+    sat.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The folders of the slots in which the kernel sees disks, by the names of these.
+fn slots(sysfs: &Path) -> BTreeMap<String, PathBuf> {
     let enclosures = folders(&sysfs.join("class/enclosure"), ENCLOSURES_MAX);
-    let mut components = enclosures.iter().flat_map(|enclosure| folders(enclosure, COMPONENTS_MAX));
-    components.find(|component| component.join("device/block").join(&name).is_dir())
+    let slots = enclosures.iter().flat_map(|enclosure| folders(enclosure, COMPONENTS_MAX));
+    slots.flat_map(|slot| disks_in(&slot).into_iter().map(move |disk| (disk, slot.clone()))).collect()
+}
+
+/// The disks in a slot, by the kernel's names: one, or one for each path to it.
+fn disks_in(slot: &Path) -> Vec<String> {
+    let disks = folders(&slot.join("device/block"), DISKS_MAX);
+    disks.iter().filter_map(|disk| Some(disk.file_name()?.to_str()?.to_owned())).collect()
+}
+
+/// Whether a slot is there, and no disk in it.
+fn is_empty(slot: &Path) -> bool {
+    slot.is_dir() && disks_in(slot).is_empty()
 }
 
 /// The folders in `folder`, at most `count_max`, in the order of their names; none where it cannot be read.
@@ -188,6 +261,36 @@ mod tests {
         root
     }
 
+    fn disk(device: &str) -> Sitting {
+        Sitting::Disk(device.to_owned())
+    }
+
+    #[tokio::test]
+    async fn the_slot_of_a_drive_that_went_away_is_lit_until_another_sits_in_it() {
+        let root = sysfs();
+        let enclosures = Enclosures::new(root.path());
+        let look = |drives: &[(&str, Option<&str>)]| {
+            let own = |(id, device): &(&str, Option<&str>)| ((*id).to_owned(), device.map(str::to_owned));
+            look(root.path(), &enclosures.sat, &drives.iter().map(own).collect::<Vec<_>>());
+        };
+        let gone = Sitting::Gone("a".to_owned());
+        look(&[("a", Some("/dev/sda"))]);
+        assert!(matches!(enclosures.slot(&gone).await, Err(EnclosureError::NoSlot)), "it sits there still");
+        let (slot, drive) = (
+            root.path().join("devices/host0/enclosure/0:0:30:0/Slot 07"),
+            root.path().join("devices/host0/target0:0:7/0:0:7:0"),
+        );
+        fs::remove_file(slot.join("device")).unwrap();
+        look(&[("a", None)]);
+        let lit = enclosures.set(&gone, Light::Locate, true).await.unwrap();
+        assert_eq!((lit.name.as_str(), lit.locate), ("Slot 07", Some(true)));
+        symlink(&drive, slot.join("device")).unwrap();
+        assert!(matches!(enclosures.slot(&gone).await, Err(EnclosureError::NoSlot)), "another has come");
+        fs::remove_file(slot.join("device")).unwrap();
+        look(&[]);
+        assert!(matches!(enclosures.slot(&gone).await, Err(EnclosureError::NoSlot)), "it was forgotten");
+    }
+
     #[tokio::test]
     async fn a_drives_slot_is_found_and_its_lights_are_set() {
         let root = sysfs();
@@ -201,13 +304,13 @@ mod tests {
             locate: Some(false),
             fault: Some(false),
         };
-        assert_eq!(enclosures.slot("/dev/sda").await.unwrap(), dark);
-        let lit = enclosures.set("/dev/sda", Light::Locate, true).await.unwrap();
+        assert_eq!(enclosures.slot(&disk("/dev/sda")).await.unwrap(), dark);
+        let lit = enclosures.set(&disk("/dev/sda"), Light::Locate, true).await.unwrap();
         assert_eq!(lit, Slot { locate: Some(true), ..dark.clone() });
-        let lit = enclosures.set("/dev/sda", Light::Fault, true).await.unwrap();
+        let lit = enclosures.set(&disk("/dev/sda"), Light::Fault, true).await.unwrap();
         assert_eq!((lit.locate, lit.fault), (Some(true), Some(true)));
-        enclosures.set("/dev/sda", Light::Locate, false).await.unwrap();
-        let lit = enclosures.set("/dev/sda", Light::Fault, false).await.unwrap();
+        enclosures.set(&disk("/dev/sda"), Light::Locate, false).await.unwrap();
+        let lit = enclosures.set(&disk("/dev/sda"), Light::Fault, false).await.unwrap();
         assert_eq!(lit, dark);
     }
 
@@ -216,11 +319,11 @@ mod tests {
         let root = sysfs();
         let enclosures = Enclosures::new(root.path());
         for device in ["/dev/sdb", "/dev/../class", "sda", "/dev/"] {
-            let error = enclosures.slot(device).await.unwrap_err();
+            let error = enclosures.slot(&disk(device)).await.unwrap_err();
             assert!(matches!(error, EnclosureError::NoSlot), "{device}: {error:?}");
         }
         let nowhere = Enclosures::new(&root.path().join("absent"));
-        assert!(matches!(nowhere.slot("/dev/sda").await, Err(EnclosureError::NoSlot)));
+        assert!(matches!(nowhere.slot(&disk("/dev/sda")).await, Err(EnclosureError::NoSlot)));
     }
 
     #[tokio::test]
@@ -232,9 +335,9 @@ mod tests {
         }
         fs::write(slot.join("fault"), "broken\n").unwrap();
         let enclosures = Enclosures::new(root.path());
-        let told = enclosures.slot("/dev/sda").await.unwrap();
+        let told = enclosures.slot(&disk("/dev/sda")).await.unwrap();
         assert_eq!((told.locate, told.fault, told.number, told.status), (None, None, None, None));
-        let error = enclosures.set("/dev/sda", Light::Locate, true).await.unwrap_err();
+        let error = enclosures.set(&disk("/dev/sda"), Light::Locate, true).await.unwrap_err();
         assert!(matches!(error, EnclosureError::Refused(_)), "{error:?}");
         assert!(!slot.join("locate").exists(), "no file was made");
     }
@@ -247,9 +350,9 @@ mod tests {
             .map(|_| Arc::clone(&enclosures.conversations).try_acquire_owned().unwrap())
             .collect();
         enclosures.deadline = Duration::from_millis(1);
-        assert!(matches!(enclosures.slot("/dev/sda").await, Err(EnclosureError::Busy)));
+        assert!(matches!(enclosures.slot(&disk("/dev/sda")).await, Err(EnclosureError::Busy)));
         drop(hanging);
         enclosures.deadline = DEADLINE;
-        assert!(enclosures.slot("/dev/sda").await.is_ok());
+        assert!(enclosures.slot(&disk("/dev/sda")).await.is_ok());
     }
 }

@@ -22,7 +22,7 @@ pub(crate) mod saved;
 mod schedule;
 
 pub(crate) use answer::DriveLevels;
-pub(crate) use book::{Book, OrderError, Reported};
+pub(crate) use book::{Book, KeepError, OrderError, Reported};
 pub(crate) use entry::never_asked;
 pub(crate) use notes_file::LoadedNotes;
 pub(crate) use poller::run;

@@ -104,10 +104,10 @@ impl Inventory {
         self.state.lock().await.latest = None;
     }
 
-    /// Surveys now and then, for ever.
-    pub(crate) async fn keep_surveying(&self) {
+    /// Surveys now and then, for ever, and shows each survey to `show`.
+    pub(crate) async fn keep_surveying(&self, show: impl Fn(&Survey)) {
         loop {
-            self.survey().await;
+            show(&*self.survey().await);
             tokio::time::sleep(SURVEY_INTERVAL).await;
         }
     }

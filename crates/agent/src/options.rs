@@ -36,6 +36,10 @@ pub(crate) struct ServeOptions {
     /// Directory of the sockets of init and of the drives, of node.toml, and of what the agent writes.
     #[arg(long, default_value = "/run/imbrex")]
     pub(crate) run_dir: PathBuf,
+    /// Directory in which the drives' histories are kept, for the next start of the agent; without it, the run directory,
+    /// which the node forgets when it boots.
+    #[arg(long)]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Where sysfs is mounted.
     #[arg(long, default_value = "/sys")]
     pub(crate) sysfs: PathBuf,

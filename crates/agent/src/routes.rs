@@ -8,6 +8,7 @@ mod extract;
 mod guard;
 mod health;
 mod health_metrics;
+mod history;
 mod history_csv;
 mod metrics;
 mod node;
@@ -97,6 +98,7 @@ fn described_routes() -> OpenApiRouter<Arc<Agent>> {
         .routes(routes!(health::node_health))
         .routes(routes!(health::drive_health, health::ask))
         .routes(routes!(health::take_step))
+        .routes(routes!(history::get, history::put))
         .routes(routes!(history_csv::export))
         .routes(routes!(redfish::versions))
         .routes(routes!(redfish::root))
@@ -162,6 +164,8 @@ mod tests {
             ("/redfish/v1/Chassis/node/Drives/{id}", "get"),
             ("/v1/drives/{id}/health", "post"),
             ("/v1/drives/{id}/life", "post"),
+            ("/v1/drives/{id}/history", "get"),
+            ("/v1/drives/{id}/history", "put"),
             ("/v1/health", "get"),
             ("/v1/drives/{id}/slot", "get"),
             ("/v1/drives/{id}/locate", "put"),

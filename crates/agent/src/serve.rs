@@ -39,7 +39,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         .map_err(|error| format!("{} cannot be written: {error}", fingerprint_file.display()))?;
 
     let book = Arc::new(Book::new(LoadedNotes::load(&options.firmware_notes), &options.procfs));
-    let histories = run_dir.join("health.jsonl");
+    let histories = options.state_dir.as_ref().unwrap_or(run_dir).join("health.jsonl");
     saved::restore(&book, &histories);
     let smartctl: Arc<dyn Smartctl> = Arc::new(SmartctlProgram::new(&options.smartctl));
     let deadline = Duration::from_millis(options.ask_deadline_ms);
@@ -59,7 +59,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     let stopping = signals().map_err(|error| format!("signals cannot be received: {error}"))?;
     let surveys = tokio::spawn({
         let agent = Arc::clone(&agent);
-        async move { agent.inventory.keep_surveying().await }
+        async move { agent.inventory.keep_surveying(|survey| agent.enclosures.remember(survey)).await }
     });
     let polls = tokio::spawn(health::run(Arc::clone(&book), smartctl, deadline));
     let watches = tokio::spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent), deadline));

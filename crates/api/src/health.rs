@@ -4,8 +4,12 @@
 //! - Every piece of evidence says what it is about, its value, what it was, since when, and who says so.
 //! - Times are in seconds since 1970 by the node's clock.
 
+mod polling;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use polling::{PollOrder, Polling};
 
 /// A word in JSON for every member of an enum, and `unknown` for one that this version has no name for.
 macro_rules! words {
@@ -174,6 +178,10 @@ pub struct DriveHealth {
     pub data_age_s: Option<u64>,
     /// Where in its life it is.
     pub life: Life,
+    /// Since when the node has recorded how it is: what came before is not known here, unless it was restored. `null`
+    /// where nothing is recorded.
+    #[serde(default)]
+    pub watched_since_unix_s: Option<u64>,
     /// Whether the evidence would do to drain it without a person's word: an explicit failure status, or two
     /// independent sources. The node's guards have their say after this.
     pub drain_without_person: bool,
@@ -236,32 +244,16 @@ pub struct MatchedNote {
     pub source: String,
 }
 
-/// When a drive is asked by smartctl, and what came of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Polling {
-    /// Whether it is being asked now.
-    pub asking: bool,
-    /// What came of the last question; `null` before the first.
-    pub outcome: Option<PollOutcome>,
-    /// Why there was no report, or smartctl's own words, where there are some.
-    pub reason: Option<String>,
-    /// When it was last asked; `null` where it never was.
-    pub asked_at_unix_s: Option<u64>,
-    /// When it was last asked for everything, its logs included; `null` where it never was.
-    pub asked_fully_at_unix_s: Option<u64>,
-    /// Seconds until it is asked next; `null` where nobody asks it: it is not there, or has no device file.
-    pub due_in_s: Option<u64>,
-    /// How often its engine has refused a quiet time for the question that is due.
-    pub quiet_refusals: u32,
-}
-
-/// Body of `POST /v1/drives/{id}/health`: ask the drive now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// Answer of `GET /v1/drives/{id}/history`, and body of `PUT /v1/drives/{id}/history`: all that was recorded of a drive,
+/// to be kept where it outlives the node. A node that boots from memory forgets what it is not given back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PollOrder {
-    /// Whether to ask for its logs too, which takes longer.
-    #[serde(default)]
-    pub full: bool,
+pub struct KeptHistory {
+    /// The version of what follows; a node takes its own.
+    pub version: u32,
+    /// The history. Whoever keeps it need not understand it.
+    #[schema(value_type = Object)]
+    pub history: serde_json::Value,
 }
 
 /// Body of `POST /v1/drives/{id}/life`: a step in the drive's life that a person, or the control plane, has taken.

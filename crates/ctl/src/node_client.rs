@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
-use imbrex_api::health::{DriveHealth, NodeHealth, PollOrder};
+use imbrex_api::health::{DriveHealth, KeptHistory, NodeHealth, PollOrder};
 use imbrex_api::node::{Drive, Drives, FormatOrder, Node};
+use imbrex_api::slot::{LightOrder, Slot};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -81,7 +82,43 @@ impl NodeClient {
     /// As [`NodeClient::drive`]; the node refuses to ask too often, or a drive that is harmed by it.
     pub(crate) async fn ask(&self, id: &str, order: PollOrder) -> Result<(), Error> {
         let url = format!("{}/v1/drives/{}/health", self.base, path_segment(id)?);
-        self.order(&self.http, &url, &order).await
+        self.order(&self.http, Method::POST, &url, &order).await.map(drop)
+    }
+
+    /// Where one of its drives sits.
+    ///
+    /// # Errors
+    /// As [`NodeClient::drive`]; it may sit in no slot.
+    pub(crate) async fn slot(&self, id: &str) -> Result<Slot, Error> {
+        self.get(&format!("/v1/drives/{}/slot", path_segment(id)?)).await
+    }
+
+    /// Turns a light of a drive's slot, `locate` or `fault`, on or off; gives how the slot is then.
+    ///
+    /// # Errors
+    /// As [`NodeClient::slot`]; the slot may have no such light.
+    pub(crate) async fn light(&self, id: &str, light: &str, on: bool) -> Result<Slot, Error> {
+        let url = format!("{}/v1/drives/{}/{light}", self.base, path_segment(id)?);
+        let answer = self.order(&self.http, Method::PUT, &url, &LightOrder { on }).await?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| Error::Unexpected { url, reason: error.to_string() })
+    }
+
+    /// What it has recorded of a drive.
+    ///
+    /// # Errors
+    /// As [`NodeClient::drive`]; a drive without a name has no history.
+    pub(crate) async fn history(&self, id: &str) -> Result<KeptHistory, Error> {
+        self.get(&format!("/v1/drives/{}/history", path_segment(id)?)).await
+    }
+
+    /// Gives it a drive's history back.
+    ///
+    /// # Errors
+    /// As [`NodeClient::history`]; the node takes no other drive's.
+    pub(crate) async fn give_history(&self, id: &str, history: &KeptHistory) -> Result<(), Error> {
+        let url = format!("{}/v1/drives/{}/history", self.base, path_segment(id)?);
+        self.order(&self.http, Method::PUT, &url, history).await.map(drop)
     }
 
     /// Orders a drive to be formatted, and waits until that is done.
@@ -90,15 +127,21 @@ impl NodeClient {
     /// As [`NodeClient::node`]; the node refuses an order that does not fit the drive.
     pub(crate) async fn format(&self, id: &str, order: &FormatOrder) -> Result<(), Error> {
         let url = format!("{}/v1/drives/{}/format", self.base, path_segment(id)?);
-        self.order(&self.http.patient(FORMAT_DEADLINE), &url, order).await
+        self.order(&self.http.patient(FORMAT_DEADLINE), Method::POST, &url, order).await.map(drop)
     }
 
-    async fn order<T: Serialize>(&self, http: &Http, url: &str, order: &T) -> Result<(), Error> {
+    async fn order<T: Serialize>(
+        &self,
+        http: &Http,
+        method: Method,
+        url: &str,
+        order: &T,
+    ) -> Result<Answer, Error> {
         let body = serde_json::to_vec(order)
             .map_err(|error| Error::Usage(format!("the order cannot be written as JSON: {error}")))?;
         let headers = [("content-type", "application/json".to_owned())];
-        let call = Call { headers: &headers, body: Bytes::from(body), ..Call::plain(Method::POST, url) };
-        self.exchange(http, call).await.map(drop)
+        let call = Call { headers: &headers, body: Bytes::from(body), ..Call::plain(method, url) };
+        self.exchange(http, call).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -132,7 +175,10 @@ impl NodeClient {
 }
 
 /// A drive's ID as one segment of a path.
-fn path_segment(id: &str) -> Result<&str, Error> {
+///
+/// # Errors
+/// Where it is none, or would lead elsewhere.
+pub(crate) fn path_segment(id: &str) -> Result<&str, Error> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !id.is_empty() && id.bytes().all(plain) && id != "." && id != ".." {
         return Ok(id);

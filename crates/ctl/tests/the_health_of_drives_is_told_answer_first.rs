@@ -61,16 +61,25 @@ fn node_health() -> NodeHealth {
     }
 }
 
-/// A node with a healthy drive and a failing one, which was last asked in the second that the counter tells.
+/// A node with a healthy drive and a failing one, which was asked as often as the counter tells, always in the same
+/// second. Twice it says that it is being asked, and then how it is.
 fn node(asked: &Arc<AtomicU64>) -> FakeNode {
-    let (told, order) = (asked.clone(), asked.clone());
+    let order = asked.clone();
+    let waits = Arc::new(AtomicU64::new(0));
+    let looks = waits.clone();
     let drive_health = move |Path(id): Path<String>| async move {
         let mut health = failing();
-        health.polling.asked_at_unix_s = Some(told.load(Ordering::SeqCst));
+        health.polling.asked_at_unix_s = Some(1_700_000_000);
+        let less = |left: u64| left.checked_sub(1);
+        health.polling.asking = looks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+        if health.polling.asking {
+            health.advice = "This was before.".into();
+        }
         if id == health.id { Ok(Json(health)) } else { Err(StatusCode::NOT_FOUND) }
     };
     let ask = move |Json(_): Json<PollOrder>| async move {
         order.fetch_add(1, Ordering::SeqCst);
+        waits.store(2, Ordering::SeqCst);
         StatusCode::ACCEPTED
     };
     let routes: Router<Orders> = Router::new()
@@ -121,10 +130,11 @@ fn a_drive_is_asked_where_that_is_ordered_and_only_there() {
     let node = node(&asked);
     assert!(health(&node, &["health", "wwn-1"]).0);
     assert_eq!(asked.load(Ordering::SeqCst), 7);
-    for (option, seconds) in [("--ask", 8), ("--full", 9)] {
-        let (success, _, told) = health(&node, &["health", "wwn-1", option]);
+    for (option, times) in [("--ask", 8), ("--full", 9)] {
+        let (success, text, told) = health(&node, &["health", "wwn-1", option]);
         assert!(success && told.is_empty(), "{told}");
-        assert_eq!(asked.load(Ordering::SeqCst), seconds);
+        assert!(!text.contains("This was before"), "{text}");
+        assert_eq!(asked.load(Ordering::SeqCst), times);
     }
     assert!(!health(&node, &["health", "--ask"]).0, "a drive has to be named");
 }

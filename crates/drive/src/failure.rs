@@ -20,6 +20,7 @@ const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
 const SYSTEM: u8 = 71;
 const CANNOT_CREATE: u8 = 73;
+const DEVICE: u8 = imbrex_api::drive::EXIT_DEVICE_FAILED;
 const IN_USE: u8 = 75;
 const NO_PERMISSION: u8 = 77;
 
@@ -88,7 +89,10 @@ impl Failure {
                 | OpenRefusal::Unsupported { .. }
                 | OpenRefusal::NotASimulatedDrive { .. } => DATA,
                 OpenRefusal::InUse { .. } => IN_USE,
-                OpenRefusal::System { source, .. } => status_of(source),
+                OpenRefusal::System { source, .. } => match status_of(source) {
+                    SYSTEM => DEVICE,
+                    status => status,
+                },
             },
             Self::NoSize { .. } | Self::Geometry { .. } => USAGE,
             Self::NoDirectory { .. } => NO_INPUT,

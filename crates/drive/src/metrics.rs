@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use imbrex_api::drive::State as ApiState;
+use imbrex_api::drive::{GETS_BUCKETS, State as ApiState, gets_bucket_us_max};
 use imbrex_engine::Stats;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -64,6 +64,7 @@ pub(crate) struct Figures {
     pub(crate) stalled: AtomicU64,
     pub(crate) refused_overloaded: AtomicU64,
     pub(crate) gets_us: AtomicU64,
+    gets_by_time: [AtomicU64; GETS_BUCKETS],
     open: Arc<AtomicU32>,
     durations: Durations,
 }
@@ -78,6 +79,7 @@ impl Default for Figures {
             stalled: AtomicU64::new(0),
             refused_overloaded: AtomicU64::new(0),
             gets_us: AtomicU64::new(0),
+            gets_by_time: [const { AtomicU64::new(0) }; GETS_BUCKETS],
             open: Arc::new(AtomicU32::new(0)),
             // 0.5 ms to 16 s: a put waits for a disk, perhaps behind others.
             durations: Durations::new_with_constructor(|| {
@@ -109,6 +111,11 @@ impl Figures {
         OpenConnection(Arc::clone(&self.open))
     }
 
+    /// The gets of each bucket of time.
+    pub(crate) fn gets_by_time(&self) -> [u64; GETS_BUCKETS] {
+        std::array::from_fn(|bucket| self.gets_by_time[bucket].load(Ordering::Relaxed))
+    }
+
     /// How many connections are open.
     pub(crate) fn connections_open(&self) -> u32 {
         self.open.load(Ordering::Relaxed)
@@ -120,6 +127,10 @@ impl Figures {
         if operation == Operation::Get && matches!(status, 200 | 206) {
             let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             self.gets_us.fetch_add(took_us, Ordering::Relaxed);
+            let is_in = |bucket: &usize| gets_bucket_us_max(*bucket).is_none_or(|end_us| took_us < end_us);
+            if let Some(bucket) = (0..GETS_BUCKETS).find(is_in) {
+                Self::count(&self.gets_by_time[bucket]);
+            }
         }
         self.durations.get_or_create(&RequestLabels { operation, status }).observe(took.as_secs_f64());
     }
@@ -217,6 +228,7 @@ fn register_engine(registry: &mut Registry, stats: &Stats) {
         ("read_errors", "Reads that the drive failed", stats.read_errors),
         ("write_errors", "Writes that the drive failed", stats.write_errors),
         ("flush_errors", "Flushes that the drive failed", stats.flush_errors),
+        ("reset_errors", "Resets of zones that the drive failed", stats.reset_errors),
         ("zones_sealed", "Zones sealed with a footer", stats.zones_sealed),
         ("zones_fenced", "Zones closed because a write or a flush has failed", stats.zones_fenced),
         ("rewritten_blocks", "Blocks written elsewhere after such a failure", stats.rewritten_blocks),

@@ -31,6 +31,7 @@ Exit status:
   70  the drive did not finish in time when it was stopped; what was acknowledged is durable
   71  the operating system refused something else
   73  the simulated drive or the socket cannot be made, or the drive cannot be formatted
+  74  the device could not be opened, or its zones not be read
   75  another process has the drive or the socket
   77  permission was denied
 

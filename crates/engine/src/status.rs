@@ -260,6 +260,8 @@ pub struct Stats {
     pub write_errors: u64,
     /// Flushes that the drive failed.
     pub flush_errors: u64,
+    /// Resets of zones that the drive failed, those for checkpoints and labels left out.
+    pub reset_errors: u64,
     /// Zones sealed.
     pub zones_sealed: u64,
     /// Zones to which nothing more is written because a write or a flush has failed.

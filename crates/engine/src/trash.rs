@@ -353,7 +353,7 @@ impl Store {
             DeviceError::Gone => self.stop_writing(error),
             DeviceError::ZoneCondition { condition, .. } => self.zones.get_mut(zone).condition = *condition,
             DeviceError::Flush => self.stats.flush_errors += 1,
-            error => self.stats.write_errors += u64::from(error.blames_drive()),
+            error => self.stats.reset_errors += u64::from(error.blames_drive()),
         }
     }
 

@@ -65,6 +65,12 @@ impl Clue {
         Self { axis, evidence, action, is_explicit: false, is_strong: false }
     }
 
+    /// With this to be done, whatever its level.
+    pub(crate) fn asks(mut self, action: Action) -> Self {
+        self.action = action;
+        self
+    }
+
     /// With what it was before.
     pub(crate) fn was(mut self, was: impl Display) -> Self {
         self.evidence.was = Some(was.to_string());

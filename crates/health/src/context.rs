@@ -6,11 +6,13 @@
 
 use smartctl_parser::{Attribute, Protocol, Report};
 
+use crate::cleared::Cleared;
 use crate::happenings::{Happening, KEPT_S, Tally};
 use crate::history::History;
 use crate::last_report::Part;
 use crate::notes::Effective;
-use crate::reading::{Counter, Reading, Statements};
+use crate::reading::{Counter, Reading};
+use crate::statement::Statements;
 
 /// Seconds of an hour and of a day.
 pub(crate) const HOUR_S: u64 = 3600;
@@ -36,6 +38,8 @@ pub(crate) struct Context<'a> {
     pub(crate) history: &'a History,
     pub(crate) notes: &'a Effective<'a>,
     pub(crate) now_unix_s: u64,
+    /// Up to when the drive's own word stands: now, or for one that sleeps since it was first found asleep.
+    told_until_unix_s: u64,
     sector_unit: u64,
 }
 
@@ -61,7 +65,8 @@ impl Growth {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(history: &'a History, notes: &'a Effective<'a>, now_unix_s: u64) -> Self {
-        let mut context = Self { history, notes, now_unix_s, sector_unit: 1 };
+        let told_until_unix_s = asleep_since(history, now_unix_s).unwrap_or(now_unix_s);
+        let mut context = Self { history, notes, now_unix_s, told_until_unix_s, sector_unit: 1 };
         context.sector_unit = context.find_sector_unit();
         context
     }
@@ -77,10 +82,22 @@ impl<'a> Context<'a> {
         Some((&self.report()?.ata.as_ref()?.attributes, at_unix_s))
     }
 
+    /// Since when an ATA attribute has stood as it does, in seconds since 1970, as far as the history reaches.
+    pub(crate) fn attribute_since(&self, id: u8) -> Option<u64> {
+        self.history.report.as_ref()?.attribute_since_unix_s(id)
+    }
+
     /// When a part of the last report was told, in seconds since 1970; `None` where that is longer ago than [`HELD_S`].
     pub(crate) fn told_unix_s(&self, part: Part) -> Option<u64> {
         let at_unix_s = self.history.report.as_ref()?.told_unix_s(part)?;
-        (self.now_unix_s.saturating_sub(at_unix_s) <= HELD_S).then_some(at_unix_s)
+        let is_struck_out = self.cleared_unix_s().is_some_and(|cleared| at_unix_s <= cleared);
+        let is_old = self.told_until_unix_s.saturating_sub(at_unix_s) > HELD_S;
+        (!is_old && !is_struck_out).then_some(at_unix_s)
+    }
+
+    /// Since when the drive has been asleep, in seconds since 1970; `None` where it is not, or nobody has looked lately.
+    pub(crate) fn asleep_since(&self) -> Option<u64> {
+        asleep_since(self.history, self.now_unix_s)
     }
 
     /// Whether the drive rotates; `None` where nobody says.
@@ -97,19 +114,19 @@ impl<'a> Context<'a> {
         self.until_now().last()
     }
 
-    /// How old the drive's own data are, in seconds; `None` where there are none.
+    /// How old the drive's own data are, in seconds, asleep or awake; `None` where there are none.
     pub(crate) fn data_age_s(&self) -> Option<u64> {
         self.newest().map(|newest| self.now_unix_s.saturating_sub(newest.at_unix_s))
     }
 
-    /// Whether the drive's own data are there and not late.
+    /// Whether the drive's own data are there and not late; asleep, whether they were not when it fell asleep.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.data_age_s().is_some_and(|age_s| age_s <= LATE_S)
+        self.newest().is_some_and(|newest| self.told_until_unix_s.saturating_sub(newest.at_unix_s) <= LATE_S)
     }
 
-    /// Readings up to now and not older than `for_s`.
+    /// Readings up to now, or for a drive that sleeps until it fell asleep, and not older than `for_s`.
     pub(crate) fn readings(&self, for_s: u64) -> &'a [Reading] {
-        let from = self.now_unix_s.saturating_sub(for_s);
+        let from = self.told_until_unix_s.saturating_sub(for_s);
         let readings = self.until_now();
         &readings[readings.partition_point(|reading| reading.at_unix_s < from)..]
     }
@@ -127,8 +144,13 @@ impl<'a> Context<'a> {
     }
 
     /// Up to here a person has struck out what was recorded, in seconds since 1970; `None` where nobody has.
-    fn cleared_unix_s(&self) -> Option<u64> {
+    pub(crate) fn cleared_unix_s(&self) -> Option<u64> {
         self.history.cleared.as_ref().map(|cleared| cleared.at_unix_s)
+    }
+
+    /// What a person has struck out.
+    pub(crate) fn cleared(&self) -> Option<&'a Cleared> {
+        self.history.cleared.as_ref().map(|cleared| &cleared.what)
     }
 
     /// A counter in a reading, as the notes have it, in physical sectors where it counts sectors, less what a person
@@ -140,7 +162,7 @@ impl<'a> Context<'a> {
             let ignored = self.notes.ignores_raw(attribute).is_some();
             (!ignored).then(|| self.notes.count_in(attribute, raw))
         };
-        let struck_out = self.history.cleared.as_ref().and_then(|cleared| cleared.what);
+        let struck_out = self.cleared().and_then(|cleared| cleared.reading);
         let count = told(reading)?.saturating_sub(struck_out.as_ref().and_then(told).unwrap_or(0));
         let unit = if counts_sectors(counter) { self.sector_unit } else { 1 };
         Some(count.div_ceil(unit))
@@ -164,7 +186,7 @@ impl<'a> Context<'a> {
         counts.take_while(|earlier| earlier.count >= count).last().map(|count| count.at_unix_s)
     }
 
-    /// The largest rise from any reading of the last `for_s` to a later one.
+    /// The largest rise from any reading of the last `for_s` to a later one: from the last one that was as low.
     pub(crate) fn growth(&self, counter: Counter, for_s: u64) -> Option<Growth> {
         let mut lowest: Option<Count> = None;
         let mut most: Option<Growth> = None;
@@ -174,7 +196,7 @@ impl<'a> Context<'a> {
             if growth.by() > most.map_or(0, Growth::by) {
                 most = Some(growth);
             }
-            if count.count < from.count {
+            if count.count <= from.count {
                 lowest = Some(count);
             }
         }
@@ -200,8 +222,8 @@ impl<'a> Context<'a> {
     /// Some drives of 4 KiB sectors count in units of 512 bytes, so that one bad sector is eight (Seagate's desktop
     /// drives do). Such a drive is known by its maker, its size, and by all its counts being multiples of eight.
     fn find_sector_unit(&self) -> u64 {
-        let model = self.report().and_then(|report| report.identity.model.as_deref()).unwrap_or_default();
-        if !is_seagate(model) {
+        let told = self.report().and_then(|report| report.identity.model.as_deref());
+        if !told.or(self.history.identity().model.as_deref()).is_some_and(is_seagate) {
             return 1;
         }
         let size_bytes = self.report().and_then(|report| report.identity.capacity_bytes).unwrap_or(0);
@@ -220,6 +242,11 @@ impl<'a> Context<'a> {
     pub(crate) const fn sector_unit(&self) -> u64 {
         self.sector_unit
     }
+}
+
+fn asleep_since(history: &History, now_unix_s: u64) -> Option<u64> {
+    let asleep = history.asleep.filter(|asleep| asleep.since_unix_s <= now_unix_s)?;
+    (now_unix_s.saturating_sub(asleep.last_unix_s) <= LATE_S).then_some(asleep.since_unix_s)
 }
 
 /// Seagate's models are "ST", then the capacity in digits.

@@ -15,7 +15,7 @@ pub(crate) enum Happening {
     WriteError,
     /// The engine could not flush.
     FlushError,
-    /// The engine could not reset or finish a zone.
+    /// The engine could not reset a zone.
     ResetError,
     /// The engine could not open the device or list its zones.
     OpenError,
@@ -97,14 +97,15 @@ impl Happenings {
     }
 
     /// How often any of `happenings` came in the time from `from_unix_s` to `to_unix_s`. Slots in which the drive
-    /// went away are left out: an order to a drive that is being pulled fails, and says nothing of the drive.
+    /// went away, and those beside them, are left out: an order to a drive that is being pulled fails, and says nothing
+    /// of the drive. That it failed may be seen some seconds before or after that the drive has gone.
     pub(crate) fn tally(&self, happenings: &[Happening], from_unix_s: u64, to_unix_s: u64) -> Tally {
         let mut tally = Tally::default();
         let (from, to) = (from_unix_s / SLOT_S, to_unix_s / SLOT_S);
         let start = self.0.partition_point(|slot| slot.slot < from);
         for slot in self.0[start..].iter().take_while(|slot| slot.slot <= to) {
             if happenings.contains(&slot.happening)
-                && (slot.happening == Happening::Gone || !self.went_away_in(slot.slot))
+                && (slot.happening == Happening::Gone || !self.went_away_about(slot.slot))
             {
                 tally.count = tally.count.saturating_add(slot.count);
                 tally.slots += 1;
@@ -114,8 +115,33 @@ impl Happenings {
         tally
     }
 
-    fn went_away_in(&self, slot: u64) -> bool {
-        self.0.binary_search_by_key(&(slot, Happening::Gone), |slot| (slot.slot, slot.happening)).is_ok()
+    fn went_away_about(&self, slot: u64) -> bool {
+        let start = self.0.partition_point(|other| other.slot < slot.saturating_sub(1));
+        let mut about = self.0[start..].iter().take_while(|other| other.slot <= slot + 1);
+        about.any(|other| other.happening == Happening::Gone)
+    }
+
+    /// Takes what `other` has: of two counts in one slot, the greater.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for slot in other.0 {
+            let known = self.0.iter().find(|own| (own.slot, own.happening) == (slot.slot, slot.happening));
+            let more = slot.count.saturating_sub(known.map_or(0, |known| known.count));
+            self.record(slot.slot.saturating_mul(SLOT_S), slot.happening, more);
+        }
+    }
+
+    /// When the newest slot began, in seconds since 1970.
+    pub(crate) fn newest_unix_s(&self) -> Option<u64> {
+        self.0.last().map(|slot| slot.slot.saturating_mul(SLOT_S))
+    }
+
+    /// The clock was set back by `by_s`, to `now_unix_s`: what is yet to come has come so much earlier.
+    pub(crate) fn clock_set_back(&mut self, by_s: u64, now_unix_s: u64) {
+        for slot in std::mem::take(&mut self.0) {
+            let at_unix_s = slot.slot.saturating_mul(SLOT_S);
+            let at_unix_s = if at_unix_s > now_unix_s { at_unix_s.saturating_sub(by_s) } else { at_unix_s };
+            self.record(at_unix_s.min(now_unix_s), slot.happening, slot.count);
+        }
     }
 }
 
@@ -156,5 +182,13 @@ mod tests {
         happenings.record(6_100, Happening::Gone, 1);
         assert_eq!(happenings.tally(&[Happening::ReadError], 0, 10_000).count, 0);
         assert_eq!(happenings.tally(&[Happening::Gone], 0, 10_000).count, 1);
+        let tally = |error_at: u64, gone_at: u64| {
+            let mut happenings = Happenings::default();
+            happenings.record(error_at, Happening::ReadError, 5);
+            happenings.record(gone_at, Happening::Gone, 1);
+            happenings.tally(&[Happening::ReadError], 0, 100_000).count
+        };
+        assert_eq!((tally(5_999, 6_000), tally(6_000, 5_999)), (0, 0), "seen some seconds apart");
+        assert_eq!((tally(6_000, 7_200), tally(7_200, 6_000)), (5, 5), "long before, and long after");
     }
 }

@@ -9,6 +9,8 @@
 use serde::{Deserialize, Serialize};
 use smartctl_parser::{Attribute, ErrorLog, Report, SelfTestLog};
 
+use crate::asleep::Asleep;
+use crate::cleared::Cleared;
 use crate::drive_key::DriveKey;
 use crate::happenings::{Happening, Happenings, KEPT_S};
 use crate::identity::Identity;
@@ -26,8 +28,14 @@ pub const READINGS_MAX: usize = 61;
 /// A reason is kept to this length, in bytes.
 const REASON_BYTES_MAX: usize = 256;
 
-/// A drive is slower than its peers where its mean latency is this many times theirs.
+/// A drive is slower than its peers where its mean latency is this many times theirs, or its 99th percentile that many
+/// times theirs. (Gunawi et al., FAST 2018: drives that fail slow answer most requests as ever and some very late. A
+/// percentile is known to a factor of two, so that its factor is larger.)
 const SLOW_FACTOR: u64 = 2;
+const SLOW_TAIL_FACTOR: u64 = 8;
+
+/// A 99th percentile of fewer requests is chance: the slowest ten decide.
+const TAIL_REQUESTS_MIN: u64 = 1000;
 
 /// Drives are compared where there are this many peers at least, each with this many requests.
 const PEERS_MIN: u32 = 3;
@@ -42,6 +50,7 @@ pub(crate) struct At<T> {
 
 /// What was recorded of one drive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct History {
     identity: Identity,
     pub(crate) first_seen_unix_s: Option<u64>,
@@ -58,7 +67,8 @@ pub struct History {
     pub(crate) happenings: Happenings,
     pub(crate) present: Option<At<bool>>,
     pub(crate) step: Option<At<LifeStep>>,
-    pub(crate) cleared: Option<At<Option<Reading>>>,
+    pub(crate) cleared: Option<At<Cleared>>,
+    pub(crate) asleep: Option<Asleep>,
 }
 
 impl History {
@@ -104,6 +114,12 @@ impl History {
         &self.readings
     }
 
+    /// Since when it has been recorded, in seconds since 1970; `None` where nothing is.
+    #[must_use]
+    pub const fn watched_since_unix_s(&self) -> Option<u64> {
+        self.first_seen_unix_s
+    }
+
     /// Records one observation.
     pub fn record(&mut self, observation: Observation) {
         let at_unix_s = observation.at_unix_s;
@@ -116,23 +132,55 @@ impl History {
                 self.happenings.record(at_unix_s, Happening::SmartFailed, 1);
                 put(&mut self.smart_failure, at_unix_s, reason);
             }
+            Finding::Asleep => self.record_asleep(at_unix_s),
             Finding::Engine { record } => self.record_engine(at_unix_s, record),
             Finding::Kernel { event } => self.happenings.record(at_unix_s, happening_of(event), 1),
             Finding::Presence { present } => self.record_presence(at_unix_s, present),
             Finding::Life { step } => {
                 if step == LifeStep::Cleared {
-                    let before = self.readings.iter().rfind(|reading| reading.at_unix_s <= at_unix_s);
-                    put(&mut self.cleared, at_unix_s, before.copied());
+                    let cleared = self.known_at(at_unix_s);
+                    put(&mut self.cleared, at_unix_s, cleared);
                 }
                 put(&mut self.step, at_unix_s, step);
             }
         }
     }
 
+    /// What is struck out at this time.
+    fn known_at(&self, at_unix_s: u64) -> Cleared {
+        let zones = |zones: &Option<At<u64>>| zones.as_ref().map_or(0, |zones| zones.what);
+        let before = self.readings.iter().rfind(|reading| reading.at_unix_s <= at_unix_s);
+        let mut cleared = Cleared {
+            reading: before.copied(),
+            zones_read_only: zones(&self.zones_read_only),
+            zones_offline: zones(&self.zones_offline),
+            ..Cleared::default()
+        };
+        cleared.note(
+            self.report.as_ref().map(|report| &*report.what),
+            self.error_log.as_ref().map(|log| &log.what),
+            self.self_tests.as_ref().map(|log| &log.what),
+        );
+        cleared
+    }
+
+    fn record_asleep(&mut self, at_unix_s: u64) {
+        self.smart_answered_unix_s = self.smart_answered_unix_s.max(Some(at_unix_s));
+        // One that told of itself since is awake.
+        if self.readings.last().is_none_or(|newest| newest.at_unix_s < at_unix_s) {
+            let asleep = Asleep::at(at_unix_s);
+            self.asleep = Some(self.asleep.map_or(asleep, |known| known.and(asleep)));
+        }
+    }
+
     fn record_report(&mut self, at_unix_s: u64, mut report: Box<Report>) {
-        // A drive that is asleep, or a run that came back with its identity alone, is an answer all the same.
+        if report.asleep == Some(true) {
+            return self.record_asleep(at_unix_s);
+        }
+        // A run that came back with the drive's identity alone is an answer all the same.
         self.smart_answered_unix_s = self.smart_answered_unix_s.max(Some(at_unix_s));
         let Some(reading) = Reading::of(&report, at_unix_s) else { return };
+        self.asleep = self.asleep.filter(|asleep| asleep.since_unix_s > at_unix_s);
         if let Some(log) = report.ata.as_mut().and_then(|ata| ata.error_log.take()) {
             put(&mut self.error_log, at_unix_s, log);
         }
@@ -147,7 +195,7 @@ impl History {
         self.put_reading(reading);
     }
 
-    fn put_reading(&mut self, reading: Reading) {
+    pub(crate) fn put_reading(&mut self, reading: Reading) {
         let slot = |reading: &Reading| reading.at_unix_s / READING_SLOT_S;
         match self.readings.binary_search_by_key(&slot(&reading), slot) {
             Ok(index) => {
@@ -239,5 +287,8 @@ fn slower_than_peers(latency: Latency) -> Option<bool> {
         && latency.peers_requests >= REQUESTS_MIN
         && latency.requests / 2 <= latency.peers_requests
         && latency.peers_mean_us > 0;
-    comparable.then_some(latency.mean_us / SLOW_FACTOR >= latency.peers_mean_us)
+    let enough = latency.requests.min(latency.peers_requests) >= TAIL_REQUESTS_MIN;
+    let tails = latency.p99_us.zip(latency.peers_p99_us).filter(|(_, peers)| enough && *peers > 0);
+    let is_slow_at_times = tails.is_some_and(|(own, peers)| own / SLOW_TAIL_FACTOR >= peers);
+    comparable.then_some(latency.mean_us / SLOW_FACTOR >= latency.peers_mean_us || is_slow_at_times)
 }

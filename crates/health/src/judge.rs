@@ -37,7 +37,7 @@ pub fn judge_with(history: &History, notes: &Effective<'_>, now_unix_s: u64) -> 
     let agreed = agreement(&clues);
     let is_agreed = agreed.is_some();
     clues.extend(agreed);
-    clues.sort_by_key(|clue| std::cmp::Reverse(clue.evidence.level));
+    clues.sort_by_key(|clue| std::cmp::Reverse((clue.evidence.level, clue.action)));
     let axes = Axis::ALL.map(|axis| axis_verdict(&context, axis, &clues));
     let is_absent = rules::is_absent_since(&context).is_some();
     let level = overall(&axes, is_absent);
@@ -154,13 +154,12 @@ fn action(clues: &[Clue], level: Level, is_absent: bool) -> Action {
         let clues = clues.iter().filter(move |clue| clue.evidence.level == wanted);
         clues.map(|clue| clue.action).max()
     };
-    let refuses = clues.iter().any(|clue| clue.action == Action::Refuse);
     match level {
         Level::Failing => Action::Replace,
         Level::Degraded => of_level(Level::Degraded).unwrap_or(Action::Watch),
         Level::Unknown => Action::CheckMonitor,
-        Level::Healthy if refuses => Action::Refuse,
-        Level::Healthy => of_level(Level::Degraded).unwrap_or(Action::None),
+        // Of a drive that is well, what makes it no worse may ask for something: sectors that wait for a scrub.
+        Level::Healthy => of_level(Level::Degraded).max(of_level(Level::Healthy)).unwrap_or(Action::None),
     }
 }
 

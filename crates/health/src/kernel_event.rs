@@ -39,14 +39,27 @@ pub struct KernelLine {
     pub event: KernelEvent,
 }
 
-/// Whose orders were wrong: ours.
-const OUR_FAULT: [&str; 6] = [
+/// Whose orders were wrong: ours. NVMe's words are those of Linux's `drivers/nvme/host/constants.c`, and its codes those
+/// of the Zoned Namespace Command Set 1.1, "Status Values": a kernel built without the words gives only them.
+const OUR_FAULT: [&str; 18] = [
     "Illegal Request",
     "Unaligned write command",
     "Insufficient zone resources",
     "zone resource",
     "critical target error",
     "Zone Management",
+    "Zone Boundary Error",
+    "Zone Is Full",
+    "Zone Invalid Write",
+    "Too Many Active Zones",
+    "Too Many Open Zones",
+    "Invalid Zone State Transition",
+    "(sct 0x1 / sc 0xb8)",
+    "(sct 0x1 / sc 0xb9)",
+    "(sct 0x1 / sc 0xbc)",
+    "(sct 0x1 / sc 0xbd)",
+    "(sct 0x1 / sc 0xbe)",
+    "(sct 0x1 / sc 0xbf)",
 ];
 
 /// Which words tell of which event; the first that fits counts.
@@ -86,18 +99,32 @@ const DISABLED: &str = ": disabled";
 /// without that head. `None` where the line tells of no drive's trouble.
 #[must_use]
 pub fn parse_kernel_line(line: &str) -> Option<KernelLine> {
-    let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
-    let text = match line.split_once(';') {
-        Some((head, text)) if head.starts_with(|first: char| first.is_ascii_digit()) => text,
-        _ => line,
-    };
-    // Continuation lines of /dev/kmsg begin with a blank and hold properties, not text.
-    if text.starts_with(' ') || OUR_FAULT.iter().any(|words| text.contains(words)) {
+    let text = text_of(line)?;
+    if is_our_fault(text) {
         return None;
     }
     let told = WORDS.iter().find(|(words, _)| text.contains(words)).map(|(_, event)| *event);
     let event = told.or_else(|| text.trim_end().ends_with(DISABLED).then_some(KernelEvent::Offline))?;
     Some(KernelLine { device: device_in(text)?, event })
+}
+
+/// What a line says. `None` where it is a continuation line of /dev/kmsg: these begin with a blank and hold properties.
+fn text_of(line: &str) -> Option<&str> {
+    let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
+    let text = match line.split_once(';') {
+        Some((head, text)) if head.starts_with(|first: char| first.is_ascii_digit()) => text,
+        _ => line,
+    };
+    (!text.starts_with(' ')).then_some(text)
+}
+
+fn is_our_fault(text: &str) -> bool {
+    OUR_FAULT.iter().any(|words| text.contains(words))
+}
+
+/// The device that rightly refused an order of ours, where a line tells of that.
+pub(crate) fn refuser_in(line: &str) -> Option<String> {
+    text_of(line).filter(|text| is_our_fault(text)).and_then(device_in)
 }
 
 /// The name of the device that a text is about.
@@ -177,6 +204,8 @@ mod tests {
             "sd 0:0:1:0: [sdb] tag#12 Add. Sense: Unaligned write command",
             "critical target error, dev sdb, sector 524288 op 0x1:(WRITE)",
             "zone resource error, dev sdb, sector 0",
+            "nvme0n1: Write(0x1) @ LBA 0, 8 blocks, Zone Invalid Write (sct 0x1 / sc 0xbc) DNR ",
+            "I/O error, dev nvme0n1, sector 0 op 0x1:(WRITE), Zone Invalid Write",
         ] {
             assert_eq!(parse_kernel_line(line), None, "{line}");
         }

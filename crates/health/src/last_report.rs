@@ -5,7 +5,7 @@
 //! - The drive's overall status is never kept: what a drive said of itself an hour ago is not what it says.
 
 use serde::{Deserialize, Serialize};
-use smartctl_parser::{NvmeHealth, Report, Scsi};
+use smartctl_parser::{Attribute, NvmeHealth, Report, Scsi};
 
 /// A part of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,21 @@ pub(crate) struct LastReport {
     pub(crate) what: Box<Report>,
     /// When each part was told, in the order of [`Part::ALL`].
     told_unix_s: [Option<u64>; Part::ALL.len()],
+    /// Since when each ATA attribute has been as it is: its number, and seconds since 1970.
+    #[serde(default)]
+    since_unix_s: Vec<(u8, u64)>,
 }
 
 impl LastReport {
     pub(crate) fn new(at_unix_s: u64, what: Box<Report>) -> Self {
         let told_unix_s = Part::ALL.map(|part| has(&what, part).then_some(at_unix_s));
-        Self { at_unix_s, what, told_unix_s }
+        let since_unix_s = attributes(&what).iter().map(|attribute| (attribute.id, at_unix_s)).collect();
+        Self { at_unix_s, what, told_unix_s, since_unix_s }
+    }
+
+    /// Since when this attribute has stood at the value at which it stands, in seconds since 1970.
+    pub(crate) fn attribute_since_unix_s(&self, id: u8) -> Option<u64> {
+        self.since_unix_s.iter().find(|(of, _)| *of == id).map(|(_, since)| *since)
     }
 
     /// When this part was told, in seconds since 1970; `None` where it never was.
@@ -48,10 +57,17 @@ impl LastReport {
         self.told_unix_s[part as usize]
     }
 
+    /// Every time in it, to be mended.
+    pub(crate) fn times(&mut self) -> impl Iterator<Item = &mut u64> {
+        let since = self.since_unix_s.iter_mut().map(|(_, since)| since);
+        std::iter::once(&mut self.at_unix_s).chain(self.told_unix_s.iter_mut().flatten()).chain(since)
+    }
+
     /// This report and another one of the same drive: the newer one, and what it lacks of the older.
     pub(crate) fn with(self, other: Self) -> Self {
         let (mut newer, mut older) =
             if self.at_unix_s > other.at_unix_s { (self, other) } else { (other, self) };
+        newer.stands_since(&older);
         for part in Part::ALL {
             // A third report that came late may have brought the older of two a part that is newer still.
             if newer.told_unix_s(part) < older.told_unix_s(part) {
@@ -62,6 +78,26 @@ impl LastReport {
         fill_identity(&mut newer.what, &older.what);
         newer
     }
+
+    /// An attribute that stood as it does in an older report has done so for longer.
+    fn stands_since(&mut self, older: &Self) {
+        if attributes(&self.what).is_empty() {
+            self.since_unix_s.clone_from(&older.since_unix_s);
+        }
+        for attribute in attributes(&self.what) {
+            let stood = attributes(&older.what).iter().find(|other| other.id == attribute.id);
+            let same =
+                stood.is_some_and(|other| (other.failed, other.value) == (attribute.failed, attribute.value));
+            let Some(before) = older.attribute_since_unix_s(attribute.id).filter(|_| same) else { continue };
+            if let Some((_, since)) = self.since_unix_s.iter_mut().find(|(id, _)| *id == attribute.id) {
+                *since = before.min(*since);
+            }
+        }
+    }
+}
+
+fn attributes(report: &Report) -> &[Attribute] {
+    report.ata.as_ref().map_or(&[], |ata| &ata.attributes)
 }
 
 fn has(report: &Report, part: Part) -> bool {

@@ -12,15 +12,20 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod asleep;
+mod cleared;
 mod clue;
 mod context;
 mod drive_key;
 mod export;
 mod happenings;
 mod history;
+mod history_clock;
+mod history_merge;
 mod identity;
 mod judge;
 mod kernel_event;
+mod kernel_log;
 mod last_report;
 mod level;
 mod life;
@@ -31,6 +36,7 @@ mod reading;
 pub mod replay;
 mod rules;
 mod saved;
+mod statement;
 mod verdict;
 
 pub use action::Action;
@@ -40,9 +46,11 @@ pub use history::{History, READINGS_MAX};
 pub use identity::{Bus, Identity};
 pub use judge::{judge, judge_with, life_used_percent};
 pub use kernel_event::{KernelEvent, KernelLine, parse_kernel_line};
+pub use kernel_log::KernelLog;
 pub use level::{Axis, Level};
 pub use life::Life;
 pub use observation::{EngineRecord, Finding, Latency, LifeStep, Observation, Source};
-pub use reading::{Counter, Reading, Statement, Statements};
+pub use reading::{Counter, Reading};
 pub use saved::judge_saved;
+pub use statement::{Statement, Statements};
 pub use verdict::{AxisVerdict, EVIDENCE_MAX, Evidence, Verdict};

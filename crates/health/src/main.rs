@@ -146,7 +146,10 @@ fn row_words(row: &Row) -> String {
     let share = |share: Share| format!("{:.4} ({:.4} to {:.4})", share.value, share.low, share.high);
     let alerts = row.alerts_per_1000_drives_30_days;
     let alerts = alerts
-        .map(|alerts| format!(", {alerts:.1} new alerts per 1,000 drives in 30 days"))
+        .map(|alerts| {
+            let Share { value, low, high } = alerts;
+            format!(", {value:.1} ({low:.1} to {high:.1}) new alerts per 1,000 drives in 30 days")
+        })
         .unwrap_or_default();
     format!(
         "{:18} recall {} of {} failures, false positives {} of {} others, precision {}{alerts}\n",

@@ -4,7 +4,7 @@
 //!   is nearly never the drives, and to drain them would be the real failure.
 //! - A guard that holds says so, and why; it never changes a drive's verdict.
 
-use std::collections::BTreeMap;
+mod common_cause;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,8 @@ use crate::level::Level;
 use crate::life::Life;
 use crate::verdict::Verdict;
 
-/// So many bad drives with something in common, and at least half of those that share it, have a common cause.
-const TOGETHER_MIN: usize = 3;
-
 /// So many drives of one model and firmware may be draining or given up before a person must look.
 const SAME_FIRMWARE_MAX: usize = 2;
-
-/// Evidence that began within this time began together, in seconds: a day.
-const TOGETHER_S: u64 = 24 * 3600;
 
 /// A drive of the node, as the guards see it.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +28,9 @@ pub struct NodeDrive<'a> {
     pub verdict: &'a Verdict,
     /// Bytes that it holds, which a drain has to put elsewhere.
     pub used_bytes: u64,
+    /// Since when it has been watched, in seconds since 1970: evidence that is as old may be older. `None` where nobody
+    /// knows.
+    pub watched_since_unix_s: Option<u64>,
 }
 
 /// The space of the node.
@@ -87,7 +84,7 @@ pub fn judge_node(drives: &[NodeDrive<'_>], space: Option<NodeSpace>) -> NodeVer
     let count = |level| drives.iter().filter(|drive| drive.verdict.level == level).count();
     let mut verdict = NodeVerdict {
         drives: Level::ALL.map(count),
-        common_cause: common_cause(drives),
+        common_cause: common_cause::of(drives),
         ..NodeVerdict::default()
     };
     let ready = |drive: &&NodeDrive<'_>| {
@@ -96,10 +93,18 @@ pub fn judge_node(drives: &[NodeDrive<'_>], space: Option<NodeSpace>) -> NodeVer
     let mut candidates: Vec<_> = drives.iter().filter(ready).collect();
     // The same drives give the same choice, in whatever order they are listed.
     candidates.sort_by_key(|drive| drive.key);
-    let Some(candidate) = candidates.first() else { return verdict };
-    verdict.held = held(drives, candidate, candidates.len(), space, verdict.common_cause.as_deref());
-    let is_free = verdict.held.iter().all(|held| held.guard == Guard::OneAtATime)
-        && !drives.iter().any(|drive| drive.verdict.life == Life::Draining);
+    let cause = verdict.common_cause.as_deref();
+    let mut judged = candidates.iter().map(|candidate| {
+        let held = held(drives, candidate, candidates.len(), space, cause);
+        let is_next = held.iter().all(|held| held.guard == Guard::OneAtATime);
+        (*candidate, held, is_next)
+    });
+    // A guard that holds one drive back (it is too full, or one too many of its kind) may let another go.
+    let Some(first) = judged.next() else { return verdict };
+    let (candidate, held, is_next) =
+        if first.2 { first } else { judged.find(|(.., is_next)| *is_next).unwrap_or(first) };
+    verdict.held = held;
+    let is_free = is_next && !drives.iter().any(|drive| drive.verdict.life == Life::Draining);
     verdict.drain = is_free.then(|| candidate.key.clone());
     verdict
 }
@@ -142,58 +147,4 @@ fn held(
         Some(_) => {}
     }
     held
-}
-
-/// What several bad drives have in common: the adapter first, which is likeliest, then model and firmware, then only
-/// that they are in this node.
-fn common_cause(drives: &[NodeDrive<'_>]) -> Option<String> {
-    let adapter = |drive: &NodeDrive<'_>| drive.identity.hba.clone();
-    let kind = |drive: &NodeDrive<'_>| {
-        let (model, firmware) = (drive.identity.model.as_deref()?, drive.identity.firmware.as_deref()?);
-        Some(format!("{model} {firmware}"))
-    };
-    let shared = |what: &str, of: &dyn Fn(&NodeDrive<'_>) -> Option<String>, blame: &str| {
-        let mut groups: BTreeMap<String, Vec<&NodeDrive<'_>>> = BTreeMap::new();
-        drives.iter().filter_map(|drive| Some((of(drive)?, drive))).for_each(|(name, drive)| {
-            groups.entry(name).or_default().push(drive);
-        });
-        // What all drives share tells nothing of which of them is to blame: that is the node's case, below.
-        groups.into_iter().filter(|(_, group)| group.len() < drives.len()).find_map(|(name, group)| {
-            let bad = went_bad_together(&group);
-            let is_common = bad >= TOGETHER_MIN && bad * 2 >= group.len();
-            is_common.then(|| {
-                format!(
-                    "common cause: {bad} of {} drives of {what} {name} went bad together; {blame}",
-                    group.len()
-                )
-            })
-        })
-    };
-    shared("the adapter", &adapter, "suspect the adapter, its cables or its power.")
-        .or_else(|| shared("the model and firmware", &kind, "suspect the firmware."))
-        .or_else(|| {
-            let all: Vec<_> = drives.iter().collect();
-            let bad = went_bad_together(&all);
-            let of = drives.len();
-            (bad >= TOGETHER_MIN && bad * 4 >= of)
-                .then(|| format!("common cause: {bad} of {of} drives of this node went bad together; suspect what they share."))
-        })
-}
-
-/// The largest number of drives that went bad within a day of each other. When a drive went bad is when its worst
-/// evidence began; one for which nobody knows counts with all others.
-fn went_bad_together(drives: &[&NodeDrive<'_>]) -> usize {
-    let bad = drives.iter().filter(|drive| drive.verdict.level.is_bad());
-    let since = |drive: &NodeDrive<'_>| {
-        let evidence = drive.verdict.evidence();
-        evidence.iter().find(|(_, evidence)| evidence.level == drive.verdict.level)?.1.since_unix_s
-    };
-    let times: Vec<Option<u64>> = bad.map(|drive| since(drive)).collect();
-    let unknown = times.iter().filter(|time| time.is_none()).count();
-    let mut known: Vec<u64> = times.into_iter().flatten().collect();
-    known.sort_unstable();
-    let within = |from: &u64| {
-        known.iter().filter(|time| (*from..=from.saturating_add(TOGETHER_S)).contains(time)).count()
-    };
-    unknown + known.iter().map(within).max().unwrap_or(0)
 }

@@ -31,6 +31,8 @@ pub enum Finding {
         /// Why, in one phrase.
         reason: String,
     },
+    /// The drive sleeps, and was left asleep.
+    Asleep,
     /// What the drive's engine saw since it was last asked.
     Engine {
         /// What it saw.
@@ -58,7 +60,7 @@ impl Finding {
     #[must_use]
     pub const fn source(&self) -> Source {
         match self {
-            Self::Smart { .. } | Self::SmartFailed { .. } => Source::Smart,
+            Self::Smart { .. } | Self::SmartFailed { .. } | Self::Asleep => Source::Smart,
             Self::Engine { .. } => Source::Engine,
             Self::Kernel { .. } => Source::Kernel,
             Self::Presence { .. } | Self::Life { .. } => Source::Enclosure,
@@ -106,7 +108,7 @@ pub struct EngineRecord {
     pub write_errors: u64,
     /// Flushes that failed.
     pub flush_errors: u64,
-    /// Zone resets and finishes that failed.
+    /// Zone resets that the drive failed.
     pub reset_errors: u64,
     /// Times that the device could not be opened or its zones be read.
     pub open_errors: u64,
@@ -129,12 +131,15 @@ pub struct EngineRecord {
 pub struct Latency {
     /// The drive's mean, in microseconds.
     pub mean_us: u64,
-    /// The 99th percentile, in microseconds; `None` where it is not kept.
+    /// The 99th percentile, in microseconds, rounded up to the next bucket's end; `None` where there is none.
     pub p99_us: Option<u64>,
     /// Requests that the drive served in that time.
     pub requests: u64,
     /// The median of the peers' means, in microseconds.
     pub peers_mean_us: u64,
+    /// The median of the peers' 99th percentiles, in microseconds; `None` where there is none.
+    #[serde(default)]
+    pub peers_p99_us: Option<u64>,
     /// The median of the peers' requests.
     pub peers_requests: u64,
     /// How many peers.

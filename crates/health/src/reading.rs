@@ -5,7 +5,9 @@
 //!   better note mends old history too.
 
 use serde::{Deserialize, Serialize};
-use smartctl_parser::{Ata, Attribute, AttributeFailed, ExitStatus, Report, Scsi};
+use smartctl_parser::{Ata, Attribute, ExitStatus, Report, Scsi};
+
+use crate::statement::Statements;
 
 /// A count that only grows over a drive's life, or (pending) falls when bad sectors are rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,72 +64,6 @@ impl Counter {
     }
 }
 
-/// Something that the drive says of itself outright: no count, no guess.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Statement {
-    /// Its overall status is "failing".
-    StatusFailing,
-    /// A prefailure attribute is at or below its threshold.
-    PrefailureNow,
-    /// It predicts its failure (SCSI sense 5Dh).
-    PredictsFailure,
-    /// It warns (SCSI sense 0Bh) of something other than heat.
-    Warns,
-    /// It is too hot, by its own measure.
-    TooHot,
-    /// Its spare is below its threshold (NVMe).
-    SpareLow,
-    /// Its reliability is degraded (NVMe).
-    Unreliable,
-    /// It can only be read (NVMe).
-    ReadOnly,
-    /// Its volatile memory is no longer backed up (NVMe).
-    BackupFailed,
-}
-
-impl Statement {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::StatusFailing,
-        Self::PrefailureNow,
-        Self::PredictsFailure,
-        Self::Warns,
-        Self::TooHot,
-        Self::SpareLow,
-        Self::Unreliable,
-        Self::ReadOnly,
-        Self::BackupFailed,
-    ];
-
-    const fn bit(self) -> u16 {
-        1 << self as u16
-    }
-}
-
-/// Statements, as a set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Statements(u16);
-
-impl Statements {
-    /// Whether the drive says this.
-    #[must_use]
-    pub const fn has(self, statement: Statement) -> bool {
-        self.0 & statement.bit() != 0
-    }
-
-    /// Adds a statement.
-    pub const fn add(&mut self, statement: Statement) {
-        self.0 |= statement.bit();
-    }
-
-    /// What either says.
-    #[must_use]
-    pub const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
 /// One reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
@@ -147,7 +83,7 @@ impl Reading {
     /// The reading in a report; `None` where the report says nothing of the drive's health.
     #[must_use]
     pub fn of(report: &Report, at_unix_s: u64) -> Option<Self> {
-        let statements = statements(report);
+        let statements = Statements::of(report);
         // smartctl that could not open the drive says nothing of it, whatever else its report holds.
         let is_told = report.has_health_data() && !report.exit.is_some_and(ExitStatus::no_data);
         if !is_told && statements == Statements::default() {
@@ -249,45 +185,4 @@ fn of_scsi(scsi: &Scsi, counter: Counter) -> Option<u64> {
             .reduce(u64::saturating_add),
         _ => None,
     }
-}
-
-/// What the drive says outright. smartctl calls an NVMe drive with any critical warning failed, and a SCSI drive
-/// with any informational exception: there the code itself is heeded, and "failed" only where it says no more.
-fn statements(report: &Report) -> Statements {
-    let mut statements = Statements::default();
-    let mut say = |holds: bool, statement| {
-        if holds {
-            statements.add(statement);
-        }
-    };
-    let warning = report.nvme.as_ref().and_then(|nvme| nvme.critical_warning).unwrap_or_default();
-    say(warning.spare_low(), Statement::SpareLow);
-    say(warning.temperature(), Statement::TooHot);
-    say(warning.reliability_degraded(), Statement::Unreliable);
-    say(warning.read_only(), Statement::ReadOnly);
-    say(warning.backup_failed() || warning.persistent_memory(), Statement::BackupFailed);
-    let sense = report.scsi.as_ref().and_then(|scsi| scsi.sense.as_ref());
-    let explained = sense.is_some_and(|sense| matches!(sense.asc, 0x0b | 0x5d)) || warning.0 & 0x3f != 0;
-    if let Some(sense) = sense {
-        // SPC-5, annex F: 0Bh/01h is "specified temperature exceeded".
-        let hot = sense.is_warning() && sense.ascq == 1;
-        say(sense.predicts_failure(), Statement::PredictsFailure);
-        say(hot, Statement::TooHot);
-        say(sense.is_warning() && !hot, Statement::Warns);
-    }
-    // smartctl makes its exit status of the same answers as its report: where a part of the report is lost, it tells.
-    let exit = report.exit.filter(|exit| !exit.no_data());
-    let told = report.smart_passed == Some(false) || exit.is_some_and(ExitStatus::drive_failing);
-    say(told && !explained, Statement::StatusFailing);
-    let lacks_attributes = report.ata.as_ref().is_none_or(|ata| ata.attributes.is_empty());
-    let below = exit.is_some_and(ExitStatus::attribute_below_threshold);
-    say(below && lacks_attributes, Statement::PrefailureNow);
-    let prefailure = |attribute: &Attribute| {
-        attribute.failed == Some(AttributeFailed::Now) && attribute.prefailure == Some(true)
-    };
-    say(
-        report.ata.as_ref().is_some_and(|ata| ata.attributes.iter().any(prefailure)),
-        Statement::PrefailureNow,
-    );
-    statements
 }

@@ -46,8 +46,14 @@ fn kernel(event: KernelEvent, count: u64) -> Seen {
 }
 
 fn compared(count: u64, mean_us: u64) -> Seen {
-    let latency =
-        Latency { mean_us, requests: 500, peers_mean_us: 8_000, peers_requests: 500, peers: 5, p99_us: None };
+    let latency = Latency {
+        mean_us,
+        requests: 500,
+        peers_mean_us: 8_000,
+        peers_requests: 500,
+        peers: 5,
+        ..Latency::default()
+    };
     let record = EngineRecord { latency: Some(latency), ..EngineRecord::default() };
     (0..count).map(|number| engine(number * HOUR_S, record)).chain([well()]).collect()
 }
@@ -191,6 +197,25 @@ fn the_asking_and_the_plug() {
             .collect::<Seen>()
     };
     just("hours that stand still", Axis::Firmware, Degraded, &still(3), &still(2));
+}
+
+#[test]
+fn a_drive_that_is_slow_at_times() {
+    let compared = |requests: u64, p99_us: u64| -> Seen {
+        let latency = Latency {
+            mean_us: 9_000,
+            p99_us: Some(p99_us),
+            requests,
+            peers_mean_us: 8_000,
+            peers_p99_us: Some(8_192),
+            peers_requests: requests,
+            peers: 5,
+        };
+        let record = EngineRecord { latency: Some(latency), ..EngineRecord::default() };
+        (0..12).map(|number| engine(number * HOUR_S, record)).chain([well()]).collect()
+    };
+    just("tail", Axis::Mechanics, Degraded, &compared(1_000, 65_536), &compared(1_000, 32_768));
+    just("of enough", Axis::Mechanics, Degraded, &compared(1_000, 65_536), &compared(999, 65_536));
 }
 
 #[test]

@@ -13,6 +13,10 @@ use serde_json::{Value, json};
 fn sound_drives_are_healthy_however_their_vendors_count() {
     let high_words = json!({ "id": 5, "name": "Reallocated_Sector_Ct", "value": 100, "worst": 100, "thresh": 10,
         "when_failed": "", "flags": { "prefailure": true }, "raw": { "value": 34_359_738_368_u64 } });
+    let idnf = |hours: u64, lba: u64| {
+        json!({ "extended": { "count": 1, "table": [{ "lifetime_hours": hours, "error_description": "Error: IDNF at LBA",
+        "completion_registers": { "error": 16, "lba": lba } }] } })
+    };
     expect(&[
         ("ata", ata(), Healthy, None),
         ("flash", flash(), Healthy, None),
@@ -38,6 +42,27 @@ fn sound_drives_are_healthy_however_their_vendors_count() {
         (
             "full helium",
             with(ata(), &[(TABLE, attribute(22, "Helium_Level", 100, 25, 100, 'P', ""))]),
+            Healthy,
+            None,
+        ),
+        (
+            "a sector not found long ago",
+            with(ata(), &[("ata_smart_error_log", idnf(HOURS - 800, 1))]),
+            Healthy,
+            None,
+        ),
+        (
+            "a sector that the drive has not",
+            with(ata(), &[("ata_smart_error_log", idnf(HOURS - 1, 18_000_000_000_000 / 512))]),
+            Healthy,
+            None,
+        ),
+        (
+            "a sector not found on a drive that wants to be written in order",
+            with(
+                ata(),
+                &[("device_type", json!({ "scsi_value": 20 })), ("ata_smart_error_log", idnf(HOURS - 1, 1))],
+            ),
             Healthy,
             None,
         ),
@@ -194,4 +219,17 @@ fn no_data_are_unknown() {
     ] {
         assert_eq!(judge_saved(output.as_bytes(), &Notes::compiled_in()).level, Unknown, "{output:?}");
     }
+}
+
+#[test]
+fn a_status_that_is_passed_and_failing_at_once_is_neither() {
+    let drive = with(ata(), &[("smartctl.exit_status", json!(8))]);
+    let verdict = judge_saved(drive.to_string().as_bytes(), &Notes::compiled_in());
+    assert_eq!(verdict.level, Unknown, "{:?}", verdict.evidence());
+    assert!(!verdict.drain_without_person);
+    let evidence = verdict.evidence();
+    assert!(
+        evidence.iter().any(|(_, evidence)| evidence.what.contains("contradicts itself")),
+        "{evidence:?}"
+    );
 }

@@ -8,9 +8,22 @@ use smartctl_parser::Report;
 const NOW: u64 = 1_700_000_000;
 const SPACE: NodeSpace = NodeSpace { free_bytes: 1 << 50, floor_bytes: 1 << 40 };
 
-struct Drive(DriveKey, Identity, Verdict);
+const DAY_S: u64 = 24 * 3600;
 
+struct Drive(DriveKey, Identity, Verdict, Option<u64>);
+
+/// A drive that was first seen as it is.
 fn drive(number: usize, passes: bool, hba: &str) -> Drive {
+    watched(number, &[(0, passes)], hba)
+}
+
+/// A drive that went bad so many days ago, having been well before.
+fn went_bad(number: usize, days: u64, hba: &str) -> Drive {
+    watched(number, &[(30, true), (days, false), (0, false)], hba)
+}
+
+/// A drive that passed, or did not, so many days ago.
+fn watched(number: usize, told: &[(u64, bool)], hba: &str) -> Drive {
     let identity = Identity {
         serial: Some(format!("S{number:03}")),
         model: Some(format!("MODEL {}", number % 7)),
@@ -19,15 +32,25 @@ fn drive(number: usize, passes: bool, hba: &str) -> Drive {
         ..Identity::default()
     };
     let mut history = History::new(identity.clone());
-    let report = Report { smart_passed: Some(passes), ..Report::default() };
-    history.record(Observation { at_unix_s: NOW, finding: Finding::Smart { report: Box::new(report) } });
-    Drive(DriveKey::of(&identity).expect("a serial"), identity, judge(&history, &Notes::default(), NOW))
+    for (days_ago, passes) in told {
+        let report = Report { smart_passed: Some(*passes), ..Report::default() };
+        let at_unix_s = NOW - days_ago * DAY_S;
+        history.record(Observation { at_unix_s, finding: Finding::Smart { report: Box::new(report) } });
+    }
+    let verdict = judge(&history, &Notes::default(), NOW);
+    Drive(DriveKey::of(&identity).expect("a serial"), identity, verdict, history.watched_since_unix_s())
 }
 
 fn view(drives: &[Drive]) -> Vec<NodeDrive<'_>> {
     drives
         .iter()
-        .map(|Drive(key, identity, verdict)| NodeDrive { key, identity, verdict, used_bytes: 1 << 30 })
+        .map(|Drive(key, identity, verdict, watched_since_unix_s)| NodeDrive {
+            key,
+            identity,
+            verdict,
+            used_bytes: 1 << 30,
+            watched_since_unix_s: *watched_since_unix_s,
+        })
         .collect()
 }
 
@@ -68,4 +91,71 @@ fn two_bad_drives_go_one_after_the_other() {
     let node = judge_node(&view(&drives), Some(SPACE));
     assert_eq!(node.drain.as_ref(), Some(&drives[0].0));
     assert_eq!(node.held[0].guard, Guard::OneAtATime);
+}
+
+fn cause(drives: &[Drive]) -> Option<String> {
+    let node = judge_node(&view(drives), Some(SPACE));
+    assert!(node.common_cause.is_none() || node.drain.is_none(), "{node:?}");
+    node.common_cause
+}
+
+#[test]
+fn thirty_are_too_many_for_chance_in_a_node_of_any_size() {
+    // Over four adapters and seven models, so that none of these has them alone.
+    let adapter = |number: usize| ["one", "two", "three", "four"][number % 4];
+    for (bad, of) in [(30, 30), (14, 60), (30, 60), (30, 90), (30, 124), (30, 250), (30, 500)] {
+        let first_seen: Vec<_> =
+            (0..of).map(|number| drive(number, number >= bad, adapter(number))).collect();
+        let cause = cause(&first_seen).unwrap_or_default();
+        assert!(cause.starts_with("common cause"), "{bad} of {of}: {cause:?}");
+    }
+}
+
+#[test]
+fn five_that_went_bad_within_a_day_are_too_many_and_over_a_month_they_are_not() {
+    let adapter = |number: usize| ["one", "two", "three", "four"][number % 4];
+    let drives = |days: [u64; 5]| -> Vec<Drive> {
+        (0..124)
+            .map(|number| match days.get(number) {
+                Some(days) => went_bad(number, *days, adapter(number)),
+                None => watched(number, &[(30, true), (0, true)], adapter(number)),
+            })
+            .collect()
+    };
+    assert!(cause(&drives([3; 5])).is_some());
+    assert_eq!(cause(&drives([1, 2, 4, 5, 6])), None, "one after the other");
+}
+
+#[test]
+fn the_few_that_are_bad_in_any_fleet_when_it_is_first_seen_have_no_common_cause() {
+    let adapter = |number: usize| ["one", "two", "three", "four"][number % 4];
+    // Some 2 % are: five of 124, and two of a small node.
+    for (bad, of) in [(5, 124), (3, 60), (2, 24)] {
+        let drives: Vec<_> = (0..of).map(|number| drive(number, number >= bad, adapter(number))).collect();
+        assert_eq!(cause(&drives), None, "{bad} of {of}");
+    }
+}
+
+#[test]
+fn many_behind_one_of_several_adapters_blame_it_though_most_behind_it_are_well() {
+    let drives: Vec<_> = (0..100)
+        .map(|number| {
+            let adapter = if number < 40 { "ill" } else { "well" };
+            if number < 10 {
+                went_bad(number, 3, adapter)
+            } else {
+                watched(number, &[(30, true), (0, true)], adapter)
+            }
+        })
+        .collect();
+    assert!(cause(&drives).unwrap().contains("the adapter ill"));
+}
+
+#[test]
+fn a_drive_that_a_guard_holds_back_lets_another_go() {
+    let drives: Vec<_> = (0..24).map(|number| drive(number, number > 1, "one")).collect();
+    let mut view = view(&drives);
+    view[0].used_bytes = 1 << 60;
+    let node = judge_node(&view, Some(SPACE));
+    assert_eq!(node.drain.as_ref(), Some(&drives[1].0), "the first one holds too much: {node:?}");
 }

@@ -10,11 +10,25 @@ use serde_json::{Value, json};
 #[test]
 fn what_is_wrong_has_its_axis() {
     let failed = |id, name, kind, failed| (TABLE, attribute(id, name, 5, 10, 0, kind, failed));
+    let idnf = |hours: u64, lba: u64| {
+        json!({ "extended": { "count": 1, "table": [{ "lifetime_hours": hours, "error_description": "Error: IDNF at LBA",
+        "completion_registers": { "error": 16, "lba": lba } }] } })
+    };
     let unc = |hours: u64| {
         json!({ "summary": { "count": 1, "table": [{ "lifetime_hours": hours,
         "error_description": "Error: UNC at LBA = 0x00000001 = 1", "completion_registers": { "error": 64 } }] } })
     };
+    let failed_test = |hours: u64| {
+        json!({ "code": { "string": "Background long" }, "result": { "value": 7 },
+        "power_on_time": { "hours": hours } })
+    };
     expect(&[
+        (
+            "a SAS test that failed when its log could count no further",
+            with(sas(), &[("power_on_time.hours", json!(90_000)), ("scsi_self_test_0", failed_test(65_535))]),
+            Degraded,
+            Some(Axis::Media),
+        ),
         (
             "waiting and unreadable by its own scan",
             with(ata(), &[raw(197, "Current_Pending_Sector", 8), raw(198, "Offline_Uncorrectable", 8)]),
@@ -41,6 +55,12 @@ fn what_is_wrong_has_its_axis() {
         (
             "a sector lost last week",
             with(ata(), &[("ata_smart_error_log", unc(HOURS - 100))]),
+            Degraded,
+            Some(Axis::Media),
+        ),
+        (
+            "a sector not found yesterday",
+            with(ata(), &[("ata_smart_error_log", idnf(HOURS - 30, 1))]),
             Degraded,
             Some(Axis::Media),
         ),
@@ -225,6 +245,12 @@ fn a_drive_that_says_that_it_fails_is_failing_whatever_else_is_missing_or_contra
             Some(Axis::Media),
         ),
         (
+            "its persistent memory",
+            with(nvme(), &[warning(32), ("smart_status.passed", json!(false))]),
+            Failing,
+            Some(Axis::Mechanics),
+        ),
+        (
             "read-only, and nobody says failed",
             with(nvme(), &[warning(8), status(Value::Null)]),
             Failing,
@@ -280,9 +306,30 @@ fn heat_is_cooled_and_a_link_is_checked_before_a_drive_is_replaced() {
             Action::Cool,
         ),
         (with(ata(), &[raw(199, "UDMA_CRC_Error_Count", 1_118_119)]), Action::CheckLink),
+        (with(ata(), &[raw(197, "Current_Pending_Sector", 8)]), Action::Scrub),
+        (with(ata(), &[raw(198, "Offline_Uncorrectable", 1)]), Action::Scrub),
+        (ata(), Action::None),
         (with(ata(), &[("smart_status.passed", json!(false))]), Action::Replace),
     ] {
         let verdict = judged(&drive);
         assert_eq!(verdict.action, action, "{:?}", verdict.evidence());
     }
+}
+
+#[test]
+fn the_persistent_memory_is_told_apart_from_the_backup_of_the_volatile_one() {
+    let warning =
+        |bits: u8| with(nvme(), &[("nvme_smart_health_information_log.critical_warning", json!(bits))]);
+    let words = |bits| judged(&warning(bits)).axis(Axis::Mechanics).evidence[0].what.clone();
+    assert!(words(32).contains("persistent memory region"), "{}", words(32));
+    assert!(words(16).contains("backed up"), "{}", words(16));
+}
+
+#[test]
+fn an_error_without_a_time_is_not_said_to_be_of_this_hour() {
+    let error = json!({ "error_description": "Error: UNC at LBA = 0x00000001 = 1" });
+    let log = json!({ "summary": { "count": 1, "table": [error] } });
+    let verdict = judged(&with(ata(), &[("ata_smart_error_log", log)]));
+    let value = &verdict.axis(Axis::Media).evidence[0].value;
+    assert_eq!((verdict.level, value.as_str()), (Degraded, "1 in the log, the last one at an unknown time"));
 }

@@ -63,6 +63,7 @@ pub(super) fn drive_health(
         advice: verdict.action.words().to_owned(),
         data_age_s: verdict.data_age_s,
         life: life(verdict.life),
+        watched_since_unix_s: entry.history.watched_since_unix_s(),
         drain_without_person: verdict.drain_without_person,
         axes: verdict.axes.iter().map(axis_health).collect(),
         notes: effective.notes().iter().map(|note| matched(note)).collect(),
@@ -107,7 +108,14 @@ fn judge_together(judged: &[(&String, &Entry, Verdict)]) -> NodeVerdict {
     let keys: Vec<Option<DriveKey>> = judged.iter().map(|(_, entry, _)| entry.key()).collect();
     let named = judged.iter().zip(&keys).filter_map(|((_, entry, verdict), key)| {
         let identity = entry.history.identity();
-        Some(NodeDrive { key: key.as_ref()?, identity, verdict, used_bytes: used_bytes(entry) })
+        let watched_since_unix_s = entry.history.watched_since_unix_s();
+        Some(NodeDrive {
+            key: key.as_ref()?,
+            identity,
+            verdict,
+            used_bytes: used_bytes(entry),
+            watched_since_unix_s,
+        })
     });
     let mut together = node::judge_node(&named.collect::<Vec<_>>(), space(judged));
     together.drives = imbrex_health::Level::ALL
@@ -133,7 +141,10 @@ fn space(judged: &[(&String, &Entry, Verdict)]) -> Option<NodeSpace> {
 
 fn in_short(id: &str, entry: &Entry, verdict: &Verdict) -> DriveInShort {
     let evidence = verdict.evidence();
-    let worst = evidence.first().filter(|(_, evidence)| evidence.level != imbrex_health::Level::Healthy);
+    // A drive that is well, with something to do, has a note that asks for it.
+    let needs =
+        |level| level != imbrex_health::Level::Healthy || verdict.action != imbrex_health::Action::None;
+    let worst = evidence.first().filter(|(_, evidence)| needs(evidence.level));
     let identity = entry.history.identity();
     DriveInShort {
         id: id.to_owned(),
@@ -173,7 +184,8 @@ fn polling(entry: &Entry, now: Instant) -> Polling {
     let schedule = &entry.schedule;
     let due = schedule.due().filter(|_| entry.device.is_some());
     Polling {
-        asking: schedule.is_asking(),
+        // An order to a drive that cannot be asked any more waits for nothing.
+        asking: if entry.device.is_some() { schedule.is_asking_or_ordered() } else { schedule.is_asking() },
         outcome: entry.asked.as_ref().map(|asked| asked.outcome),
         reason: match &entry.asked {
             Some(asked) => asked.reason.clone(),

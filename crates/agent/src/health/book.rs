@@ -4,18 +4,21 @@
 //!   is forgotten when it goes away.
 //! - The lock is held for no longer than it takes to read or change memory.
 
+mod asking;
+mod keeping;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use imbrex_api::health::{DriveHealth, NodeHealth, NotesState};
 use imbrex_api::node::Smart;
-use imbrex_health::notes::{MaskedCommand, Notes};
+use imbrex_health::notes::Notes;
 use imbrex_health::{
     DriveKey, EngineRecord, ExportedDrive, Finding, KernelEvent, backblaze_csv, judge, life_used_percent,
 };
-use smartctl_parser::{Answer, Protocol, Question, Report};
+use smartctl_parser::{Protocol, Report};
 use tokio::sync::{Notify, watch};
 
 use super::answer::{self, DriveLevels};
@@ -25,10 +28,12 @@ use super::entry::Entry;
 use super::kernel_words::KernelWords;
 use super::notes_file::LoadedNotes;
 use super::now_unix_s;
-use super::places::Places;
-use super::saved::{Head, Saved};
+use super::saved::Saved;
 use crate::inventory::SurveyedDrive;
 use crate::procfs;
+
+pub(crate) use asking::{Ask, Next, OrderError};
+pub(crate) use keeping::KeepError;
 
 /// The drives' histories.
 #[derive(Debug)]
@@ -43,43 +48,6 @@ pub(crate) struct Book {
     boot_id: Option<String>,
     changed: Notify,
     observed: watch::Sender<bool>,
-}
-
-/// What the poller is to do next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Ask this drive.
-    Ask(Ask),
-    /// Nothing before this instant; `None` where no drive waits.
-    Wait(Option<Instant>),
-}
-
-/// A question to put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ask {
-    /// The drive's ID.
-    pub(crate) id: String,
-    /// Its device file.
-    pub(crate) device: String,
-    /// The socket of its process.
-    pub(crate) socket: Option<PathBuf>,
-    /// The question.
-    pub(crate) question: Question,
-}
-
-/// Why an order to ask a drive now is not taken.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum OrderError {
-    /// There is no such drive.
-    Unknown,
-    /// It is not there.
-    Missing,
-    /// It has no device file that smartctl could open.
-    NoDevice,
-    /// A note says that asking harms it.
-    Masked(String),
-    /// An order came a moment ago: how long to wait.
-    TooSoon(Duration),
 }
 
 impl Book {
@@ -124,7 +92,7 @@ impl Book {
             entry.schedule.is_asking() || surveyed.iter().any(|drive| drive.entry.id == *id)
         });
         if step != Step::None {
-            drives.values_mut().for_each(|entry| entry.clock_stepped(step, now));
+            drives.values_mut().for_each(|entry| entry.clock_stepped(step, now, now_unix_s));
         }
         for drive in surveyed {
             match drives.get_mut(&drive.entry.id) {
@@ -165,89 +133,6 @@ impl Book {
         self.changed.notified().await;
     }
 
-    /// Takes the drive that has been due longest and whose adapter has a place, or tells when the next one is due.
-    pub(crate) fn take(&self, now: Instant) -> Next {
-        let mut drives = self.drives();
-        let places = Places::of(&drives);
-        let mut next: Option<(Instant, &String)> = None;
-        for (id, entry) in drives.iter() {
-            let Some(due) = entry.schedule.due().filter(|_| entry.device.is_some()) else { continue };
-            // One that is due and has no place is looked at again when a place becomes free.
-            if (due > now || places.has_one_for(entry)) && next.is_none_or(|(earliest, _)| due < earliest) {
-                next = Some((due, id));
-            }
-        }
-        match next.map(|(due, id)| (due, id.clone())) {
-            None => Next::Wait(None),
-            Some((due, _)) if due > now => Next::Wait(Some(due)),
-            Some((_, id)) => match drives.get_mut(&id).and_then(|entry| self.start(&id, entry, now)) {
-                Some(ask) => Next::Ask(ask),
-                // It is masked, and no longer due.
-                None => Next::Wait(Some(now)),
-            },
-        }
-    }
-
-    fn start(&self, id: &str, entry: &mut Entry, now: Instant) -> Option<Ask> {
-        if let Some(reason) = entry.mask(&self.notes, MaskedCommand::Smartctl) {
-            entry.masked(reason, now, now_unix_s());
-            return None;
-        }
-        let may_be_full = entry.mask(&self.notes, MaskedCommand::SelfTestLog).is_none();
-        Some(Ask {
-            id: id.to_owned(),
-            device: entry.device.clone()?,
-            socket: entry.socket.clone(),
-            question: entry.schedule.start(may_be_full, now),
-        })
-    }
-
-    /// The engine refused a quiet time. False where the question is to be put all the same.
-    pub(crate) fn postpone(&self, id: &str, wait: Duration, now: Instant) -> bool {
-        let postponed = self.drives().get_mut(id).is_some_and(|entry| entry.schedule.postpone(wait, now));
-        self.changed.notify_one();
-        postponed
-    }
-
-    /// The question to the drive `id` takes long: others need not wait for it.
-    pub(crate) fn give_up_place(&self, id: &str) {
-        if let Some(entry) = self.drives().get_mut(id) {
-            entry.schedule.give_up_place();
-        }
-        self.changed.notify_one();
-    }
-
-    /// Keeps what smartctl answered of the drive `id`.
-    pub(crate) fn answered(&self, id: &str, answer: Answer) {
-        if let Some(entry) = self.drives().get_mut(id) {
-            entry.answered(answer, Instant::now(), now_unix_s());
-        }
-        self.changed.notify_one();
-    }
-
-    /// Makes the drive `id` due now.
-    ///
-    /// # Errors
-    ///
-    /// Why it is not asked.
-    pub(crate) fn order(&self, id: &str, full: bool, now: Instant) -> Result<(), OrderError> {
-        let mut drives = self.drives();
-        let entry = drives.get_mut(id).ok_or(OrderError::Unknown)?;
-        if !entry.present {
-            return Err(OrderError::Missing);
-        }
-        if entry.device.is_none() {
-            return Err(OrderError::NoDevice);
-        }
-        if let Some(reason) = entry.mask(&self.notes, MaskedCommand::Smartctl) {
-            return Err(OrderError::Masked(reason));
-        }
-        entry.schedule.order(full, now).map_err(OrderError::TooSoon)?;
-        drop(drives);
-        self.changed.notify_one();
-        Ok(())
-    }
-
     /// Records a finding of the drive `id`.
     pub(crate) fn record(&self, id: &str, at_unix_s: u64, finding: Finding) {
         if let Some(entry) = self.drives().get_mut(id) {
@@ -266,6 +151,23 @@ impl Book {
             let (mark, record) = tell(entry.mark);
             entry.mark = mark;
             entry.record(at_unix_s, Finding::Engine { record });
+        }
+    }
+
+    /// Records that a drive's device could not be opened. Its engine does not run, and says nothing.
+    pub(super) fn record_open_errors(
+        &self,
+        id: &str,
+        at_unix_s: u64,
+        tell: impl FnOnce(Mark) -> (Mark, u64),
+    ) {
+        if let Some(entry) = self.drives().get_mut(id) {
+            let (mark, open_errors) = tell(entry.mark);
+            entry.mark = mark;
+            if open_errors > 0 {
+                let record = EngineRecord { open_errors, ..EngineRecord::default() };
+                entry.record(at_unix_s, Finding::Engine { record });
+            }
         }
     }
 
@@ -353,33 +255,6 @@ impl Book {
             Some(Reported { id, device: entry.device.as_deref()?, report })
         });
         show(&reported.collect::<Vec<_>>())
-    }
-
-    /// The drives' IDs.
-    pub(super) fn ids(&self) -> Vec<String> {
-        self.drives().keys().cloned().collect()
-    }
-
-    /// The first line of the book's file.
-    pub(super) fn saved_head(&self) -> Head {
-        Head::new(self.boot_id.clone(), self.kernel_log().next_sequence())
-    }
-
-    /// The line of the drive `id`; `None` where it has gone, or has no name under which its history could be found.
-    pub(super) fn saved_line(&self, id: &str) -> Option<serde_json::Result<Vec<u8>>> {
-        self.drives()
-            .get(id)
-            .filter(|entry| entry.key().is_some())
-            .map(|entry| serde_json::to_vec(&entry.saved()))
-    }
-
-    /// Takes what was saved: each drive's when the drive is seen.
-    pub(super) fn restore(&self, head: &Head, saved: Vec<Saved>) {
-        if head.boot_id.is_some() && head.boot_id == self.boot_id {
-            self.kernel_log().begin_at(head.next_sequence);
-        }
-        let keyed = saved.into_iter().filter_map(|saved| Some((saved.history.key()?, saved)));
-        *self.restored.lock().unwrap_or_else(PoisonError::into_inner) = keyed.collect();
     }
 }
 

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use imbrex_api::node::{Drive, DriveState};
-use smartctl_parser::{Failure, FailureKind};
+use imbrex_health::LifeStep;
+use smartctl_parser::{Answer, Failure, FailureKind};
 
 use super::super::kernel_words::UNCLAIMED_MAX;
 use super::*;
@@ -44,6 +47,9 @@ fn hung() -> Answer {
     Answer::Failed(Failure { kind: FailureKind::Late, sentence: "it hung".to_owned() })
 }
 
+/// No drive may be asked later than this because of others that hang.
+const LATE_MAX: Duration = Duration::from_millis(100);
+
 const SOON: Duration = Duration::from_secs(10);
 const NEXT_TIME: Duration = Duration::from_secs(2 * 3600);
 
@@ -55,28 +61,91 @@ fn two_drives_behind_one_adapter_are_asked_at_once_and_those_of_others_do_not_co
     let taken = take_all(&book, now + SOON);
     assert_eq!(taken.len(), 3, "{taken:?}");
     assert!(taken.contains(&"d".to_owned()), "{taken:?}");
-    assert_eq!(book.take(now + SOON), Next::Wait(None), "it waits for a place and not for a time");
-    book.answered(&taken[0], Answer::Asleep);
+    let Next::Wait(Some(free)) = book.take(now + SOON) else { panic!("it waits for a place") };
+    assert!(free < now + SOON + LATE_MAX, "and not for long");
+    book.answered(&taken[0], Answer::Asleep, now + SOON);
     assert_eq!(take_all(&book, now + SOON).len(), 1);
 }
 
 #[test]
-fn a_question_that_hangs_gives_up_its_place_and_next_time_takes_one_of_two_at_most() {
+fn a_drive_that_hung_takes_one_place_of_two_at_most() {
     let now = Instant::now();
     let ids = ["a", "b", "c", "d"];
     let book = book(&ids.map(|id| drive(id, "one")), now);
     let taken = take_all(&book, now + SOON);
-    taken.iter().for_each(|id| book.give_up_place(id));
-    assert_eq!(take_all(&book, now + SOON).len(), 2, "the other two are asked meanwhile");
-    taken.iter().for_each(|id| book.answered(id, hung()));
-    ids.iter()
-        .filter(|id| !taken.contains(&(**id).to_owned()))
-        .for_each(|id| book.answered(id, Answer::Asleep));
+    taken.iter().for_each(|id| book.answered(id, hung(), now + SOON));
+    let others = take_all(&book, now + SOON);
+    assert_eq!(others.len(), 2, "the other two are asked");
+    others.iter().for_each(|id| book.answered(id, Answer::Asleep, now + SOON));
     let again = take_all(&book, now + NEXT_TIME);
     // Which of them come first is drawn: one that hung is among them, or none.
     assert_eq!(again.len(), 2, "{again:?}");
     let hung_before = again.iter().filter(|id| taken.contains(id)).count();
     assert!(hung_before <= 1, "one place is for drives that answer: {again:?}, of {taken:?}");
+}
+
+/// Asks for `time` of a clock that stands still while a question is put, and gives the longest that a drive was asked
+/// after it was due. `takes` tells how long a drive's questions take; one of 32 s was cut off.
+fn latest(
+    book: &Book,
+    begin: Instant,
+    time: Duration,
+    takes: impl Fn(&str) -> Duration,
+) -> BTreeMap<String, Duration> {
+    let (mut now, mut running, mut latest) = (begin, BTreeMap::new(), BTreeMap::new());
+    while now < begin + time || !running.is_empty() {
+        let dues: BTreeMap<_, _> =
+            book.drives().iter().map(|(id, entry)| (id.clone(), entry.schedule.due())).collect();
+        match if now < begin + time { book.take(now) } else { Next::Wait(None) } {
+            Next::Ask(ask) => {
+                let late = now - dues[&ask.id].unwrap().max(begin);
+                let longest = latest.entry(ask.id.clone()).or_insert(late);
+                *longest = late.max(*longest);
+                let took = takes(&ask.id);
+                assert!(running.insert((now + took, ask.id.clone()), took).is_none(), "{}", ask.id);
+            }
+            Next::Wait(until) => {
+                let ends = running.keys().next().map(|(ends, _)| *ends);
+                now = until.into_iter().chain(ends).min().expect("something to wait for");
+            }
+        }
+        while let Some(entry) = running.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((_, id), took) = entry.remove_entry();
+            book.answered(&id, if took >= HUNG { hung() } else { Answer::Asleep }, now);
+        }
+    }
+    latest
+}
+
+/// smartctl is cut off after 30 s, and has two to die.
+const HUNG: Duration = Duration::from_secs(32);
+
+#[test]
+fn drives_that_hang_make_no_other_drive_of_their_adapter_100_ms_late() {
+    let now = Instant::now();
+    let ids = ["a", "b", "c", "d", "e", "f", "hangs1", "hangs2", "hangs3"];
+    let book = book(&ids.map(|id| drive(id, "one")), now);
+    let takes = |id: &str| if id.starts_with("hangs") { HUNG } else { Duration::from_millis(1) };
+    // All are due at once when it begins; after that each at its own times.
+    let latest = latest(&book, now + SOON, Duration::from_secs(8 * 3600), takes);
+    assert_eq!(latest.len(), ids.len(), "all are asked: {latest:?}");
+    let late: Vec<_> =
+        latest.iter().filter(|(id, late)| !id.starts_with("hangs") && **late >= LATE_MAX).collect();
+    assert!(late.is_empty(), "{late:?}");
+}
+
+#[test]
+fn drives_that_take_their_usual_time_are_asked_two_at_once() {
+    let now = Instant::now();
+    let ids = ["a", "b", "c", "d"];
+    let book = book(&ids.map(|id| drive(id, "one")), now);
+    let usual = Duration::from_millis(400);
+    latest(&book, now + SOON, Duration::from_secs(5 * 3600), |_| usual);
+    // From now on each is known to take that long.
+    let begin = now + SOON + Duration::from_secs(5 * 3600 + 3601);
+    assert_eq!(take_all(&book, begin).len(), 2);
+    assert_eq!(take_all(&book, begin + usual).len(), 0, "the first two have their usual time");
+    assert_eq!(take_all(&book, begin + usual + LATE_MAX).len(), 2, "and no more");
 }
 
 #[test]
@@ -136,21 +205,41 @@ fn a_drive_without_a_name_has_a_history_for_as_long_as_it_stays() {
 }
 
 #[test]
-fn drives_are_asked_anew_when_the_clock_is_set_and_what_is_yet_to_come_is_forgotten() {
+fn drives_are_asked_anew_when_the_clock_is_set_and_what_was_seen_by_a_clock_that_went_ahead_is_kept() {
     let (now, early) = (Instant::now(), 1_000_000_000);
     let drives = [drive("a", "one")];
     let book = book(&[], now);
     book.observe_at(&drives, now, early);
     assert_eq!(take_all(&book, now + SOON), ["a"]);
-    book.answered("a", Answer::Asleep);
+    book.answered("a", Answer::Asleep, now + SOON);
     assert_eq!(take_all(&book, now + SOON), [""; 0]);
     let late = now_unix_s();
     book.observe_at(&drives, now, late);
     assert_eq!(take_all(&book, now + SOON), ["a"]);
-    book.answered("a", Answer::Asleep);
+    book.answered("a", Answer::Asleep, now + SOON);
     book.record_kernel_event("a", late, KernelEvent::MediumError);
     assert_eq!(book.levels()[0].level.as_str(), "degraded");
+    book.record("a", late, Finding::Life { step: LifeStep::Failed });
     book.observe_at(&drives, now, early);
-    assert_eq!(book.levels()[0].level.as_str(), "unknown");
     assert_eq!(take_all(&book, now + SOON), ["a"]);
+    let drives = book.drives();
+    let verdict = judge(&drives["a"].history, &book.notes, early);
+    assert_eq!((verdict.level, verdict.life), (imbrex_health::Level::Degraded, imbrex_health::Life::Failed));
+}
+
+#[test]
+fn a_drive_that_sleeps_is_recorded_as_asleep() {
+    let now = Instant::now();
+    let book = book(&[drive("a", "one")], now);
+    let told = |now_unix_s: u64, answer: Answer| {
+        book.drives().get_mut("a").unwrap().answered(answer, now, now_unix_s);
+    };
+    let report = Report { smart_passed: Some(true), ..Report::default() };
+    let (then, day_s) = (now_unix_s(), 24 * 3600);
+    told(then, Answer::Report(Box::new(report)));
+    for hour in 1..5 * 24 {
+        told(then + hour * 3600, Answer::Asleep);
+    }
+    let verdict = judge(&book.drives()["a"].history, &book.notes, then + 5 * day_s);
+    assert_eq!(verdict.level, imbrex_health::Level::Healthy, "{:?}", verdict.evidence());
 }

@@ -1,7 +1,7 @@
 //! Steps of the node's clock, which may be years wrong until it has found a time server.
 //!
 //! What was recorded before a step has the wrong time. After a step forward it is old, so that every drive is asked
-//! anew; after one back it is yet to come, which no rule can use: it is forgotten, and recorded again.
+//! anew; after one back it is yet to come, which no rule can use: its times are set back as far.
 
 use std::time::Instant;
 
@@ -16,8 +16,8 @@ pub(super) enum Step {
     None,
     /// It was set forward.
     Forward,
-    /// It was set back.
-    Back,
+    /// It was set back, by so many seconds.
+    Back(u64),
 }
 
 /// Compares the clock with the time that passes.
@@ -34,7 +34,7 @@ impl ClockWatch {
         if now_unix_s > expected.saturating_add(STEP_S) {
             Step::Forward
         } else if now_unix_s.saturating_add(STEP_S) < expected {
-            Step::Back
+            Step::Back(expected - now_unix_s)
         } else {
             Step::None
         }
@@ -56,6 +56,6 @@ mod tests {
         assert_eq!(watch.look(at(90_030), 1_091_000), Step::None, "a small step");
         assert_eq!(watch.look(at(90_060), 1_700_000_000), Step::Forward);
         assert_eq!(watch.look(at(90_090), 1_700_000_030), Step::None);
-        assert_eq!(watch.look(at(90_120), 1_600_000_000), Step::Back);
+        assert_eq!(watch.look(at(90_120), 1_600_000_000), Step::Back(100_000_060));
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use imbrex_api::drive::DriveStats;
+use imbrex_api::drive::{DriveStats, EXIT_DEVICE_FAILED, GETS_BUCKETS, gets_bucket_us_max};
 use imbrex_api::node::{DriveState, ZoneConditions};
 use imbrex_health::{EngineRecord, Finding, Latency};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::changes::Changes;
 use super::{Book, now_unix_s};
 use crate::drive_client;
+use crate::init_client::{InitDrive, InitStatus};
 use crate::inventory::{Inventory, Survey};
 
 /// Engines are asked this often.
@@ -38,10 +39,25 @@ pub(super) struct Mark {
     scrub_errors: u64,
     zones_read_only: u64,
     zones_offline: u64,
+    #[serde(default)]
+    reset_errors: u64,
+    #[serde(default)]
+    blocks_damaged: u64,
+    /// How often init had started the drive's process again.
+    #[serde(default)]
+    restarts: u64,
+}
+
+/// What the survey tells of a drive beside its engine's counters.
+#[derive(Clone, Copy, Debug, Default)]
+struct Surveyed {
+    zones: Option<ZoneConditions>,
+    blocks_damaged: Option<u64>,
 }
 
 impl Mark {
-    fn of(stats: &DriveStats, zones: Option<ZoneConditions>, before: Self) -> Self {
+    fn of(stats: &DriveStats, surveyed: Surveyed, before: Self) -> Self {
+        let zones = surveyed.zones;
         Self {
             read_errors: stats.read_errors,
             write_errors: stats.write_errors,
@@ -50,6 +66,9 @@ impl Mark {
             scrub_errors: stats.scrub_errors,
             zones_read_only: zones.map_or(before.zones_read_only, |zones| zones.read_only),
             zones_offline: zones.map_or(before.zones_offline, |zones| zones.offline),
+            reset_errors: stats.reset_errors,
+            blocks_damaged: surveyed.blocks_damaged.unwrap_or(before.blocks_damaged),
+            restarts: before.restarts,
         }
     }
 
@@ -62,6 +81,9 @@ impl Mark {
             read_errors: rise(self.read_errors, before.read_errors),
             write_errors: rise(self.write_errors, before.write_errors),
             flush_errors: rise(self.flush_errors, before.flush_errors),
+            reset_errors: rise(self.reset_errors, before.reset_errors),
+            // Blocks that were restored from elsewhere are damaged no longer: fewer are no beginning anew.
+            records_lost: self.blocks_damaged.saturating_sub(before.blocks_damaged),
             checksum_failures: rise(self.checksum_failures, before.checksum_failures),
             scrub_findings: rise(self.scrub_errors, before.scrub_errors),
             zones_read_only: changed(self.zones_read_only, before.zones_read_only),
@@ -76,6 +98,33 @@ impl Mark {
 struct Gets {
     count: u64,
     took_us: u64,
+    by_time: [u64; GETS_BUCKETS],
+}
+
+impl Gets {
+    /// What came since `before`; `None` where nothing did, or the counters began anew.
+    fn since(&self, before: &Self) -> Option<Self> {
+        let count = self.count.checked_sub(before.count).filter(|count| *count > 0)?;
+        let took_us = self.took_us.checked_sub(before.took_us)?;
+        let by_time =
+            std::array::from_fn(|bucket| self.by_time[bucket].saturating_sub(before.by_time[bucket]));
+        Some(Self { count, took_us, by_time })
+    }
+
+    fn mean_us(&self) -> u64 {
+        self.took_us / self.count.max(1)
+    }
+
+    /// The end of the bucket in which the 99th percentile lies; `None` where it has no end, or the drive tells none.
+    fn p99_us(&self) -> Option<u64> {
+        let all: u64 = self.by_time.iter().sum();
+        let mut slower = all;
+        let bucket = self.by_time.iter().position(|count| {
+            slower -= count;
+            slower.saturating_mul(100) <= all
+        });
+        bucket.filter(|_| all > 0).and_then(gets_bucket_us_max)
+    }
 }
 
 /// Watches the engines for ever; each has `deadline` to answer, from memory.
@@ -87,15 +136,28 @@ pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, dead
         let survey = (*agent).as_ref().survey().await;
         let stats = ask_all(&survey, deadline).await;
         for (id, stats) in &stats {
-            let zones = survey.drive(id).and_then(|drive| drive.entry.zones.conditions);
+            let surveyed = survey.drive(id).map(|drive| Surveyed {
+                zones: drive.entry.zones.conditions,
+                blocks_damaged: drive.entry.blocks_damaged,
+            });
             book.record_engine(id, now_unix_s(), |before| {
-                let mark = Mark::of(stats, zones, before);
+                let mark = Mark::of(stats, surveyed.unwrap_or_default(), before);
                 (mark, mark.since(&before))
+            });
+        }
+        for (id, restarts, is_open_error) in survey.init.as_ref().map(restarts).unwrap_or_default() {
+            book.record_open_errors(id, now_unix_s(), |before| {
+                let new = restarts.checked_sub(before.restarts).unwrap_or(restarts);
+                (Mark { restarts, ..before }, if is_open_error { new } else { 0 })
             });
         }
         if compared.elapsed() >= COMPARED {
             compared = Instant::now();
-            let gets = |stats: &DriveStats| Gets { count: stats.gets, took_us: stats.gets_us };
+            let gets = |stats: &DriveStats| Gets {
+                count: stats.gets,
+                took_us: stats.gets_us,
+                by_time: stats.gets_by_time,
+            };
             let now: BTreeMap<_, _> = stats.iter().map(|(id, stats)| (id.clone(), gets(stats))).collect();
             record_latencies(&book, &survey, &gets_before, &now);
             gets_before = now;
@@ -136,9 +198,8 @@ fn record_latencies(
     for drive in &survey.drives {
         let (id, Some(model)) = (drive.entry.id.as_str(), drive.entry.model.as_deref()) else { continue };
         let (Some(before), Some(now)) = (before.get(id), now.get(id)) else { continue };
-        let count = now.count.checked_sub(before.count).filter(|count| *count > 0);
-        let (Some(count), Some(took_us)) = (count, now.took_us.checked_sub(before.took_us)) else { continue };
-        models.entry(model).or_default().push((id, Gets { count, took_us }));
+        let Some(gets) = now.since(before) else { continue };
+        models.entry(model).or_default().push((id, gets));
     }
     for drives in models.values() {
         for (id, latency) in compare(drives) {
@@ -148,17 +209,29 @@ fn record_latencies(
     }
 }
 
-/// Each drive beside the others: the medians of their means and of their requests.
+/// How often init has started each drive's process again, and whether it last ended because the device could not be
+/// opened.
+fn restarts<'a>(init: &'a InitStatus) -> Vec<(&'a str, u64, bool)> {
+    let exit = format!("exited with status {EXIT_DEVICE_FAILED}");
+    let of_drive = |drive: &'a InitDrive| {
+        let name = drive.service.as_deref()?;
+        let service = init.services.iter().find(|service| service.name == name)?;
+        Some((drive.id.as_str(), service.restarts, service.last_exit.as_deref() == Some(&exit)))
+    };
+    init.drives.iter().filter_map(of_drive).collect()
+}
+
+/// Each drive beside the others: the medians of their means, of their tails and of their requests.
 fn compare<'a>(drives: &[(&'a str, Gets)]) -> Vec<(&'a str, Latency)> {
-    let mean_us = |gets: &Gets| gets.took_us / gets.count.max(1);
     let one = |(index, (id, gets)): (usize, &(&'a str, Gets))| {
         let peers =
             || drives.iter().enumerate().filter(move |(other, _)| *other != index).map(|(_, (_, gets))| gets);
         let latency = Latency {
-            mean_us: mean_us(gets),
-            p99_us: None,
+            mean_us: gets.mean_us(),
+            p99_us: gets.p99_us(),
             requests: gets.count,
-            peers_mean_us: median(peers().map(mean_us).collect())?,
+            peers_mean_us: median(peers().map(Gets::mean_us).collect())?,
+            peers_p99_us: median(peers().filter_map(Gets::p99_us).collect()),
             peers_requests: median(peers().map(|gets| gets.count).collect())?,
             peers: u32::try_from(drives.len() - 1).unwrap_or(u32::MAX),
         };
@@ -181,18 +254,29 @@ mod tests {
     fn what_rose_is_recorded_and_a_counter_that_began_anew_counts_whole() {
         let before = Mark { read_errors: 5, write_errors: 7, zones_offline: 1, ..Mark::default() };
         let zones = ZoneConditions { read_only: 2, offline: 1, ..ZoneConditions::default() };
-        let stats = DriveStats { read_errors: 8, write_errors: 2, scrub_errors: 1, ..DriveStats::default() };
-        let mark = Mark::of(&stats, Some(zones), before);
+        let stats = DriveStats {
+            read_errors: 8,
+            write_errors: 2,
+            reset_errors: 4,
+            scrub_errors: 1,
+            ..DriveStats::default()
+        };
+        let surveyed = Surveyed { zones: Some(zones), blocks_damaged: Some(3) };
+        let mark = Mark::of(&stats, surveyed, before);
         let record = mark.since(&before);
         assert_eq!((record.read_errors, record.write_errors, record.scrub_findings), (3, 2, 1));
         assert_eq!((record.zones_read_only, record.zones_offline), (Some(2), None), "only what has changed");
-        let unknown = Mark::of(&stats, None, mark);
+        assert_eq!((record.reset_errors, record.records_lost), (4, 3));
+        let restored = Surveyed { blocks_damaged: Some(1), ..surveyed };
+        let fewer = Mark::of(&stats, restored, mark);
+        assert_eq!(fewer.since(&mark).records_lost, 0, "what was restored is not lost anew");
+        let unknown = Mark::of(&stats, Surveyed::default(), mark);
         assert_eq!(unknown.since(&mark), EngineRecord::default(), "what is not told has not changed");
     }
 
     #[test]
     fn a_drive_is_compared_with_the_others_of_its_model() {
-        let gets = |took_us| Gets { count: 100, took_us };
+        let gets = |took_us| Gets { count: 100, took_us, ..Gets::default() };
         let drives =
             [("a", gets(1_000_000)), ("b", gets(900_000)), ("c", gets(1_100_000)), ("slow", gets(9_000_000))];
         let compared = compare(&drives);
@@ -204,5 +288,37 @@ mod tests {
         let (_, good) = compared[0];
         assert_eq!((good.mean_us, good.peers_mean_us), (10_000, 11_000));
         assert!(compare(&drives[..1]).is_empty(), "one drive alone has no peers");
+    }
+
+    #[test]
+    fn a_percentile_is_the_end_of_its_bucket() {
+        let gets = |by_time: &[(usize, u64)]| {
+            let mut gets = Gets::default();
+            by_time.iter().for_each(|(bucket, count)| gets.by_time[*bucket] = *count);
+            gets
+        };
+        assert_eq!(gets(&[]).p99_us(), None);
+        assert_eq!(gets(&[(0, 1)]).p99_us(), Some(128));
+        assert_eq!(gets(&[(3, 990), (8, 10)]).p99_us(), Some(1024), "one in a hundred is slower");
+        assert_eq!(gets(&[(3, 989), (8, 11)]).p99_us(), Some(32_768));
+        assert_eq!(gets(&[(15, 1)]).p99_us(), None, "nobody knows how much longer");
+        let (before, now) = (gets(&[(3, 990)]), Gets { count: 5, ..gets(&[(3, 990), (8, 5)]) });
+        assert_eq!(now.since(&before).unwrap().p99_us(), Some(32_768), "only what came since");
+    }
+
+    #[test]
+    fn a_process_that_could_not_open_its_device_is_an_error_and_one_that_ended_otherwise_is_none() {
+        let init = |exit: &str| -> InitStatus {
+            serde_json::from_value(serde_json::json!({
+                "node": { "state": "running", "reason": null, "config_url": null, "uptime_ms": 1 },
+                "services": [{ "name": "drive@a", "state": "backoff", "pid": null, "restarts": 4, "since_ms": 1,
+                    "last_exit": exit, "rss_bytes": null }],
+                "drives": [{ "id": "a", "device": "/dev/sda", "port": null, "socket": null, "service": "drive@a",
+                    "model": null, "serial": null }]
+            }))
+            .unwrap()
+        };
+        assert_eq!(restarts(&init("exited with status 74")), [("a", 4, true)]);
+        assert_eq!(restarts(&init("killed by signal 9")), [("a", 4, false)]);
     }
 }

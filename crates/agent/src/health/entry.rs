@@ -140,13 +140,9 @@ impl Entry {
         }
     }
 
-    /// Takes what was on file in the place of what was recorded since the agent started.
+    /// Takes what was on file.
     pub(super) fn restore(&mut self, saved: Saved, now: Instant, now_unix_s: u64) {
-        let identity = self.history.identity().clone();
-        self.history = saved.history;
-        let identity = self.identity_with_report(identity);
-        self.history.set_identity(identity);
-        self.record(now_unix_s, Finding::Presence { present: self.present });
+        self.take_history(saved.history, now_unix_s);
         self.mark = saved.mark;
         if !self.schedule.is_asking() {
             self.asked = saved.asked;
@@ -154,12 +150,18 @@ impl Entry {
         }
     }
 
+    /// Takes a history of this drive that was recorded before.
+    pub(super) fn take_history(&mut self, history: History, now_unix_s: u64) {
+        self.history.merge(history);
+        let identity = self.identity_with_report(self.history.identity().clone());
+        self.history.set_identity(identity);
+        self.record(now_unix_s, Finding::Presence { present: self.present });
+    }
+
     /// The node's clock was set: what is known is out of its time.
-    pub(super) fn clock_stepped(&mut self, step: Step, now: Instant) {
-        if step == Step::Back {
-            self.history = History::new(self.history.identity().clone());
-            // What the engine has counted is told again.
-            self.mark = Mark::default();
+    pub(super) fn clock_stepped(&mut self, step: Step, now: Instant, now_unix_s: u64) {
+        if let Step::Back(by_s) = step {
+            self.history.clock_set_back(by_s, now_unix_s);
         }
         self.schedule.come_soon(now);
     }
@@ -171,11 +173,11 @@ impl Entry {
         self.schedule.end(hung, now, now_unix_s);
         let failed = |reason: String| (PollOutcome::Failed, Some(reason), SmartStatus::Unknown);
         let (outcome, reason, smart) = match answer {
-            Answer::Asleep => (
-                PollOutcome::Asleep,
-                Some("the drive sleeps and was left asleep".to_owned()),
-                SmartStatus::Unknown,
-            ),
+            Answer::Asleep => {
+                self.record(now_unix_s, Finding::Asleep);
+                let reason = "the drive sleeps and was left asleep".to_owned();
+                (PollOutcome::Asleep, Some(reason), SmartStatus::Unknown)
+            }
             Answer::Failed(failure) => {
                 self.record(now_unix_s, Finding::SmartFailed { reason: failure.sentence.clone() });
                 failed(failure.sentence)

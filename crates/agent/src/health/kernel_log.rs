@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbrex_health::parse_kernel_line;
+use imbrex_health::KernelLog;
 
 use super::{Book, now_unix_s};
 use crate::procfs;
@@ -67,11 +67,12 @@ pub(crate) async fn run(book: Arc<Book>, path: &Path, procfs: &Path) {
 /// Reads on until that fails; gives why.
 async fn follow(book: &Book, log: &mut File, procfs: &Path) -> io::Error {
     let mut buffer = vec![0; RECORD_BYTES_MAX];
+    let mut words = KernelLog::default();
     loop {
         for _ in 0..RECORDS_AT_ONCE_MAX {
             match log.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(length) => take(book, &buffer[..length], procfs),
+                Ok(length) => take(book, &mut words, &buffer[..length], procfs),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.raw_os_error() == Some(ERRNO_OVERWRITTEN) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -83,16 +84,16 @@ async fn follow(book: &Book, log: &mut File, procfs: &Path) -> io::Error {
 }
 
 /// Takes a record: a line with a head, and lines with properties, which have none.
-fn take(book: &Book, bytes: &[u8], procfs: &Path) {
-    String::from_utf8_lossy(bytes).lines().for_each(|line| take_line(book, line, procfs));
+fn take(book: &Book, words: &mut KernelLog, bytes: &[u8], procfs: &Path) {
+    String::from_utf8_lossy(bytes).lines().for_each(|line| take_line(book, words, line, procfs));
 }
 
-fn take_line(book: &Book, line: &str, procfs: &Path) {
+fn take_line(book: &Book, words: &mut KernelLog, line: &str, procfs: &Path) {
     let Some(head) = Head::parse(line).filter(|head| head.is_kernels) else { return };
     if !book.is_new_record(head.sequence) {
         return;
     }
-    if let Some(known) = parse_kernel_line(line) {
+    if let Some(known) = words.read(line) {
         let age_s = procfs::uptime_ms(procfs)
             .map_or(0, |uptime_ms| (uptime_ms / 1000).saturating_sub(head.since_boot_us / 1_000_000));
         book.record_kernel_event(&known.device, now_unix_s().saturating_sub(age_s), known.event);

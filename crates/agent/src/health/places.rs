@@ -1,9 +1,11 @@
 //! Who may be asked beside whom.
 //!
-//! - At most [`ADAPTER_MAX`] questions run behind one adapter and [`QUESTIONS_MAX`] in all. One that takes long no
-//!   longer counts; a drive whose last question hung takes at most one of its adapter's places.
+//! - At most [`ADAPTER_MAX`] questions run behind one adapter and [`QUESTIONS_MAX`] in all. One that takes longer than
+//!   that drive's questions do no longer counts (see [`super::schedule`]); a drive whose last question hung takes at
+//!   most one of its adapter's places.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::entry::Entry;
 
@@ -16,15 +18,19 @@ const QUESTIONS_MAX: usize = 64;
 /// The questions that run, by adapter.
 pub(super) struct Places {
     all: usize,
+    /// When the next one becomes free though its question has not ended.
+    pub(super) next_free: Option<Instant>,
     /// How many, and how many of these to drives whose last question hung.
     adapters: BTreeMap<String, (usize, usize)>,
 }
 
 impl Places {
     /// Those that are taken.
-    pub(super) fn of(drives: &BTreeMap<String, Entry>) -> Self {
-        let mut places = Self { all: 0, adapters: BTreeMap::new() };
-        for entry in drives.values().filter(|entry| entry.schedule.holds_place()) {
+    pub(super) fn of(drives: &BTreeMap<String, Entry>, now: Instant) -> Self {
+        let mut places = Self { all: 0, next_free: None, adapters: BTreeMap::new() };
+        for entry in drives.values() {
+            let Some(until) = entry.schedule.holds_place_until(now) else { continue };
+            places.next_free = Some(places.next_free.map_or(until, |earliest| earliest.min(until)));
             places.all += 1;
             let (taken, hanging) = places.adapters.entry(adapter_of(entry).to_owned()).or_default();
             *taken += 1;

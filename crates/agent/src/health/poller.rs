@@ -10,10 +10,6 @@ use super::Book;
 use super::book::{Ask, Next};
 use crate::drive_client::{self, Quiet};
 
-/// A question that takes longer than this no longer counts among those of its adapter: most take well under a second,
-/// and one that waits for a dead drive must not keep the others waiting.
-const PLACE_HELD_MAX: Duration = Duration::from_secs(5);
-
 /// For so long the engine is asked to do nothing of its own accord, in milliseconds: it grants no more.
 const QUIET_MS: u64 = 10_000;
 
@@ -54,27 +50,19 @@ async fn put(book: Arc<Book>, smartctl: Arc<dyn Smartctl>, ask: Ask, deadline: D
         return;
     }
     let granted_on = ask.socket.clone().filter(|_| quiet == Quiet::Granted);
-    book.answered(&id, answer_to(&book, smartctl, ask).await);
+    let answer = answer_to(smartctl, ask).await;
+    book.answered(&id, answer, Instant::now());
     if let Some(socket) = granted_on {
         // The rest of it is given back; where that fails, it ends by itself.
         drive_client::quiet(&socket, 0, deadline).await;
     }
 }
 
-async fn answer_to(book: &Book, smartctl: Arc<dyn Smartctl>, ask: Ask) -> Answer {
-    let id = ask.id.clone();
-    let mut answer = match start(smartctl, ask) {
-        Ok(answer) => answer,
-        Err(error) => return not_started(format!("no thread could be started: {error}")),
-    };
-    let answer = match tokio::time::timeout(PLACE_HELD_MAX, &mut answer).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            book.give_up_place(&id);
-            answer.await
-        }
-    };
-    answer.unwrap_or_else(|_| not_started("the question broke off".to_owned()))
+async fn answer_to(smartctl: Arc<dyn Smartctl>, ask: Ask) -> Answer {
+    match start(smartctl, ask) {
+        Ok(answer) => answer.await.unwrap_or_else(|_| not_started("the question broke off".to_owned())),
+        Err(error) => not_started(format!("no thread could be started: {error}")),
+    }
 }
 
 /// Asks in a thread of its own, which ends soon after smartctl's deadline.

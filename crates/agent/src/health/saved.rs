@@ -1,6 +1,7 @@
 //! The book on file: what was recorded survives the agent.
 //!
-//! - The file lies in the run directory, which is memory: it survives a restart of the agent, not one of the node.
+//! - The file lies in the state directory. Where that is in memory, as on a node that boots from it, it survives a restart
+//!   of the agent, not one of the node; beyond that, histories are given out and taken by the API.
 //! - One line of JSON for each drive, after a line that says what the file is. A line that cannot be read costs its
 //!   drive's history, and no more. Lines and their number are bounded.
 //! - It is written drive by drive, beside the old one, and takes its place when it is whole.

@@ -4,6 +4,8 @@
 //!   step.
 //! - A question waits for a quiet time at most [`REFUSALS_MAX`] times: data never grow older than that allows.
 //! - An operator's order to ask now is taken once in [`ORDER_INTERVAL`], and one at a time.
+//! - A question holds one of its adapter's places for as long as that drive's questions take as a rule, and
+//!   [`OVERDUE`] more. One that takes longer is not waited for by others.
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,14 @@ const REFUSALS_MAX: u32 = 5;
 const REFUSED_MIN: Duration = Duration::from_secs(1);
 const REFUSED_MAX: Duration = Duration::from_secs(60);
 
+/// A question that takes so much longer than its drive's last ones no longer holds a place. Two places, and a drive that
+/// must not be asked 100 ms late because of the two that hang in them: less than half of that leaves room for a second
+/// pair.
+const OVERDUE: Duration = Duration::from_millis(40);
+
+/// And no question holds a place for longer than this: most of a drive that answers take well under a second.
+const USUAL_MAX: Duration = Duration::from_secs(1);
+
 /// A drive takes an operator's order to ask now once in this time.
 const ORDER_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -37,9 +47,11 @@ pub(crate) struct Schedule {
     due: Instant,
     full_due: Instant,
     ordered: Option<Order>,
+    is_ordered: bool,
     ordered_at: Option<Instant>,
     asking: Option<Asking>,
     hangs: bool,
+    usual: [Duration; 2],
     quiet_refusals: u32,
     /// When it was last asked, and last for everything, in seconds since 1970.
     pub(crate) asked_unix_s: Option<u64>,
@@ -54,7 +66,8 @@ struct Order {
 #[derive(Clone, Copy, Debug)]
 struct Asking {
     full: bool,
-    holds_place: bool,
+    began: Instant,
+    place_until: Instant,
 }
 
 impl Schedule {
@@ -71,9 +84,11 @@ impl Schedule {
             due: now + left(asked_unix_s, random_in(LIGHT_S)).unwrap_or_else(first),
             full_due: now + left(asked_fully_unix_s, random_in(FULL_S)).unwrap_or_else(first_full),
             ordered: None,
+            is_ordered: false,
             ordered_at: None,
             asking: None,
             hangs: false,
+            usual: [Duration::ZERO; 2],
             quiet_refusals: 0,
             asked_unix_s,
             asked_fully_unix_s,
@@ -90,12 +105,17 @@ impl Schedule {
         self.asking.is_some()
     }
 
-    /// Whether its question counts among those of its adapter.
-    pub(crate) fn holds_place(&self) -> bool {
-        self.asking.is_some_and(|asking| asking.holds_place)
+    /// Whether it is being asked, or an order to ask it waits for its turn.
+    pub(crate) const fn is_asking_or_ordered(&self) -> bool {
+        self.is_asking() || self.is_ordered
     }
 
-    /// Whether its last question hung, or the present one does.
+    /// Until when its question counts among those of its adapter; `None` where it does not.
+    pub(crate) fn holds_place_until(&self, now: Instant) -> Option<Instant> {
+        self.asking.map(|asking| asking.place_until).filter(|until| *until > now)
+    }
+
+    /// Whether its last question hung.
     pub(crate) const fn hangs(&self) -> bool {
         self.hangs
     }
@@ -119,6 +139,7 @@ impl Schedule {
             return Err(ORDER_INTERVAL);
         }
         self.ordered = Some(Order { full });
+        self.is_ordered = true;
         self.ordered_at = Some(now);
         self.due = now;
         Ok(())
@@ -136,7 +157,9 @@ impl Schedule {
         if !may_be_full {
             self.full_due = now + Duration::from_secs(random_in(FULL_S));
         }
-        self.asking = Some(Asking { full, holds_place: true });
+        // A drive that hung is trusted with nothing but the least.
+        let usual = if self.hangs { Duration::ZERO } else { self.usual[usize::from(full)] };
+        self.asking = Some(Asking { full, began: now, place_until: now + usual.min(USUAL_MAX) + OVERDUE });
         if full { Question::Heavy } else { Question::Light }
     }
 
@@ -155,18 +178,17 @@ impl Schedule {
         true
     }
 
-    /// The question takes long: it no longer counts among those of the adapter.
-    pub(crate) fn give_up_place(&mut self) {
-        self.hangs = true;
-        if let Some(asking) = &mut self.asking {
-            asking.holds_place = false;
-        }
-    }
-
     /// The question has ended. `hung` tells whether it was cut off.
     pub(crate) fn end(&mut self, hung: bool, now: Instant, now_unix_s: u64) {
-        let full = self.asking.take().is_some_and(|asking| asking.full);
+        let asking = self.asking.take();
+        let full = asking.is_some_and(|asking| asking.full);
+        if let Some(asking) = asking.filter(|_| !hung) {
+            // The longest of the last ones counts, and is forgotten bit by bit.
+            let usual = &mut self.usual[usize::from(full)];
+            *usual = (*usual * 3 / 4).max(now.saturating_duration_since(asking.began)).min(USUAL_MAX);
+        }
         self.hangs = hung;
+        self.is_ordered = false;
         self.quiet_refusals = 0;
         self.asked_unix_s = Some(now_unix_s);
         self.due = now + Duration::from_secs(random_in(LIGHT_S));
@@ -250,6 +272,39 @@ mod tests {
         schedule.start(true, now);
         assert!(!schedule.postpone(Duration::from_secs(7), now));
         assert!(schedule.is_asking());
+    }
+
+    #[test]
+    fn a_question_holds_its_place_for_as_long_as_the_drives_last_ones_took_and_a_little_more() {
+        let (now, took) = (Instant::now(), Duration::from_millis(300));
+        let held = |schedule: &mut Schedule| {
+            schedule.start(false, now);
+            schedule.holds_place_until(now).unwrap() - now
+        };
+        let mut schedule = fresh(now);
+        assert_eq!(held(&mut schedule), OVERDUE, "nothing is known of it yet");
+        assert_eq!(schedule.holds_place_until(now + OVERDUE), None);
+        schedule.end(false, now + took, NOW_UNIX_S);
+        assert_eq!(held(&mut schedule), took + OVERDUE);
+        schedule.end(false, now + 100 * took, NOW_UNIX_S);
+        assert_eq!(held(&mut schedule), USUAL_MAX + OVERDUE, "whatever it took");
+        schedule.end(true, now + 100 * took, NOW_UNIX_S);
+        assert_eq!(held(&mut schedule), OVERDUE, "it hung");
+    }
+
+    #[test]
+    fn an_order_waits_or_runs_until_its_question_has_ended() {
+        let now = Instant::now();
+        let mut schedule = fresh(now);
+        assert!(!schedule.is_asking_or_ordered());
+        schedule.order(false, now).unwrap();
+        assert!(schedule.is_asking_or_ordered() && !schedule.is_asking());
+        schedule.start(true, now);
+        assert!(schedule.postpone(Duration::from_secs(7), now), "the engine has no time for it");
+        assert!(schedule.is_asking_or_ordered());
+        schedule.start(true, now);
+        schedule.end(false, now, NOW_UNIX_S);
+        assert!(!schedule.is_asking_or_ordered());
     }
 
     #[test]

@@ -33,18 +33,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
-/// An order in JSON. Its content type is not looked at: `curl -d` sends one that is wrong.
-pub(super) struct Order<T>(pub(super) T);
+/// An order in JSON, at most `BYTES_MAX` bytes long. Its content type is not looked at: `curl -d` sends one that is wrong.
+pub(super) struct Order<T, const BYTES_MAX: usize = BODY_BYTES_MAX>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Order<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Order<T, BYTES_MAX> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        let reading = to_bytes(request.into_body(), BODY_BYTES_MAX);
+        let reading = to_bytes(request.into_body(), BYTES_MAX);
         let body = match tokio::time::timeout(BODY_DEADLINE, reading).await {
             Ok(Ok(body)) => body,
             Ok(Err(error)) if is_too_long(&error) => {
-                let detail = format!("The body is longer than {BODY_BYTES_MAX} bytes, which no order is.");
+                let detail = format!("The body is longer than {BYTES_MAX} bytes, which none here is.");
                 return Err(Problem::new("too-large", 413, "Body too large", detail).into());
             }
             Ok(Err(error)) => return Err(bad_request(format!("The body broke off: {error}.")).into()),

@@ -40,7 +40,7 @@ pub(super) async fn drive_health(
     agent.book.drive_health(&id).map(Json).ok_or_else(|| refusal::unknown_drive(&id))
 }
 
-/// Asks the drive by smartctl now. The answer comes later: `polling.asked_at_unix_s` of its health tells when.
+/// Asks the drive by smartctl now. The answer comes later: `polling.asking` of its health is true until then.
 ///
 /// A drive takes such an order once in 5 s. It is never woken for it.
 #[utoipa::path(post, path = "/v1/drives/{id}/health", tag = "health", request_body = PollOrder,
@@ -66,7 +66,8 @@ pub(super) async fn ask(
 ///
 /// `cleared` strikes out what was recorded of the drive before: it was looked at and is well, or was repaired.
 /// `drain-started`, `drain-stopped` and `failed` tell the guards what becomes of it. The node moves no block for any of
-/// them, and forgets them when it boots again.
+/// them. It keeps them with the drive's history: where its root is in memory, the history has to be given back when it has
+/// booted again (`PUT /v1/drives/{id}/history`).
 #[utoipa::path(post, path = "/v1/drives/{id}/life", tag = "health", request_body = LifeOrder,
     params(("id" = String, Path, description = "The drive's ID, as the list gives it")),
     responses((status = 200, description = "The drive's health from now on", body = DriveHealth),

@@ -10,9 +10,10 @@ use imbrex_api::slot::{LightOrder, Slot};
 use super::Agent;
 use super::extract::{Name, Order};
 use super::refusal::{self, Refusal};
-use crate::enclosure::{EnclosureError, Light};
+use crate::enclosure::{EnclosureError, Light, Sitting};
 
-/// The slot in which a drive sits, as its enclosure tells it.
+/// The slot in which a drive sits, as its enclosure tells it; that of a missing drive, in which it sat last, while no other
+/// sits in it.
 #[utoipa::path(get, path = "/v1/drives/{id}/slot", tag = "drives",
     params(("id" = String, Path, description = "The drive's ID, as the list gives it")),
     responses((status = 200, body = Slot),
@@ -21,8 +22,8 @@ use crate::enclosure::{EnclosureError, Light};
         (status = 503, description = "enclosure-busy", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "enclosure-late", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get_slot(State(agent): State<Arc<Agent>>, Name(id): Name) -> Result<Json<Slot>, Refusal> {
-    let device = device_of(&agent, &id).await?;
-    agent.enclosures.slot(&device).await.map(Json).map_err(|error| refuse(&id, &error))
+    let sitting = sitting(&agent, &id).await?;
+    agent.enclosures.slot(&sitting).await.map(Json).map_err(|error| refuse(&id, &error))
 }
 
 /// Turns the light that shows a person the drive on or off.
@@ -64,24 +65,26 @@ pub(super) async fn fault(
 }
 
 async fn light(agent: &Agent, id: &str, light: Light, order: LightOrder) -> Result<Json<Slot>, Refusal> {
-    let device = device_of(agent, id).await?;
+    let sitting = sitting(agent, id).await?;
     tracing::info!(drive = id, ?light, on = order.on, "light order");
-    agent.enclosures.set(&device, light, order.on).await.map(Json).map_err(|error| refuse(id, &error))
+    agent.enclosures.set(&sitting, light, order.on).await.map(Json).map_err(|error| refuse(id, &error))
 }
 
-/// The device file of a drive that is there.
-async fn device_of(agent: &Agent, id: &str) -> Result<String, Refusal> {
+async fn sitting(agent: &Agent, id: &str) -> Result<Sitting, Refusal> {
     let survey = agent.inventory.survey().await;
     let drive = &survey.drive(id).ok_or_else(|| refusal::unknown_drive(id))?.entry;
-    let present = drive.state != imbrex_api::node::DriveState::Missing;
     // Another drive may bear the device file of one that went away.
-    drive.device.clone().filter(|_| present).ok_or_else(|| refuse(id, &EnclosureError::NoSlot))
+    if drive.state == imbrex_api::node::DriveState::Missing {
+        return Ok(Sitting::Gone(id.to_owned()));
+    }
+    drive.device.clone().map(Sitting::Disk).ok_or_else(|| refuse(id, &EnclosureError::NoSlot))
 }
 
 fn refuse(id: &str, error: &EnclosureError) -> Refusal {
     let problem = match error {
         EnclosureError::NoSlot => {
-            let detail = format!("Drive {id} sits in no slot that an enclosure tells of.");
+            let detail =
+                format!("Drive {id} sits in no slot that an enclosure tells of, or another sits there now.");
             Problem::new("no-slot", 404, "No slot", detail)
         }
         EnclosureError::Busy => {

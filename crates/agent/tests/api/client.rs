@@ -56,6 +56,11 @@ pub(crate) fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::post(path).header(HOST, "node").body(Full::new(body.into())).unwrap()
 }
 
+/// A request with a body.
+pub(crate) fn put(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    Request::put(path).header(HOST, "node").body(Full::new(body.into())).unwrap()
+}
+
 /// Sends `request` by TLS to `address`, which must show a certificate with this fingerprint.
 pub(crate) async fn over_tls(
     address: SocketAddr,

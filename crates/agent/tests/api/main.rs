@@ -12,6 +12,7 @@ mod fake_init;
 mod fetch_config;
 mod format;
 mod health;
+mod histories;
 mod node;
 mod process;
 mod smart;

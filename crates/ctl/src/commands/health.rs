@@ -60,12 +60,12 @@ async fn ask(
     order: PollOrder,
     deadline: Duration,
 ) -> Result<DriveHealth, Error> {
-    let asked_before = node.drive_health(id).await?.polling.asked_at_unix_s;
     node.ask(id, order).await?;
     let ends_at = Instant::now() + deadline;
     loop {
         let health = node.drive_health(id).await?;
-        if !health.polling.asking && health.polling.asked_at_unix_s != asked_before {
+        // The node says so from the moment at which it took the order.
+        if !health.polling.asking {
             return Ok(health);
         }
         if Instant::now() >= ends_at {

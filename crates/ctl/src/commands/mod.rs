@@ -4,11 +4,13 @@ mod drives;
 mod format;
 mod get;
 mod health;
+mod history;
 mod ls;
 mod node;
 mod put;
 mod rm;
 mod scrub;
+mod slot;
 mod verify;
 
 use crate::error::Error;
@@ -27,6 +29,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         Command::Node => node::run(&session).await,
         Command::Drives { id } => drives::run(&session, id.as_deref()).await,
         Command::Health(options) => health::run(&session, &options).await,
+        Command::History(options) => history::run(&session, &options.order).await,
+        Command::Slot(options) => slot::run(&session, &options).await,
         Command::Format(options) => format::run(&session, options).await,
         Command::Put(options) => put::run(&session, options).await,
         Command::Get(options) => get::run(&session, options).await,

@@ -221,4 +221,17 @@ mod tests {
             assert_eq!(days_since_1970(date), days, "{date}");
         }
     }
+
+    #[test]
+    fn sectors_in_eighths_are_known_by_the_model_in_the_snapshot() {
+        let snapshot = |model: &str, pending: u64| {
+            let header = "date,serial_number,model,capacity_bytes,failure,smart_5_raw,smart_197_raw";
+            let text = format!("{header}\n2013-04-10,S1,{model},3000592982016,0,0,{pending}\n");
+            Fleet::replay(text.as_bytes(), &Notes::default()).unwrap().drives[0].worst
+        };
+        // 64 of 512 bytes are eight sectors: too few for a level. 128 are sixteen.
+        assert_eq!(snapshot("ST3000DM001", 64), Level::Healthy);
+        assert_eq!(snapshot("ST3000DM001", 128), Level::Degraded);
+        assert_eq!(snapshot("Hitachi HDS5C3030ALA630", 64), Level::Degraded);
+    }
 }

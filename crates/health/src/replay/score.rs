@@ -8,10 +8,10 @@ use crate::level::Level;
 /// So many samples are drawn for an interval.
 const SAMPLES: usize = 1000;
 
-/// A share, and the middle 95 % of what it is when the drives are drawn again.
+/// A share or a rate, and the middle 95 % of what it is when the drives are drawn again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Share {
-    /// The share; 0 where there is nothing to have a share of.
+    /// The share or rate; 0 where there is nothing to have a share of.
     pub value: f64,
     /// The 2.5th percentile.
     pub low: f64,
@@ -34,8 +34,8 @@ pub struct Row {
     pub found: [u64; 2],
     /// All drives: those that failed, and those that did not.
     pub drives: [u64; 2],
-    /// New alerts for 1,000 drives in 30 days; none for rules that have no days.
-    pub alerts_per_1000_drives_30_days: Option<f64>,
+    /// New alerts for 1,000 drives in 30 days; `None` for rules that have no days.
+    pub alerts_per_1000_drives_30_days: Option<Share>,
 }
 
 /// A rule's name, and whether it names a drive.
@@ -66,13 +66,7 @@ fn row(fleet: &Fleet, (name, names): &Named, seed: u64) -> Row {
     let samples: Vec<[u64; 2]> = (0..SAMPLES)
         .map(|_| [draw(found[0], drives[0], &mut random), draw(found[1], drives[1], &mut random)])
         .collect();
-    let share = |of: &dyn Fn(&[u64; 2]) -> f64| {
-        let mut values: Vec<f64> = samples.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        Share { value: of(&found), low: values[SAMPLES / 40], high: values[SAMPLES - 1 - SAMPLES / 40] }
-    };
-    let days: u64 = fleet.drives.iter().map(|drive| u64::from(drive.days)).sum();
-    let alerts: u64 = fleet.drives.iter().map(|drive| u64::from(drive.alerts)).sum();
+    let share = |of: &dyn Fn(&[u64; 2]) -> f64| share_of(of(&found), samples.iter().map(of).collect());
     Row {
         rule: (*name).to_owned(),
         recall: share(&|found| ratio(found[0], drives[0])),
@@ -80,8 +74,31 @@ fn row(fleet: &Fleet, (name, names): &Named, seed: u64) -> Row {
         precision: share(&|found| ratio(found[0], found[0] + found[1])),
         found,
         drives,
-        alerts_per_1000_drives_30_days: (*name == RULES[0].0).then(|| ratio(alerts * 30_000, days)),
+        alerts_per_1000_drives_30_days: (*name == RULES[0].0).then(|| alerts(fleet, &mut random)),
     }
+}
+
+/// New alerts for 1,000 drives in 30 days. Whole drives are drawn: the days of one drive are not independent.
+fn alerts(fleet: &Fleet, random: &mut Random) -> Share {
+    let rate = |drives: &mut dyn Iterator<Item = &Outcome>| {
+        let sum = |[alerts, days]: [u64; 2], drive: &Outcome| {
+            [alerts + u64::from(drive.alerts), days + u64::from(drive.days)]
+        };
+        let [alerts, days] = drives.fold([0, 0], sum);
+        ratio(alerts * 30_000, days)
+    };
+    let count = fleet.drives.len();
+    let mut draw = || {
+        let drawn = usize::try_from(random.below(count as u64)).unwrap_or(0);
+        &fleet.drives[drawn]
+    };
+    let samples = (0..SAMPLES).map(|_| rate(&mut (0..count).map(|_| draw()))).collect();
+    share_of(rate(&mut fleet.drives.iter()), samples)
+}
+
+fn share_of(value: f64, mut samples: Vec<f64>) -> Share {
+    samples.sort_by(f64::total_cmp);
+    Share { value, low: samples[SAMPLES / 40], high: samples[SAMPLES - 1 - SAMPLES / 40] }
 }
 
 /// How many of `drives` draws, each of which hits one time in `drives / found`, hit.
@@ -104,5 +121,22 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_have_an_interval_about_their_rate() {
+        let drive = |alerts| Outcome { alerts, days: 30, ..Outcome::default() };
+        let fleet = Fleet { drives: (0..1000).map(|number| drive(u32::from(number < 20))).collect() };
+        let alerts = score(&fleet, 1)[0].alerts_per_1000_drives_30_days.unwrap();
+        // Of 20 in 1,000 the binomial's middle 95 % is 12 to 29.
+        assert!((alerts.value - 20.0).abs() < 1e-9, "{alerts:?}");
+        assert!((10.0..15.0).contains(&alerts.low) && (26.0..32.0).contains(&alerts.high), "{alerts:?}");
+        let empty = score(&Fleet::default(), 1)[0].alerts_per_1000_drives_30_days.unwrap();
+        assert_eq!((empty.value, empty.low, empty.high), (0.0, 0.0, 0.0));
     }
 }

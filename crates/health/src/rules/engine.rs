@@ -71,14 +71,25 @@ fn errors(context: &Context<'_>, clues: &mut Vec<Clue>) {
 /// it has lost. It says so to everybody, so that this is strong, and it stays so.
 fn zones(context: &Context<'_>, clues: &mut Vec<Clue>) {
     let history = context.history;
-    for (zones, what) in [
-        (&history.zones_read_only, "zones that the drive has made read-only"),
-        (&history.zones_offline, "zones that the drive has taken offline"),
+    let struck_out = context.cleared();
+    for (zones, struck_out, what) in [
+        (
+            &history.zones_read_only,
+            struck_out.map_or(0, |cleared| cleared.zones_read_only),
+            "zones that the drive has made read-only",
+        ),
+        (
+            &history.zones_offline,
+            struck_out.map_or(0, |cleared| cleared.zones_offline),
+            "zones that the drive has taken offline",
+        ),
     ] {
-        if let Some(zones) =
-            zones.as_ref().filter(|zones| zones.what > 0 && zones.at_unix_s <= context.now_unix_s)
-        {
-            let clue = Clue::degraded(Axis::Media, Action::PlanReplacement, Source::Engine, what, zones.what);
+        let Some(zones) = zones.as_ref().filter(|zones| zones.at_unix_s <= context.now_unix_s) else {
+            continue;
+        };
+        let count = zones.what.saturating_sub(struck_out);
+        if count > 0 {
+            let clue = Clue::degraded(Axis::Media, Action::PlanReplacement, Source::Engine, what, count);
             clues.push(clue.since(Some(zones.at_unix_s)).strong());
         }
     }

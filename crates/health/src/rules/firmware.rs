@@ -19,9 +19,8 @@ pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
     standstill(context, clues);
     if let Some(note) = context.notes.refuses() {
         // Not ill, and not to be used: the level is left as it is.
-        let mut clue = Clue::note(Axis::Firmware, Source::Notes, format!("note {}", note.id), &note.title);
-        clue.action = Action::Refuse;
-        clues.push(clue);
+        let clue = Clue::note(Axis::Firmware, Source::Notes, format!("note {}", note.id), &note.title);
+        clues.push(clue.asks(Action::Refuse));
     }
 }
 
@@ -43,7 +42,7 @@ fn fuses(context: &Context<'_>, clues: &mut Vec<Clue>) {
 }
 
 fn thresholds(context: &Context<'_>, clues: &mut Vec<Clue>) {
-    let Some((attributes, at_unix_s)) = context.attributes() else { return };
+    let Some((attributes, _)) = context.attributes() else { return };
     for (note, threshold) in context.notes.thresholds() {
         let attribute = attributes.iter().find(|attribute| attribute.id == threshold.attribute);
         let Some(attribute) = attribute else { continue };
@@ -54,7 +53,7 @@ fn thresholds(context: &Context<'_>, clues: &mut Vec<Clue>) {
         if let Some(value) = value.filter(|value| threshold.is_crossed_by(*value)) {
             let what = format!("attribute {} by note {}: {}", threshold.attribute, note.id, note.title);
             let clue = Clue::degraded(Axis::Firmware, Action::PlanReplacement, Source::Notes, what, value);
-            clues.push(clue.since(Some(at_unix_s)));
+            clues.push(clue.since(context.attribute_since(attribute.id)));
         }
     }
 }

@@ -67,7 +67,7 @@ fn spin(context: &Context<'_>, clues: &mut Vec<Clue>) {
 /// An attribute that smartctl calls helium, or that a note knows for it. One that has come to its threshold is told of
 /// by the rule of statements.
 fn helium(context: &Context<'_>, clues: &mut Vec<Clue>) {
-    let Some((attributes, at_unix_s)) = context.attributes() else { return };
+    let Some((attributes, _)) = context.attributes() else { return };
     for attribute in attributes {
         let named = matches!(attribute.id, 22..=24)
             && attribute.name.as_deref().is_some_and(|name| name.to_ascii_lowercase().contains("helium"));
@@ -75,7 +75,7 @@ fn helium(context: &Context<'_>, clues: &mut Vec<Clue>) {
         if let Some(value) = lost.filter(|_| named || context.notes.is_helium(attribute.id).is_some()) {
             let what = format!("helium is being lost (attribute {})", attribute.id);
             let clue = Clue::degraded(Axis::Mechanics, Action::PlanReplacement, Source::Smart, what, value);
-            clues.push(clue.was(HELIUM_FULL).since(Some(at_unix_s)).strong());
+            clues.push(clue.was(HELIUM_FULL).since(context.attribute_since(attribute.id)).strong());
         }
     }
 }
@@ -86,7 +86,14 @@ fn slow(context: &Context<'_>, clues: &mut Vec<Clue>) {
     if slow.count >= SLOW_MIN && slow.count >= fast.count.saturating_mul(3) {
         let value = context.history.latency.as_ref().map_or_else(
             || "at least twice their mean latency".to_owned(),
-            |latency| format!("{} us, its peers {} us", latency.what.mean_us, latency.what.peers_mean_us),
+            |latency| {
+                let latency = &latency.what;
+                let tail = |p99_us: Option<u64>| {
+                    p99_us.map(|p99_us| format!(" (99 % within {p99_us} us)")).unwrap_or_default()
+                };
+                let (own, peers) = (tail(latency.p99_us), tail(latency.peers_p99_us));
+                format!("{} us{own}, its peers {} us{peers}", latency.mean_us, latency.peers_mean_us)
+            },
         );
         let what = "much slower than its peers under the same load";
         let clue = Clue::degraded(Axis::Mechanics, Action::PlanReplacement, Source::Engine, what, value);

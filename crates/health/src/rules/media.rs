@@ -94,7 +94,7 @@ fn pending_level(context: &Context<'_>, pending: Count) -> Clue {
     } else if pending.count >= PENDING_MIN {
         Clue::degraded(Axis::Media, Action::Scrub, Source::Smart, what, value).strong()
     } else {
-        Clue::note(Axis::Media, Source::Smart, what, value)
+        Clue::note(Axis::Media, Source::Smart, what, value).asks(Action::Scrub)
     }
     .since(context.since(Counter::Pending, pending.count))
 }
@@ -156,7 +156,7 @@ fn told_unreadable(context: &Context<'_>, clues: &mut Vec<Clue>) {
         let clue = if count.count >= PENDING_MIN {
             Clue::degraded(Axis::Media, Action::Scrub, Source::Smart, what, value)
         } else {
-            Clue::note(Axis::Media, Source::Smart, what, value)
+            Clue::note(Axis::Media, Source::Smart, what, value).asks(Action::Scrub)
         };
         clues.push(clue.since(context.since(Counter::OfflineUnreadable, count.count)));
     }
@@ -176,7 +176,7 @@ fn grown_defects(context: &Context<'_>, clues: &mut Vec<Clue>) {
 
 /// The maker's own measure of the spare that is left: the way from the best normalized value to the threshold.
 fn margin(context: &Context<'_>, clues: &mut Vec<Clue>) {
-    let Some((attributes, at_unix_s)) = context.attributes() else { return };
+    let Some((attributes, _)) = context.attributes() else { return };
     let remaps =
         |attribute: &&Attribute| attribute.id == 5 && attribute.count().is_some_and(|count| count > 0);
     let Some(attribute) = attributes.iter().find(remaps) else { return };
@@ -185,7 +185,7 @@ fn margin(context: &Context<'_>, clues: &mut Vec<Clue>) {
         let what = "part of the maker's margin for remapped sectors that is used";
         let value = format!("{} %", u32::from(used) * 100 / u32::from(whole));
         let clue = Clue::degraded(Axis::Media, Action::PlanReplacement, Source::Smart, what, value);
-        clues.push(clue.since(Some(at_unix_s)).strong());
+        clues.push(clue.since(context.attribute_since(attribute.id)).strong());
     }
 }
 

@@ -22,7 +22,8 @@ pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
     match context.data_age_s() {
         None => {
             let what = "data of the drive about its health";
-            clues.push(Clue::unknown(Axis::Monitor, Source::Smart, what, "none"));
+            let value = if context.asleep_since().is_some() { "none: it sleeps" } else { "none" };
+            clues.push(Clue::unknown(Axis::Monitor, Source::Smart, what, value));
         }
         Some(age_s) if !context.is_fresh() => {
             let what = "the last data of the drive about its health are late";
@@ -30,7 +31,13 @@ pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
                 Clue::unknown(Axis::Monitor, Source::Smart, what, format!("{} hours old", age_s / HOUR_S));
             clues.push(clue.since(context.newest().map(|newest| newest.at_unix_s)));
         }
-        Some(_) => {}
+        Some(age_s) => {
+            if let Some(since) = context.asleep_since() {
+                let what = "the drive sleeps and was left asleep: what it told before stands";
+                let value = format!("told {} hours ago", age_s / HOUR_S);
+                clues.push(Clue::note(Axis::Monitor, Source::Smart, what, value).since(Some(since)));
+            }
+        }
     }
 }
 

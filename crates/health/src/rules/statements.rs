@@ -10,7 +10,7 @@ use crate::clue::Clue;
 use crate::context::Context;
 use crate::level::Axis;
 use crate::observation::Source;
-use crate::reading::Statement;
+use crate::statement::Statement;
 
 pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
     for statement in Statement::ALL {
@@ -19,6 +19,10 @@ pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
         let last_unix_s = said().last().map_or(first_unix_s, |(_, at_unix_s)| at_unix_s);
         let newest = context.newest().map_or(0, |newest| newest.at_unix_s);
         let still = last_unix_s == newest;
+        // A contradiction is none any more when the next answer is clear.
+        if statement == Statement::Contradicted && !still {
+            continue;
+        }
         let value = if still { "it says so now" } else { "it said so within the last week" };
         clues.push(clue(context, statement, value).since(Some(first_unix_s)));
     }
@@ -46,6 +50,16 @@ fn clue(context: &Context<'_>, statement: Statement, value: &str) -> Clue {
         Statement::BackupFailed => {
             failing(Axis::Mechanics, "the drive's memory is no longer backed up against loss of power")
         }
+        Statement::MemoryRegionFailed => failing(
+            Axis::Mechanics,
+            "the drive's persistent memory region can only be read, or is unreliable",
+        ),
+        Statement::Contradicted => Clue::unknown(
+            Axis::Media,
+            Source::Smart,
+            "smartctl contradicts itself",
+            "its report says passed, its exit status failing",
+        ),
     }
 }
 
@@ -58,8 +72,12 @@ fn failed_axis(context: &Context<'_>) -> Axis {
 
 /// Each attribute that is or was at its threshold.
 fn attributes(context: &Context<'_>, clues: &mut Vec<Clue>) {
-    let Some((attributes, at_unix_s)) = context.attributes() else { return };
+    let Some((attributes, _)) = context.attributes() else { return };
+    let past = context.cleared().map_or(&[][..], |cleared| &cleared.past_attributes);
     for attribute in attributes {
+        if attribute.failed == Some(AttributeFailed::Past) && past.contains(&attribute.id) {
+            continue;
+        }
         let name = attribute.name.as_deref().unwrap_or("unnamed");
         let number = |number: Option<u8>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
         let value = format!("{} (threshold {})", number(attribute.value), number(attribute.threshold));
@@ -98,7 +116,7 @@ fn attributes(context: &Context<'_>, clues: &mut Vec<Clue>) {
             ),
             _ => continue,
         };
-        clues.push(clue.since(Some(at_unix_s)));
+        clues.push(clue.since(context.attribute_since(attribute.id)));
     }
 }
 

@@ -23,7 +23,8 @@ pub struct SelfTest {
     pub kind: Option<String>,
     /// How it ended.
     pub result: SelfTestResult,
-    /// The power-on hours at its end. In ATA's log 16 bits wide: see [`SelfTest::age_hours`].
+    /// The power-on hours at its end. In ATA's log 16 bits wide: see [`SelfTest::age_hours`]. In SCSI's, which has no
+    /// larger number, 65,535 is no time.
     pub at_hours: Option<u64>,
     /// The first block that could not be read.
     pub first_bad_lba: Option<u64>,
@@ -170,13 +171,16 @@ fn ata_test(test: Field<'_>) -> Option<SelfTest> {
     })
 }
 
+/// SCSI's log has 16 bits for the hours, and stops at this number (SPC-5, 7.3.19, "timestamp"): a test then, or later.
+const SCSI_HOURS_MAX: u64 = 0xffff;
+
 fn scsi_test(test: Field<'_>) -> SelfTest {
     let result =
         test.at("result").at("value").number().map_or(SelfTestResult::NotKnown, SelfTestResult::of_scsi);
     SelfTest {
         kind: test.at("code").at("string").owned(NAME_BYTES_MAX),
         result,
-        at_hours: test.at("power_on_time").at("hours").number(),
+        at_hours: test.at("power_on_time").at("hours").number().filter(|hours| *hours < SCSI_HOURS_MAX),
         first_bad_lba: test.at("lba_first_failure").wide("value").filter(|_| result.is_failure()),
         hours_wrap: false,
     }
