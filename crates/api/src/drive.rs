@@ -55,6 +55,9 @@ pub struct DriveStatus {
     pub free_bytes: Option<u64>,
     /// Blocks known to be damaged; `GET /v1/damage` lists them.
     pub damaged_blocks: u64,
+    /// Why the drive keeps no checkpoints of its index now, in one sentence; `null` where it keeps them. Without
+    /// them its next mount takes long: every zone's footer is read.
+    pub without_checkpoints: Option<String>,
     /// Memory that the engine took at start, in bytes: index, buffers and tables.
     pub memory_bytes: u64,
     /// How long the last mount took, in microseconds; `null` where the drive is not mounted.
@@ -305,6 +308,12 @@ pub struct DriveStats {
     pub checkpoints_failed: u64,
     /// Bytes written for checkpoints.
     pub checkpoint_bytes: u64,
+    /// How often other zones were named for checkpoints, or none, because one of theirs had failed.
+    #[serde(default)]
+    pub slots_moved: u64,
+    /// Labels that the last mount has found stale or unreadable, and has written anew.
+    #[serde(default)]
+    pub labels_renewed: u64,
     /// Records that the scrub has read and checked.
     pub scrubbed_records: u64,
     /// Bytes that it has read.

@@ -186,6 +186,24 @@ impl Checkpointing {
         !self.is_kept() && self.slot_zones_wanted > 0 && self.part_units > 1 && self.buffer.is_some()
     }
 
+    /// Why the drive keeps no checkpoints now; `None` where it does, or is about to name other zones for them.
+    pub(crate) fn why_none(&self) -> Option<&'static str> {
+        match (self.is_kept(), &self.run) {
+            (true, _) if self.is_given_up() => Some(
+                "a zone that is kept for checkpoints has failed, and no label can be written that names another: zones \
+                 that are reset stay unused",
+            ),
+            (true, _) => None,
+            (false, _) if !self.lacks_run() => {
+                Some("the drive has too few zones to keep any for checkpoints")
+            }
+            (false, Some(_)) => Some("zones that stand beside one another are being emptied for checkpoints"),
+            (false, None) => Some(
+                "a zone that was kept for checkpoints has failed, and too few others are free to take its place",
+            ),
+        }
+    }
+
     /// A generation that no label of this drive has had.
     pub(crate) fn next_generation(&mut self) -> u64 {
         self.generation_last = self.generation_last.saturating_add(1);

@@ -91,6 +91,9 @@ pub struct Status {
     pub dead_bytes: u64,
     /// Records known to be damaged, those included that mounting could not read and whose keys are not known.
     pub damaged_blocks: u64,
+    /// Why the drive keeps no checkpoints of its index now, in one sentence; `None` where it keeps them. Without them the next
+    /// mount reads every zone's footer.
+    pub without_checkpoints: Option<&'static str>,
     /// Zones by condition, with how many there are of each.
     pub zones_by_condition: Vec<(Condition, u32)>,
     /// How long the last mount took, in microseconds of the engine's clock.
