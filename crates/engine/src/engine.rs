@@ -14,7 +14,7 @@ use crate::budget::MemoryBudget;
 use crate::clock::Clock;
 use crate::command::{Command, Reply};
 use crate::formatting;
-use crate::mounting::{MountOutcome, mount};
+use crate::mount::{MountOutcome, mount};
 use crate::options::Options;
 use crate::publish::Published;
 use crate::request::{EngineError, FormatOrder, State, Stats, Status};

@@ -9,7 +9,7 @@ use imbrex_zoned::{Condition, DeviceError, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
 use crate::labels::Labels;
-use crate::mounting::finish_zone;
+use crate::mount::finish_zone;
 use crate::request::ZoneRole;
 use crate::zone_table::{ZoneEntry, ZoneTable};
 

@@ -37,7 +37,6 @@ mod location;
 mod log;
 pub mod manual;
 mod mount;
-mod mounting;
 mod moving;
 mod mutation;
 mod options;

@@ -3,19 +3,20 @@
 //! The label says whose the drive is. A checkpoint says what stood on it at one moment, and the report of zones which
 //! zones have been written since: only those are read. Without a checkpoint every zone is asked what it holds. Then the
 //! zones' logs are replayed ([`crate::replay`]). Nothing is written to the drive, save that zones which will take no more
-//! records are finished, so that they do not count against the drive's limit of open zones.
+//! records are finished, so that they do not count against the drive's limit of open zones, and that a label is written anew
+//! where it is stale or cannot be read.
 
 use imbrex_format::{
     Label, TableEntry, Trailer, UNIT_BYTES, ZoneCell, ZoneCellRole, ZoneContent, ZoneHeader, ZoneScope,
 };
-use imbrex_zoned::{Condition, DeviceError, Zone, ZoneKind};
+use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
 use crate::index::Index;
-use crate::labels::Labels;
-use crate::location::Location;
-use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, Stream};
-use crate::mounting::finish_zone;
+use crate::label_renewing::{find_remains, renew_labels};
+use crate::labels::{FoundLabels, Labels, find_labels};
+use crate::location::{Location, PLACE_BITS};
+use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, Stream, streams_max};
 use crate::mutation::{Mutation, is};
 use crate::replay::{Replay, ZoneLog};
 use crate::request::{State, ZoneRole};
@@ -52,11 +53,80 @@ pub(crate) struct MountedCheckpoint {
     pub(crate) number: u64,
 }
 
-/// A mount on its way.
-pub(crate) struct Mount<'a, 'b> {
+/// What a drive turned out to be.
+pub(crate) enum MountOutcome {
+    Mounted(Box<Mounted>),
+    /// It is not mounted, for the reason that the state gives.
+    Refused(State),
+}
+
+/// Reads the drive.
+///
+/// # Errors
+///
+/// The drive's own; what stands on the drive is an outcome and no error.
+pub(crate) fn mount(device: &mut dyn Device) -> Result<MountOutcome, DeviceError> {
+    if let Err(reason) = check_geometry(device) {
+        return Ok(MountOutcome::Refused(State::Incompatible { reason }));
+    }
+    settle_cache(device)?;
+    let zones = device.report_zones()?;
+    let streams_max = streams_max(device.geometry());
+    let mut io = Blocking::new(device)?;
+    let mut labels = match find_labels(&mut io, &zones)? {
+        FoundLabels::Found(labels) => *labels,
+        FoundLabels::Refused(state) => return Ok(MountOutcome::Refused(state)),
+    };
+    let mut mount = match Mount::new(&mut io, labels.label.clone(), &zones) {
+        Ok(mount) => mount,
+        Err(state) => return Ok(MountOutcome::Refused(state)),
+    };
+    let logs = mount.zones(&zones)?;
+    let mut mounted = mount.finish(logs, streams_max)?;
+    mounted.labels_renewed = renew_labels(&mut io, &mut mounted.zones, &mut labels)?;
+    mounted.remains = find_remains(&mut io, &mut mounted.zones, &labels)?;
+    mounted.labels = labels;
+    Ok(MountOutcome::Mounted(Box::new(mounted)))
+}
+
+/// How often a flush is tried before a mount. A drive tells a failure once, and what it lost by it is then gone.
+const FLUSHES_MAX: u32 = 4;
+
+/// Makes durable what the drive has in its cache. An engine before this one may have ended without a power cut, and left
+/// groups there that nobody was told of: what a mount finds it gives out, so it must stay.
+fn settle_cache(device: &mut dyn Device) -> Result<(), DeviceError> {
+    let mut io = Blocking::new(device)?;
+    let mut last = Ok(());
+    for _ in 0..FLUSHES_MAX {
+        last = io.flush();
+        match &last {
+            Ok(()) | Err(DeviceError::Gone) => return last,
+            Err(error) => tracing::error!(%error, "a flush before the mount failed"),
+        }
+    }
+    last
+}
+
+fn check_geometry(device: &dyn Device) -> Result<(), String> {
+    let geometry = device.geometry();
+    let zone_units = geometry.zone_size_bytes / UNIT_BYTES as u64;
+    let unit_bytes = UNIT_BYTES as u64;
+    let units = [geometry.write_unit_bytes, geometry.logical_block_bytes];
+    if !units.iter().all(|unit| unit_bytes.is_multiple_of(u64::from(*unit))) {
+        return Err(format!(
+            "it is written in units of {} bytes, and this version writes units of {UNIT_BYTES}",
+            geometry.write_unit_bytes
+        ));
+    }
+    if zone_units > u64::from(u32::MAX) || u64::from(geometry.zone_count) * zone_units > 1 << PLACE_BITS {
+        return Err("it is larger than the 256 TiB that this version's index can address".into());
+    }
+    Ok(())
+}
+
+struct Mount<'a, 'b> {
     io: &'a mut Blocking<'b>,
     label: Label,
-    label_generations: [Option<u64>; 2],
     index: Index,
     zones: ZoneTable,
     lost_records: u64,
@@ -67,8 +137,7 @@ pub(crate) struct Mount<'a, 'b> {
 }
 
 impl<'a, 'b> Mount<'a, 'b> {
-    pub(crate) fn new(io: &'a mut Blocking<'b>, labels: Labels, zones: &[Zone]) -> Result<Self, State> {
-        let Labels { label, generations: label_generations } = labels;
+    fn new(io: &'a mut Blocking<'b>, label: Label, zones: &[Zone]) -> Result<Self, State> {
         let zone_units = u32::try_from(label.zone_size_bytes / UNIT_BYTES as u64).unwrap_or(u32::MAX);
         let index =
             Index::new(label.blocks_max, zone_units, label.secret).map_err(|_| State::Incompatible {
@@ -91,12 +160,11 @@ impl<'a, 'b> Mount<'a, 'b> {
             base: None,
             is_one_hidden: false,
             label,
-            label_generations,
         })
     }
 
     /// Finds what each zone holds; gives the logs that are to be replayed, oldest first.
-    pub(crate) fn zones(&mut self, zones: &[Zone]) -> Result<Vec<ZoneLog>, DeviceError> {
+    fn zones(&mut self, zones: &[Zone]) -> Result<Vec<ZoneLog>, DeviceError> {
         let found = find_checkpoint(self.io, &self.label, &self.zones, &mut self.index)?;
         self.next_checkpoint = found.next_number;
         self.base = found.base;
@@ -343,9 +411,8 @@ impl<'a, 'b> Mount<'a, 'b> {
         }
     }
 
-    pub(crate) fn finish(self, logs: Vec<ZoneLog>, streams_max: usize) -> Result<Mounted, DeviceError> {
-        let Self { io, label, label_generations, index, zones, lost_records, base, is_one_hidden, .. } = self;
-        let mut next_checkpoint = self.next_checkpoint;
+    fn finish(self, logs: Vec<ZoneLog>, streams_max: usize) -> Result<Mounted, DeviceError> {
+        let Self { io, label, index, zones, lost_records, mut next_checkpoint, base, is_one_hidden } = self;
         let capacity_units = zones.iter().map(|(_, zone)| zone.capacity_units).max().unwrap_or(0);
         let entries_max = ENTRIES_MAX.min(capacity_units as usize);
         let open = OpenZones::new(streams_max, entries_max);
@@ -384,10 +451,35 @@ impl<'a, 'b> Mount<'a, 'b> {
             damaged,
             checkpoint: base.map(|base| MountedCheckpoint { slot: base.slot, number: base.end.number }),
             next_checkpoint,
+            labels: Labels { label, generations: [None; 2] },
             remains: Vec::new(),
             labels_renewed: 0,
-            labels: Labels { label, generations: label_generations },
         })
+    }
+}
+
+/// Finishes a zone that takes no more records, so that it is not active. A drive that refuses loses nothing by it.
+pub(crate) fn finish_zone(
+    io: &mut Blocking<'_>,
+    zones: &mut ZoneTable,
+    zone: u32,
+) -> Result<(), DeviceError> {
+    let entry = zones.get_mut(zone);
+    let active =
+        matches!(entry.condition, Condition::ImplicitOpen | Condition::ExplicitOpen | Condition::Closed);
+    if !active {
+        return Ok(());
+    }
+    match io.zone(zone, ZoneOperation::Finish) {
+        Ok(()) => {
+            entry.condition = Condition::Full;
+            Ok(())
+        }
+        Err(DeviceError::Gone) => Err(DeviceError::Gone),
+        Err(error) => {
+            tracing::warn!(zone, %error, "a zone that takes no more records was not finished");
+            Ok(())
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::blocking::Blocking;
 use crate::index::Index;
 use crate::location::{Location, UNIT_COUNT_MAX};
 use crate::log::{OpenZone, OpenZones, Stream, Tail};
-use crate::mounting::finish_zone;
+use crate::mount::finish_zone;
 use crate::mutation::{Mutation, is};
 use crate::request::ZoneRole;
 use crate::scan::{ScanBounds, ScannedZone, scan_zone};
