@@ -57,9 +57,10 @@ impl Store {
         self.checkpointing.failures = 0;
         self.checkpointing.is_last_done = self.is_stopping;
         self.stats.checkpoints += 1;
-        for nth in 0..self.checkpointing.slot_zones {
-            let zone = self.checkpointing.zone_of(running.slot, nth);
-            self.referee.needed(zone, true);
+        let first_zone = self.checkpointing.zone_of(running.slot, 0);
+        let slot_zones = self.checkpointing.slot_zones;
+        self.referee.reserved.checkpoint_stands(first_zone..first_zone + slot_zones);
+        for zone in first_zone..first_zone + slot_zones {
             // A zone that is written in part counts against the drive's limit, beside the one of the next checkpoint.
             if matches!(self.zones.get(zone).condition, Condition::ImplicitOpen) {
                 self.to_finish.push(zone);

@@ -117,7 +117,7 @@ impl Checkpointing {
         let slot_zones_wanted = slot_zones_wanted(&mounted.zones, label.blocks_max);
         let capacity = match label.checkpoint_slot_zones {
             0 => mounted.zones.iter().map(|(_, zone)| zone.capacity_units).max(),
-            _ => slots_of(label).into_iter().map(|zone| mounted.zones.get(zone).capacity_units).min(),
+            _ => slots_of(label).map(|zone| mounted.zones.get(zone).capacity_units).min(),
         };
         let part_units = part_units(capacity.unwrap_or(0));
         let buffer = match label.checkpoint_slot_zones.max(slot_zones_wanted) {
@@ -213,7 +213,7 @@ impl Checkpointing {
     /// Goes on in the slots that `label` names: none of them holds a checkpoint.
     pub(crate) fn move_to(&mut self, label: &Label, zones: &ZoneTable) {
         self.labels.label = label.clone();
-        if let Some(capacity) = slots_of(label).into_iter().map(|zone| zones.get(zone).capacity_units).min() {
+        if let Some(capacity) = slots_of(label).map(|zone| zones.get(zone).capacity_units).min() {
             // The memory stays what was taken at the start.
             self.part_units = self.part_units.min(part_units(capacity));
         }
@@ -314,7 +314,6 @@ impl Store {
                 self.checkpointing.bad_zones.push(zone);
                 return false;
             }
-            self.referee.needed(zone, false);
         }
         self.index.track_changes(true);
         self.checkpointing.running = Some(Running {

@@ -41,6 +41,13 @@ impl Labels {
         self.generations[0] == self.generations[1]
     }
 
+    /// Whether this place holds the newest label that stands, and the other one none as new.
+    pub(crate) fn is_only_one(&self, zone: u32) -> bool {
+        let [first, second] = self.generations;
+        let [first_zone, second_zone] = self.label.label_zones;
+        (zone == first_zone && first > second) || (zone == second_zone && second > first)
+    }
+
     /// Notes what stands in one of the places.
     pub(crate) fn set_generation(&mut self, zone: u32, generation: Option<u64>) {
         for (place, stands) in self.label.label_zones.into_iter().zip(&mut self.generations) {

@@ -49,6 +49,7 @@ mod reading;
 mod reads;
 mod reclaim;
 mod referee;
+mod referee_reserved;
 mod relocating;
 mod replay;
 pub mod request;

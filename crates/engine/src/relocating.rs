@@ -15,7 +15,9 @@
 //! * Where one place keeps an older label, a mount that cannot read the newer one finds the newest in the headers of zones
 //!   that were opened since ([`crate::label_copies`]).
 
-use imbrex_format::{CHECKPOINT_SLOTS, Label, UNIT_BYTES};
+use std::ops::Range;
+
+use imbrex_format::{Label, UNIT_BYTES};
 use imbrex_zoned::{Condition, Device, DeviceError, Token, ZoneKind, ZoneOperation};
 
 use crate::label_renewing::LABEL_ATTEMPTS_MAX;
@@ -98,8 +100,8 @@ impl Relocation {
 }
 
 /// The zones of a label's two slots.
-pub(crate) fn slots_of(label: &Label) -> Vec<u32> {
-    (0..CHECKPOINT_SLOTS).flat_map(|slot| label.checkpoint_slot(slot)).collect()
+pub(crate) fn slots_of(label: &Label) -> Range<u32> {
+    label.checkpoint_slot(0).start..label.checkpoint_slot(1).end
 }
 
 impl Store {
@@ -153,7 +155,10 @@ impl Store {
         if entry.kind == ZoneKind::Conventional {
             return self.set_relocation_step(Step::WriteLabel { turn });
         }
-        self.referee.needed(zone, false);
+        if self.checkpointing.labels.is_only_one(zone) && self.checkpointing.newest.is_none() {
+            // Nothing else on the drive is sure to tell its secret.
+            return self.next_label(turn);
+        }
         self.order_reset(device, zone);
     }
 
@@ -178,6 +183,7 @@ impl Store {
         relocation.label.encode(&mut buffer);
         let offset_bytes = device.geometry().zone_start_bytes(zone);
         self.checkpointing.labels.set_generation(zone, None);
+        self.referee.reserved.label_is_gone(zone);
         let ordered = match device.submit_write(Token(TOKEN_CHECKPOINT), offset_bytes, buffer) {
             Ok(()) => Ok(()),
             Err((error, buffer)) => {
@@ -213,6 +219,7 @@ impl Store {
                 self.referee.reset_done(zone);
                 self.zones.get_mut(zone).condition = Condition::Empty;
                 self.checkpointing.labels.set_generation(zone, None);
+                self.referee.reserved.label_is_gone(zone);
                 self.set_relocation_step(Step::WriteLabel { turn });
             }
             (Step::WriteLabel { turn }, Some(zone)) => {
@@ -273,7 +280,8 @@ impl Store {
         relocation.labels_written += 1;
         let zone = relocation.label.label_zones[relocation.order[turn]];
         let generation = relocation.label.generation;
-        self.referee.needed(zone, true);
+        let slots = slots_of(&relocation.label);
+        self.referee.reserved.label_stands(zone, generation, slots);
         self.checkpointing.labels.set_generation(zone, Some(generation));
         self.set_relocation_step(Step::FinishLabel { turn });
     }
@@ -289,7 +297,7 @@ impl Store {
     fn relocation_failed(&mut self) {
         let Some(relocation) = self.checkpointing.relocation.take() else { return };
         // A label that may stand may be the newest one at the next mount: nothing else goes to the zones that it names.
-        let unused = if relocation.may_stand { Vec::new() } else { slots_of(&relocation.label) };
+        let unused = if relocation.may_stand { 0..0 } else { slots_of(&relocation.label) };
         for zone in unused {
             self.referee.release(zone);
             self.zones.set_free(zone);
@@ -324,7 +332,6 @@ impl Store {
             && !self.checkpointing.given_up.contains(&zone)
             && (self.checkpointing.labels.are_whole() || is(Mutation::FreeSlotsOfStaleLabel));
         if is_usable {
-            self.referee.needed(zone, false);
             self.order_reset(device, zone);
         } else {
             self.leave_old_zone(nth);

@@ -105,7 +105,7 @@ impl Store {
             }
         }
         let order = self.checkpointing.labels.worst_first();
-        self.checkpointing.relocation = Some(Relocation::to(label, order, slots_of(&self.label)));
+        self.checkpointing.relocation = Some(Relocation::to(label, order, slots_of(&self.label).collect()));
         true
     }
 
