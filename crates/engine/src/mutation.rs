@@ -34,8 +34,6 @@ pub(crate) enum Mutation {
     TagIsKey,
     /// The payload's checksums are not looked at.
     SkipPayloadChecksum,
-    /// A label counts though a flush has failed that it was to be covered by.
-    TrustDoomedLabel,
     /// Zones of old slots go to the log while a label that can be read still names them, and a mount believes that label.
     FreeSlotsOfStaleLabel,
     /// A mount that could not read the newest checkpoint uses free zones at once.
@@ -44,7 +42,7 @@ pub(crate) enum Mutation {
 
 #[cfg(test)]
 impl Mutation {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::SkipFlush,
         Self::AcknowledgeDeletionEarly,
         Self::DropTombstones,
@@ -59,7 +57,6 @@ impl Mutation {
         Self::ForgetMovedCopy,
         Self::TagIsKey,
         Self::SkipPayloadChecksum,
-        Self::TrustDoomedLabel,
         Self::FreeSlotsOfStaleLabel,
         Self::ForgetHiddenCheckpoint,
     ];

@@ -226,7 +226,7 @@ impl Store {
                 self.zones.written(zone, 1);
                 self.set_relocation_step(Step::FlushLabel { turn });
             }
-            (Step::FlushLabel { .. }, _) if is_doomed && !is(Mutation::TrustDoomedLabel) => {
+            (Step::FlushLabel { .. }, _) if is_doomed => {
                 self.relocation_step_given_up();
             }
             (Step::FlushLabel { turn }, _) => self.label_stands(turn),

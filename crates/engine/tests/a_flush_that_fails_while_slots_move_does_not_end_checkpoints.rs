@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use imbrex_engine::{Options, State, ZoneRole};
 use imbrex_zoned::Condition;
+use imbrex_zoned::simulated::SimulatedGeometry;
 use support::by_hand::{Bench, small_drive};
 
 const LENGTH: usize = 100_000;
 /// The flush fails in so many turns after the zone has worn out.
 const TURNS_MAX: u32 = 12;
 
-fn run(failing_turn: u32) -> bool {
+fn run(conventional_zones: u32, failing_turn: u32) -> bool {
     let options = Options { trash_rest: Duration::ZERO, checkpoint_bytes: 512 << 10, ..Options::default() };
-    let mut bench = Bench::formatted(small_drive(32, 1 << 20), options);
+    let geometry = SimulatedGeometry { conventional_zones, ..small_drive(32, 1 << 20) };
+    let mut bench = Bench::formatted(geometry, options);
     for number in 0..40 {
         bench.put(number, LENGTH).unwrap();
     }
@@ -54,6 +56,8 @@ fn run(failing_turn: u32) -> bool {
 
 #[test]
 fn a_flush_that_fails_while_slots_move_does_not_end_checkpoints() {
-    let struck = (0..TURNS_MAX).filter(|turn| run(*turn)).count();
-    assert!(struck > 0, "no flush failed while labels were written");
+    for conventional_zones in [4, 0] {
+        let struck = (0..TURNS_MAX).filter(|turn| run(conventional_zones, *turn)).count();
+        assert!(struck > 0, "no flush failed while labels were written");
+    }
 }
