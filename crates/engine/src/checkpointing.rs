@@ -225,6 +225,21 @@ impl Checkpointing {
 }
 
 impl Store {
+    /// Tells the referee which labels stand, and where the newest checkpoint does.
+    pub(crate) fn tell_referee_of_labels(&mut self) {
+        let Labels { label, generations } = &self.checkpointing.labels;
+        for (zone, generation) in label.label_zones.into_iter().zip(generations) {
+            if let Some(generation) = *generation {
+                // Of an older one it is not known any more which zones it names.
+                let slots = if generation == label.generation { slots_of(label) } else { 0..0 };
+                self.referee.reserved.label_stands(zone, generation, slots);
+            }
+        }
+        if let Some(slot) = self.checkpointing.newest {
+            self.referee.reserved.checkpoint_stands(label.checkpoint_slot(slot));
+        }
+    }
+
     /// Lets a checkpoint be written as soon as one can be.
     pub(crate) fn checkpoint_is_due(&mut self) {
         let every_bytes = self.checkpointing.every_bytes;

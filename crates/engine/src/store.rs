@@ -24,7 +24,6 @@ use crate::checkpointing::Checkpointing;
 use crate::damage::DamageList;
 use crate::group::Group;
 use crate::index::Index;
-use crate::labels::Labels;
 use crate::log::{ENTRIES_MAX, OpenZones, Stream};
 use crate::mount::Mounted;
 use crate::options::Options;
@@ -34,7 +33,6 @@ use crate::pending::Pending;
 use crate::reads::{Reads, ZoneReader};
 use crate::reclaim::Reclaim;
 use crate::referee::Referee;
-use crate::relocating::slots_of;
 use crate::request::{State, Stats};
 use crate::reserve::Reserve;
 use crate::scrub::Scrub;
@@ -214,21 +212,6 @@ impl Store {
             if entry.is_readable_log() && open.of_zone(zone).is_none() {
                 referee.closed(zone, entry.incarnation);
             }
-        }
-    }
-
-    /// Tells the referee which labels stand, and where the newest checkpoint does.
-    fn tell_referee_of_labels(&mut self) {
-        let Labels { label, generations } = &self.checkpointing.labels;
-        for (zone, generation) in label.label_zones.into_iter().zip(generations) {
-            if let Some(generation) = *generation {
-                // Of an older one it is not known any more which zones it names.
-                let slots = if generation == label.generation { slots_of(label) } else { 0..0 };
-                self.referee.reserved.label_stands(zone, generation, slots);
-            }
-        }
-        if let Some(slot) = self.checkpointing.newest {
-            self.referee.reserved.checkpoint_stands(label.checkpoint_slot(slot));
         }
     }
 
