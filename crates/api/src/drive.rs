@@ -63,6 +63,9 @@ pub struct DriveStatus {
     pub free_bytes: Option<u64>,
     /// Blocks known to be damaged; `GET /v1/damage` lists them.
     pub damaged_blocks: u64,
+    /// Why the drive keeps no checkpoints of its index now, in one sentence; `null` where it keeps them. Without
+    /// them its next mount takes long: every zone's footer is read.
+    pub without_checkpoints: Option<String>,
     /// Memory that the engine took at start, in bytes: index, buffers and tables.
     pub memory_bytes: u64,
     /// How long the last mount took, in microseconds; `null` where the drive is not mounted.

@@ -239,6 +239,8 @@ fn register_engine(registry: &mut Registry, stats: &Stats) {
         ("carried_tombstones", "Tombstones that reclaim has carried on", stats.carried_tombstones),
         ("checkpoints", "Checkpoints of the index completed", stats.checkpoints),
         ("checkpoints_failed", "Checkpoints given up", stats.checkpoints_failed),
+        ("slots_moved", "Changes of the zones for checkpoints", stats.slots_moved),
+        ("labels_renewed", "Labels that the mount has written anew", stats.labels_renewed),
         ("scrubbed_records", "Records that the scrub has read", stats.scrubbed_records),
         ("scrub_errors", "Damaged records that the scrub has found", stats.scrub_errors),
     ] {

@@ -7,27 +7,27 @@
 //!
 //! It goes to the slot that does not hold the newest one, so that a torn checkpoint costs nothing but its own writing.
 
-use imbrex_format::{CheckpointEnd, Label, RecordKind, UNIT_BYTES, ZoneScope, record_units, seal_record};
-use imbrex_zoned::{Buffer, BufferPool, Condition, Device, DeviceError, Token, ZoneKind, ZoneOperation};
+use imbrex_format::{CheckpointEnd, Label, UNIT_BYTES};
+use imbrex_zoned::{Buffer, BufferPool, Device};
 
-use crate::checkpoint_parts::{Made, part_units};
+use crate::checkpoint_parts::part_units;
+use crate::labels::Labels;
 use crate::mount::Mounted;
 use crate::options::Options;
-use crate::relocating::Relocation;
-use crate::request::ZoneRole;
-use crate::store::{Store, TOKEN_CHECKPOINT};
-use crate::writing::record;
-use crate::zone_table::{ZoneEntry, ZoneTable};
+use crate::relocating::{Relocation, slots_of};
+use crate::slots::{Run, slot_zones_wanted};
+use crate::store::Store;
+use crate::zone_table::ZoneTable;
 
 /// How many checkpoints may fail one after another before none is tried any more.
-const FAILURES_MAX: u32 = 3;
+pub(crate) const FAILURES_MAX: u32 = 3;
 
 /// What there is of checkpoints, and what is being written.
 pub(crate) struct Checkpointing {
-    first_zone: u32,
-    slot_zones: u32,
+    pub(crate) first_zone: u32,
+    pub(crate) slot_zones: u32,
     /// The slot that holds the newest one.
-    newest: Option<u32>,
+    pub(crate) newest: Option<u32>,
     /// The number of the next one.
     pub(crate) number: u64,
     every_bytes: u64,
@@ -35,18 +35,30 @@ pub(crate) struct Checkpointing {
     pub(crate) counted_us: u64,
     pub(crate) part_units: u32,
     pub(crate) buffer: Option<Buffer>,
-    running: Option<Running>,
+    pub(crate) running: Option<Running>,
     /// The slots are being moved.
     pub(crate) relocation: Option<Relocation>,
+    /// The label that counts, and what stands in its places.
+    pub(crate) labels: Labels,
+    /// The highest generation that any label was given.
+    generation_last: u64,
+    /// What is left of older slots, as the mount found it.
+    pub(crate) remains: Vec<u32>,
+    /// The zones that are being emptied for slots, where the drive has none.
+    pub(crate) run: Option<Run>,
+    /// How many zones each slot is to have; 0 where the drive is too small to keep checkpoints.
+    pub(crate) slot_zones_wanted: u32,
+    /// How many zones are to have been reset since the mount before another run is chosen.
+    pub(crate) next_run_at_resets: u64,
     /// What the device has not finished yet: it may be of a checkpoint that was given up.
-    in_flight: u32,
-    failures: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) failures: u32,
     /// Zones to which it could not be written: others take their place.
     pub(crate) bad_zones: Vec<u32>,
     /// Such zones, once others were looked for.
     pub(crate) given_up: Vec<u32>,
     /// Whether the one that is written at the end is done, or need not be.
-    is_last_done: bool,
+    pub(crate) is_last_done: bool,
 }
 
 /// A checkpoint that is being written.
@@ -103,11 +115,14 @@ pub(crate) enum Step {
 impl Checkpointing {
     /// Takes the memory for one part. `None` where the pool has no room.
     pub(crate) fn new(pool: &BufferPool, mounted: &Mounted, options: &Options) -> Option<Self> {
-        let label = &mounted.label;
-        let slots = label.checkpoint_slot(0).chain(label.checkpoint_slot(1));
-        let capacity = slots.map(|zone| mounted.zones.get(zone).capacity_units).min().unwrap_or(0);
-        let part_units = part_units(capacity);
-        let buffer = match label.checkpoint_slot_zones {
+        let label = &mounted.labels.label;
+        let slot_zones_wanted = slot_zones_wanted(&mounted.zones, label.blocks_max);
+        let capacity = match label.checkpoint_slot_zones {
+            0 => mounted.zones.iter().map(|(_, zone)| zone.capacity_units).max(),
+            _ => slots_of(label).map(|zone| mounted.zones.get(zone).capacity_units).min(),
+        };
+        let part_units = part_units(capacity.unwrap_or(0));
+        let buffer = match label.checkpoint_slot_zones.max(slot_zones_wanted) {
             0 => None,
             _ => Some(pool.try_allocate(part_units.max(1) as usize * UNIT_BYTES)?),
         };
@@ -122,6 +137,12 @@ impl Checkpointing {
             buffer,
             running: None,
             relocation: None,
+            labels: mounted.labels.clone(),
+            generation_last: label.generation,
+            remains: mounted.remains.clone(),
+            run: None,
+            slot_zones_wanted,
+            next_run_at_resets: 0,
             in_flight: 0,
             failures: 0,
             bad_zones: Vec::new(),
@@ -130,7 +151,7 @@ impl Checkpointing {
         })
     }
 
-    fn zone_of(&self, slot: u32, nth: u32) -> u32 {
+    pub(crate) fn zone_of(&self, slot: u32, nth: u32) -> u32 {
         self.first_zone + slot * self.slot_zones + nth
     }
 
@@ -168,12 +189,42 @@ impl Checkpointing {
             && self.bad_zones.is_empty()
     }
 
+    /// Whether the drive could keep checkpoints, and has no zones for them.
+    pub(crate) fn lacks_run(&self) -> bool {
+        !self.is_kept() && self.slot_zones_wanted > 0 && self.part_units > 1 && self.buffer.is_some()
+    }
+
+    /// Why the drive keeps no checkpoints now; `None` where it does, or is about to name other zones for them.
+    pub(crate) fn why_none(&self) -> Option<&'static str> {
+        match (self.is_kept(), &self.run) {
+            (true, _) if self.is_given_up() => Some(
+                "a zone that is kept for checkpoints has failed, and no label can be written that names another: zones \
+                 that are reset stay unused",
+            ),
+            (true, _) => None,
+            (false, _) if !self.lacks_run() => {
+                Some("the drive has too few zones to keep any for checkpoints")
+            }
+            (false, Some(_)) => Some("zones that stand beside one another are being emptied for checkpoints"),
+            (false, None) => Some(
+                "a zone that was kept for checkpoints has failed, and too few others are free to take its place",
+            ),
+        }
+    }
+
+    /// A generation that no label of this drive has had.
+    pub(crate) fn next_generation(&mut self) -> u64 {
+        self.generation_last = self.generation_last.saturating_add(1);
+        self.generation_last
+    }
+
     /// Goes on in the slots that `label` names: none of them holds a checkpoint.
     pub(crate) fn move_to(&mut self, label: &Label, zones: &ZoneTable) {
-        let slots = label.checkpoint_slot(0).chain(label.checkpoint_slot(1));
-        let capacity = slots.map(|zone| zones.get(zone).capacity_units).min().unwrap_or(0);
-        // The memory stays what was taken at the start.
-        self.part_units = self.part_units.min(part_units(capacity));
+        self.labels.label = label.clone();
+        if let Some(capacity) = slots_of(label).map(|zone| zones.get(zone).capacity_units).min() {
+            // The memory stays what was taken at the start.
+            self.part_units = self.part_units.min(part_units(capacity));
+        }
         self.first_zone = label.checkpoint_first_zone;
         self.slot_zones = if self.part_units > 1 { label.checkpoint_slot_zones } else { 0 };
         self.newest = None;
@@ -182,6 +233,21 @@ impl Checkpointing {
 }
 
 impl Store {
+    /// Tells the referee which labels stand, and where the newest checkpoint does.
+    pub(crate) fn tell_referee_of_labels(&mut self) {
+        let Labels { label, generations } = &self.checkpointing.labels;
+        for (zone, generation) in label.label_zones.into_iter().zip(generations) {
+            if let Some(generation) = *generation {
+                // Of an older one it is not known any more which zones it names.
+                let slots = if generation == label.generation { slots_of(label) } else { 0..0 };
+                self.referee.reserved.label_stands(zone, generation, slots);
+            }
+        }
+        if let Some(slot) = self.checkpointing.newest {
+            self.referee.reserved.checkpoint_stands(label.checkpoint_slot(slot));
+        }
+    }
+
     /// Lets a checkpoint be written as soon as one can be.
     pub(crate) fn checkpoint_is_due(&mut self) {
         let every_bytes = self.checkpointing.every_bytes;
@@ -271,7 +337,6 @@ impl Store {
                 self.checkpointing.bad_zones.push(zone);
                 return false;
             }
-            self.referee.needed(zone, false);
         }
         self.index.track_changes(true);
         self.checkpointing.running = Some(Running {
@@ -288,237 +353,6 @@ impl Store {
             end: None,
         });
         true
-    }
-
-    fn checkpoint_step(&mut self, device: &mut dyn Device) {
-        let Some(running) = self.checkpointing.running.as_mut() else { return };
-        match running.step {
-            Step::Reset => self.reset_checkpoint_zone(device),
-            Step::Hold => {
-                if self.writing.is_none() && self.flushing.is_none() {
-                    self.set_checkpoint_step(Step::LastPatches { from: 0 });
-                }
-            }
-            Step::FlushParts => self.flush_checkpoint(device, Step::End),
-            Step::FlushEnd => self.flush_checkpoint(device, Step::Done),
-            Step::Done => {}
-            _ => self.write_checkpoint_part(device),
-        }
-    }
-
-    fn flush_checkpoint(&mut self, device: &mut dyn Device, next: Step) {
-        match device.submit_flush(Token(TOKEN_CHECKPOINT)) {
-            Ok(()) => {
-                self.checkpoint_under_way();
-                self.set_checkpoint_step(next);
-            }
-            Err(error) => self.checkpoint_failed(&error.to_string()),
-        }
-    }
-
-    fn set_checkpoint_step(&mut self, step: Step) {
-        if let Some(running) = self.checkpointing.running.as_mut() {
-            running.step = step;
-        }
-    }
-
-    pub(crate) fn checkpoint_under_way(&mut self) {
-        self.log_in_flight += 1;
-        self.checkpointing.in_flight += 1;
-        if let Some(running) = self.checkpointing.running.as_mut() {
-            running.is_under_way = true;
-        }
-    }
-
-    fn reset_checkpoint_zone(&mut self, device: &mut dyn Device) {
-        let Some(running) = self.checkpointing.running.as_mut() else { return };
-        if running.nth == self.checkpointing.slot_zones {
-            running.nth = 0;
-            running.step = Step::Begin;
-            return;
-        }
-        let zone = self.checkpointing.first_zone + running.slot * self.checkpointing.slot_zones + running.nth;
-        let entry = self.zones.get(zone);
-        if entry.kind == ZoneKind::Conventional || entry.condition == Condition::Empty {
-            // The new life's header ends the old one.
-            running.nth += 1;
-            return;
-        }
-        if let Err(refusal) = self.referee.judge_reserved_reset(zone) {
-            tracing::error!(zone, %refusal, "a reset for a checkpoint was refused");
-            self.stats.resets_refused += 1;
-            return self.checkpoint_failed("the referee refused a reset");
-        }
-        match device.submit_zone(Token(TOKEN_CHECKPOINT), zone, ZoneOperation::Reset) {
-            Ok(()) => {
-                running.nth += 1;
-                running.resetting = Some(zone);
-                self.checkpoint_under_way();
-            }
-            Err(error) => self.checkpoint_failed(&error.to_string()),
-        }
-    }
-
-    /// Makes the record of the present step and writes it, with a zone header before it where a zone begins.
-    fn write_checkpoint_part(&mut self, device: &mut dyn Device) {
-        let Some(mut buffer) = self.checkpointing.buffer.take() else {
-            return self.checkpoint_failed("its memory did not come back");
-        };
-        let Some(mut running) = self.checkpointing.running.take() else { return };
-        let zone = self.checkpointing.zone_of(running.slot, running.nth);
-        if running.unit == 0 {
-            self.make_checkpoint_header(&mut buffer, zone);
-            self.checkpointing.running = Some(running);
-            return self.write_checkpoint_units(device, zone, buffer, 1);
-        }
-        if running.unit + self.checkpointing.part_units > self.zones.get(zone).capacity_units {
-            running.nth += 1;
-            running.unit = 0;
-            let is_out = running.nth == self.checkpointing.slot_zones;
-            self.checkpointing.buffer = Some(buffer);
-            self.checkpointing.running = Some(running);
-            // It would count against the drive's limit beside the next one.
-            self.to_finish.push(zone);
-            self.finish_zones(device);
-            if is_out {
-                self.checkpoint_failed("its zones have no room for it");
-            }
-            return;
-        }
-        let Made::Record(kind, payload_bytes) = self.make_part(&mut buffer, &mut running) else {
-            self.checkpointing.buffer = Some(buffer);
-            self.checkpointing.running = Some(running);
-            return;
-        };
-        let unit_count = record_units(payload_bytes);
-        running.sequence += 1;
-        running.record_count += u64::from(kind != RecordKind::CheckpointEnd);
-        let header = record(
-            kind,
-            running.unit,
-            unit_count,
-            u32::try_from(payload_bytes).unwrap_or(u32::MAX),
-            running.sequence,
-        );
-        let scope = ZoneScope::new(&self.label, zone, self.zones.get(zone).incarnation);
-        seal_record(&mut buffer, &header, &scope);
-        self.checkpointing.running = Some(running);
-        self.write_checkpoint_units(device, zone, buffer, unit_count);
-    }
-
-    /// Writes the first units of the buffer behind what the zone holds.
-    fn write_checkpoint_units(
-        &mut self,
-        device: &mut dyn Device,
-        zone: u32,
-        mut buffer: Buffer,
-        unit_count: u32,
-    ) {
-        let bytes = unit_count as usize * UNIT_BYTES;
-        self.checkpointing.buffer = (buffer.len() > bytes).then(|| buffer.split_off(bytes));
-        let Some(running) = self.checkpointing.running.as_mut() else { return };
-        let offset_bytes =
-            device.geometry().zone_start_bytes(zone) + u64::from(running.unit) * UNIT_BYTES as u64;
-        running.unit += unit_count;
-        let end_unit = running.unit;
-        self.zones.written(zone, end_unit);
-        self.stats.checkpoint_bytes += bytes as u64;
-        self.stats.device_writes += 1;
-        self.stats.device_written_bytes += bytes as u64;
-        match device.submit_write(Token(TOKEN_CHECKPOINT), offset_bytes, buffer) {
-            Ok(()) => self.checkpoint_under_way(),
-            Err((error, buffer)) => {
-                self.checkpoint_buffer_back(buffer);
-                self.checkpoint_failed(&error.to_string());
-            }
-        }
-    }
-
-    pub(crate) fn checkpoint_buffer_back(&mut self, mut buffer: Buffer) {
-        if let Some(rest) = self.checkpointing.buffer.take() {
-            // It was cut off the end of this one.
-            let _ = buffer.absorb(rest);
-        }
-        self.checkpointing.buffer = Some(buffer);
-    }
-
-    /// Takes the end of what the device did for the checkpoint.
-    pub(crate) fn checkpoint_done(
-        &mut self,
-        device: &mut dyn Device,
-        result: Result<(), DeviceError>,
-        buffer: Option<Buffer>,
-    ) {
-        buffer.into_iter().for_each(|buffer| self.checkpoint_buffer_back(buffer));
-        self.checkpointing.in_flight = self.checkpointing.in_flight.saturating_sub(1);
-        if self.checkpointing.relocation.is_some() {
-            self.relocation_done(device, result);
-            return self.pump_checkpoint(device);
-        }
-        let Some(running) = self.checkpointing.running.as_mut() else { return };
-        running.is_under_way = false;
-        let (step, reset) = (running.step, running.resetting.take());
-        if let Err(error) = result {
-            if error == DeviceError::Gone {
-                return self.stop_writing(&error);
-            }
-            if matches!(step, Step::End | Step::Done) {
-                // It was a flush: whatever was written since the last good one is at risk, not the checkpoint alone.
-                self.stats.flush_errors += 1;
-                return self.flush_failed(device, &error, false);
-            }
-            return self.checkpoint_failed(&error.to_string());
-        }
-        if let Some(zone) = reset {
-            self.referee.reset_done(zone);
-            self.zones.get_mut(zone).condition = Condition::Empty;
-        }
-        if step == Step::Done {
-            self.checkpoint_counts();
-            self.finish_zones(device);
-        }
-        self.pump_writes(device);
-        self.pump_checkpoint(device);
-    }
-
-    /// The checkpoint is durable: it is the newest one, and zones that waited for it are free.
-    fn checkpoint_counts(&mut self) {
-        let Some(running) = self.checkpointing.running.take() else { return };
-        self.index.track_changes(false);
-        let number = self.checkpointing.number;
-        self.checkpointing.number += 1;
-        self.checkpointing.newest = Some(running.slot);
-        self.checkpointing.counted_us = self.now_us;
-        self.checkpointing.failures = 0;
-        self.checkpointing.is_last_done = self.is_stopping;
-        self.stats.checkpoints += 1;
-        for nth in 0..self.checkpointing.slot_zones {
-            let zone = self.checkpointing.zone_of(running.slot, nth);
-            self.referee.needed(zone, true);
-            // A zone that is written in part counts against the drive's limit, beside the one of the next checkpoint.
-            if matches!(self.zones.get(zone).condition, Condition::ImplicitOpen) {
-                self.to_finish.push(zone);
-            }
-        }
-        let freed = |entry: &ZoneEntry| entry.role == ZoneRole::Reset && entry.freed_by <= number;
-        let zones: Vec<u32> =
-            self.zones.iter().filter(|(_, entry)| freed(entry)).map(|(zone, _)| zone).collect();
-        zones.into_iter().for_each(|zone| self.zones.set_free(zone));
-    }
-
-    /// Gives up the checkpoint that is being written. The newest one still counts; the next is tried when one is due again.
-    pub(crate) fn checkpoint_failed(&mut self, reason: &str) {
-        let Some(running) = self.checkpointing.running.take() else { return };
-        let nth = running.nth.min(self.checkpointing.slot_zones - 1);
-        let zone = Some(self.checkpointing.zone_of(running.slot, nth));
-        tracing::error!(reason, "a checkpoint was given up");
-        self.index.track_changes(false);
-        self.stats.checkpoints_failed += 1;
-        self.checkpointing.failures += 1;
-        if self.checkpointing.failures >= FAILURES_MAX {
-            self.checkpointing.bad_zones.extend(zone);
-        }
-        self.written_since_checkpoint_bytes = 0;
     }
 }
 

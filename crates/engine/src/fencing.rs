@@ -14,6 +14,7 @@ use imbrex_zoned::{Condition, Device, DeviceError, Token, ZoneKind, ZoneOperatio
 
 use crate::group::{Dissolved, Group, InFlight, Write};
 use crate::pending::PendingDelete;
+use crate::relocating::Relocation;
 use crate::request::{EngineError, State, ZoneRole};
 use crate::store::{Store, TOKEN_FINISH};
 
@@ -82,6 +83,7 @@ impl Store {
         }
         self.checkpoint_failed("a flush failed");
         self.trash.doom();
+        self.checkpointing.relocation.iter_mut().for_each(Relocation::doom);
         if let Some(group) = self.writing.as_mut() {
             group.failed = true;
         }

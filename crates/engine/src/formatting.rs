@@ -4,17 +4,15 @@
 //! which data is destroyed at once.
 
 use imbrex_format::{
-    CELL_BYTES, CHUNK_BYTES, DriveId, Label, PAYLOAD_BYTES_MAX, TableEntry, UNIT_BYTES, commit_units,
-    footer_units, index_bucket_count, record_units,
+    CHUNK_BYTES, DriveId, Label, PAYLOAD_BYTES_MAX, UNIT_BYTES, commit_units, footer_units, record_units,
 };
 use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
 
 use crate::blocking::Blocking;
-use crate::checkpoint_parts::part_units;
 use crate::labels::{BLOCKS_MIN, blocks_possible, label_zones, next_generation, serial_of};
-use crate::log::{ENTRIES_MAX, STREAMS};
 use crate::request::{EngineError, FormatOrder, Replace, State};
 use crate::signature::SIGNATURES_END_BYTES;
+use crate::slots::checkpoint_slots;
 
 // The format's unit and its checksum chunk, as a label states them.
 #[expect(clippy::cast_possible_truncation, reason = "4,096")]
@@ -153,40 +151,6 @@ fn new_label(
         checkpoint_first_zone,
         checkpoint_slot_zones,
     })
-}
-
-/// At most one zone in so many is kept for checkpoints: a drive of few zones has little to read at a mount, and more use
-/// for them.
-const ZONES_PER_CHECKPOINT_ZONE: usize = 8;
-
-/// Where the checkpoints' two slots lie, and how many zones each has: the first run of usable zones of one kind behind the
-/// labels, with room for the index and zone cells, a tenth of them again as patches, and the tables of the open zones.
-/// `None` where the drive has too few zones for it.
-pub(crate) fn checkpoint_slots(zones: &[Zone], label_zones: [u32; 2], blocks_max: u64) -> Option<(u32, u32)> {
-    let usable = |zone: &Zone| {
-        !matches!(zone.condition, Condition::ReadOnly | Condition::Offline)
-            && !label_zones.contains(&zone.index)
-    };
-    let largest = zones.iter().map(|zone| zone.capacity_bytes).max()?;
-    let capacity = u32::try_from(largest / UNIT_BYTES as u64).ok()?;
-    let part = part_units(capacity);
-    let entries_max = ENTRIES_MAX.min(capacity as usize / 2);
-    let cells = index_bucket_count(blocks_max) + zones.len() as u64;
-    let bytes = (cells + cells / 10) * CELL_BYTES as u64 + (STREAMS * entries_max * TableEntry::BYTES) as u64;
-    // Each record has a unit of its own beside what it holds, and a zone's end may be too small for one.
-    let records = bytes / (u64::from(part.max(2) - 1) * UNIT_BYTES as u64) + 8;
-    let units = bytes.div_ceil(UNIT_BYTES as u64) + records;
-    let room = u64::from(capacity.checked_sub(part + 1).filter(|_| part > 1)?);
-    let slot_zones = usize::try_from(units.div_ceil(room)).ok()?;
-    if 2 * slot_zones > zones.len() / ZONES_PER_CHECKPOINT_ZONE {
-        return None;
-    }
-    let fits = |run: &&[Zone]| {
-        let same = |zone: &Zone| zone.kind == run[0].kind && zone.capacity_bytes == largest;
-        run.iter().all(|zone| usable(zone) && same(zone))
-    };
-    let run = zones.windows(2 * slot_zones).find(fits)?;
-    Some((run[0].index, u32::try_from(slot_zones).ok()?))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! The label says whose the drive is. A checkpoint says what stood on it at one moment, and the report of zones which
 //! zones have been written since: only those are read. Without a checkpoint every zone is asked what it holds. Then the
 //! zones' logs are replayed ([`crate::replay`]). Nothing is written to the drive, save that zones which will take no more
-//! records are finished, so that they do not count against the drive's limit of open zones.
+//! records are finished, so that they do not count against the drive's limit of open zones, and that a label is written anew
+//! where it is stale or cannot be read.
 
 use imbrex_format::{
     Label, TableEntry, Trailer, UNIT_BYTES, ZoneCell, ZoneCellRole, ZoneContent, ZoneHeader, ZoneScope,
@@ -12,18 +13,20 @@ use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation
 
 use crate::blocking::Blocking;
 use crate::index::Index;
-use crate::labels::{FoundLabel, find_label};
+use crate::label_renewing::{find_remains, renew_labels};
+use crate::labels::{FoundLabels, Labels, find_labels};
 use crate::location::{Location, PLACE_BITS};
 use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, Stream, streams_max};
 use crate::mutation::{Mutation, is};
 use crate::replay::{Replay, ZoneLog};
 use crate::request::{State, ZoneRole};
 use crate::restoring::{Base, find_checkpoint};
+use crate::slots::slot_zones_wanted;
 use crate::zone_table::ZoneTable;
 
 /// A drive that has been read.
 pub(crate) struct Mounted {
-    pub(crate) label: Label,
+    pub(crate) labels: Labels,
     pub(crate) index: Index,
     pub(crate) zones: ZoneTable,
     /// The zones to which the log goes on, where some were left open.
@@ -37,6 +40,10 @@ pub(crate) struct Mounted {
     /// The checkpoint by which it was mounted.
     pub(crate) checkpoint: Option<MountedCheckpoint>,
     pub(crate) next_checkpoint: u64,
+    /// Zones of slots that the label names no more: nothing in them is needed.
+    pub(crate) remains: Vec<u32>,
+    /// How many labels were written anew.
+    pub(crate) labels_renewed: u64,
 }
 
 /// By which checkpoint a drive was mounted.
@@ -66,16 +73,20 @@ pub(crate) fn mount(device: &mut dyn Device) -> Result<MountOutcome, DeviceError
     let zones = device.report_zones()?;
     let streams_max = streams_max(device.geometry());
     let mut io = Blocking::new(device)?;
-    let label = match find_label(&mut io, &zones)? {
-        FoundLabel::Label(label) => *label,
-        FoundLabel::Refused(state) => return Ok(MountOutcome::Refused(state)),
+    let mut labels = match find_labels(&mut io, &zones)? {
+        FoundLabels::Found(labels) => *labels,
+        FoundLabels::Refused(state) => return Ok(MountOutcome::Refused(state)),
     };
-    let mut mount = match Mount::new(&mut io, label, &zones) {
+    let mut mount = match Mount::new(&mut io, labels.label.clone(), &zones) {
         Ok(mount) => mount,
         Err(state) => return Ok(MountOutcome::Refused(state)),
     };
     let logs = mount.zones(&zones)?;
-    Ok(MountOutcome::Mounted(Box::new(mount.finish(logs, streams_max)?)))
+    let mut mounted = mount.finish(logs, streams_max)?;
+    mounted.labels_renewed = renew_labels(&mut io, &mut mounted.zones, &mut labels)?;
+    mounted.remains = find_remains(&mut io, &mut mounted.zones, &labels)?;
+    mounted.labels = labels;
+    Ok(MountOutcome::Mounted(Box::new(mounted)))
 }
 
 /// How often a flush is tried before a mount. A drive tells a failure once, and what it lost by it is then gone.
@@ -137,7 +148,7 @@ impl<'a, 'b> Mount<'a, 'b> {
                 ),
             })?;
         let mut zones = ZoneTable::new(zones);
-        if label.checkpoint_slot_zones > 0 {
+        if label.checkpoint_slot_zones > 0 || slot_zones_wanted(&zones, label.blocks_max) > 0 {
             zones.keep_out_of_conventional();
         }
         Ok(Self {
@@ -407,6 +418,7 @@ impl<'a, 'b> Mount<'a, 'b> {
         let open = OpenZones::new(streams_max, entries_max);
         let mut replay = Replay::new(io, &label, index, zones, open, lost_records);
         // One that is read another time knows nothing of what is written from now on in zones that it calls closed.
+        let is_one_hidden = is_one_hidden && !is(Mutation::ForgetHiddenCheckpoint);
         replay.may_resume = !is_one_hidden;
         if let Some(base) = &base {
             replay.last_sequence = base.end.next_sequence;
@@ -439,7 +451,9 @@ impl<'a, 'b> Mount<'a, 'b> {
             damaged,
             checkpoint: base.map(|base| MountedCheckpoint { slot: base.slot, number: base.end.number }),
             next_checkpoint,
-            label,
+            labels: Labels { label, generations: [None; 2] },
+            remains: Vec::new(),
+            labels_renewed: 0,
         })
     }
 }

@@ -34,11 +34,15 @@ pub(crate) enum Mutation {
     TagIsKey,
     /// The payload's checksums are not looked at.
     SkipPayloadChecksum,
+    /// Zones of old slots go to the log while a label that can be read still names them, and a mount believes that label.
+    FreeSlotsOfStaleLabel,
+    /// A mount that could not read the newest checkpoint uses free zones at once.
+    ForgetHiddenCheckpoint,
 }
 
 #[cfg(test)]
 impl Mutation {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::SkipFlush,
         Self::AcknowledgeDeletionEarly,
         Self::DropTombstones,
@@ -53,6 +57,8 @@ impl Mutation {
         Self::ForgetMovedCopy,
         Self::TagIsKey,
         Self::SkipPayloadChecksum,
+        Self::FreeSlotsOfStaleLabel,
+        Self::ForgetHiddenCheckpoint,
     ];
 
     /// The one that is switched on.

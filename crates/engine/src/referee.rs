@@ -8,13 +8,16 @@
 //!
 //! * A zone of the log is reset only in the life that is meant, with no live record by the referee's own count, after
 //!   it has rested in the trash, and after an inspection, made since it went there, found nothing alive in it.
-//! * A zone of the label or of a checkpoint is reset only where it was declared as such, and is not needed.
+//! * A zone of the label or of a checkpoint is reset only where it was declared as such, and is not needed: by what it was
+//!   told of what stands on the drive ([`crate::referee_reserved`]).
 //! * Books that contradict themselves are never used to allow anything again: the zone keeps what it holds.
 //!
 //! A refusal is a defect of ours, not a state of the drive. The engine then never resets the zone in this run: it
 //! counts the event, logs it as an error with the refusal's sentence, and leaves the zone as it is.
 
 use std::fmt;
+
+use crate::referee_reserved::Reserved;
 
 /// Why a zone is not reset. The names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,10 +121,8 @@ enum Inspection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Area {
     Log,
-    /// Label or checkpoint, not needed by a mount.
-    Spare,
-    /// Label or checkpoint, needed by a mount.
-    Needed,
+    /// Label or checkpoint.
+    Reserved,
 }
 
 /// The books of one zone.
@@ -184,6 +185,8 @@ pub(crate) struct Referee {
     /// The zone whose reset was allowed last and has not been done yet.
     allowed: Option<u32>,
     contradictions: u64,
+    /// What stands of labels and checkpoints.
+    pub(crate) reserved: Reserved,
 }
 
 impl Referee {
@@ -191,7 +194,7 @@ impl Referee {
     /// mount it is told of every zone's life and of every live record, as if they had just been written.
     pub(crate) fn new(zone_count: u32, rest_us: u64) -> Self {
         let books = vec![Books::NONE; zone_count as usize].into_boxed_slice();
-        Self { books, rest_us, allowed: None, contradictions: 0 }
+        Self { books, rest_us, allowed: None, contradictions: 0, reserved: Reserved::default() }
     }
 
     /// The memory that it takes, in bytes.
@@ -301,9 +304,7 @@ impl Referee {
     pub(crate) fn reserve(&mut self, zone: u32) {
         self.told(zone, |books| {
             let is_possible = books.stage == Stage::Empty && books.live_records == 0;
-            if books.area == Area::Log {
-                books.area = Area::Needed;
-            }
+            books.area = Area::Reserved;
             is_possible
         });
     }
@@ -313,18 +314,6 @@ impl Referee {
         self.told(zone, |books| {
             let is_possible = books.area != Area::Log && books.stage == Stage::Empty;
             books.area = Area::Log;
-            is_possible
-        });
-    }
-
-    /// Tells whether a mount would need a zone of the label or of a checkpoint: it holds the newest label, or a part
-    /// of the newest whole checkpoint. A reserved zone counts as needed until something else is said.
-    pub(crate) fn needed(&mut self, zone: u32, is_needed: bool) {
-        self.told(zone, |books| {
-            let is_possible = books.area != Area::Log;
-            if is_possible {
-                books.area = if is_needed { Area::Needed } else { Area::Spare };
-            }
             is_possible
         });
     }
@@ -353,8 +342,8 @@ impl Referee {
         match books.area {
             _ if books.is_contradictory => return Err(Refusal::Contradiction),
             Area::Log => return Err(Refusal::NotReserved),
-            Area::Needed => return Err(Refusal::Needed),
-            Area::Spare => {}
+            Area::Reserved if self.reserved.needs(zone) => return Err(Refusal::Needed),
+            Area::Reserved => {}
         }
         self.allowed = Some(zone);
         Ok(())

@@ -100,10 +100,11 @@ fn reserved_zones_are_reset_by_their_own_order_and_only_when_not_needed() {
     let mut referee = Referee::new(4, REST_US);
     referee.reserve(2);
     assert_eq!(referee.judge_reset(2, 0, 9000), Err(Refusal::Reserved));
+    referee.reserved.checkpoint_stands(2..3);
     assert_eq!(referee.judge_reserved_reset(2), Err(Refusal::Needed));
-    referee.needed(2, false);
+    referee.reserved.checkpoint_stands(0..0);
     assert_eq!(referee.judge_reserved_reset(2), Ok(()));
-    referee.needed(2, true);
+    referee.reserved.checkpoint_stands(2..3);
     assert_eq!(referee.judge_reserved_reset(2), Err(Refusal::Needed));
     assert_eq!(referee.judge_reserved_reset(3), Err(Refusal::NotReserved));
     assert_eq!(referee.judge_reserved_reset(4), Err(Refusal::Unknown));
@@ -139,7 +140,7 @@ fn what_cannot_be_is_never_used_again() {
         |referee| referee.trashed(1, LIFE, 6000),
         |referee| referee.inspected(1, LIFE + 1, 0, 0),
         |referee| referee.closed(1, LIFE),
-        |referee| referee.needed(1, false),
+        |referee| referee.release(1),
     ];
     for event in impossible {
         let mut referee = trashed();

@@ -91,6 +91,9 @@ pub struct Status {
     pub dead_bytes: u64,
     /// Records known to be damaged, those included that mounting could not read and whose keys are not known.
     pub damaged_blocks: u64,
+    /// Why the drive keeps no checkpoints of its index now, in one sentence; `None` where it keeps them. Without them the next
+    /// mount reads every zone's footer.
+    pub without_checkpoints: Option<&'static str>,
     /// Zones by condition, with how many there are of each.
     pub zones_by_condition: Vec<(Condition, u32)>,
     /// How long the last mount took, in microseconds of the engine's clock.
@@ -288,6 +291,10 @@ pub struct Stats {
     pub checkpoints_failed: u64,
     /// Bytes written for checkpoints.
     pub checkpoint_bytes: u64,
+    /// How often other zones were named for checkpoints, or none.
+    pub slots_moved: u64,
+    /// Labels that the mount has found stale or unreadable, and has written anew.
+    pub labels_renewed: u64,
     /// Records that the scrub has read and checked.
     pub scrubbed_records: u64,
     /// Bytes that it has read.

@@ -136,7 +136,7 @@ impl Store {
         let depth = if device.geometry().rotational { options.rotational_depth_max } else { usize::MAX };
         let reads_max = device.in_flight_max().saturating_sub(OWN_OPERATIONS).min(depth).max(1);
         let pool = device.pool();
-        let largest_units = record_units(mounted.label.payload_bytes_max as usize) as usize;
+        let largest_units = record_units(mounted.labels.label.payload_bytes_max as usize) as usize;
         let trash_rest_us = Options::us(options.trash_rest);
         let zones_u32 = u32::try_from(zone_count).unwrap_or(u32::MAX);
         let mut store = Self {
@@ -149,7 +149,7 @@ impl Store {
             checkpointing: Checkpointing::new(pool, &mounted, options)?,
             pace: pace_of(&mounted.zones),
             waits_for_zone: false,
-            label: mounted.label,
+            label: mounted.labels.label,
             index: mounted.index,
             zones: mounted.zones,
             open: mounted.open,
@@ -179,7 +179,7 @@ impl Store {
             has_reclaimable: true,
             has_spent_zone: false,
             written_since_checkpoint_bytes: 0,
-            stats: Stats::default(),
+            stats: Stats { labels_renewed: mounted.labels_renewed, ..Stats::default() },
             fault: None,
             is_stopping: false,
             deadline_us: Options::us(options.deadline),
@@ -187,6 +187,7 @@ impl Store {
             unix_s: 0,
         };
         store.tell_referee();
+        store.tell_referee_of_labels();
         store.damage_found(&mounted.damaged);
         store.bury_the_dead();
         Some(store)
@@ -259,7 +260,10 @@ impl Store {
             TOKEN_WRITE | TOKEN_BARRIER => self.write_done(device, result, buffer),
             TOKEN_FLUSH => self.flush_done(device, result),
             TOKEN_FINISH => self.finish_done(zone, result),
-            TOKEN_RESET => self.reset_done(device, result, buffer),
+            TOKEN_RESET => {
+                self.reset_done(device, result, buffer);
+                self.keep_run();
+            }
             TOKEN_CHECKPOINT => self.checkpoint_done(device, result, buffer),
             _ => self.read_done(device, token, result, buffer),
         }

@@ -322,6 +322,17 @@ fn a_damaged_block_is_named_by_its_key_and_a_drive_without_labels_is_read() {
     let report = assert_damage(&mut drive, FindingKind::LabelDamaged);
     assert!(report.drive.unwrap().is_label_recovered && report.counts.blocks == 10);
 
+    // One label is lost, the other is older than what a zone's header tells.
+    let mut drive = busy();
+    drive.memory.unit(1, 0).fill(0);
+    let report = assert_damage(&mut drive, FindingKind::LabelDamaged);
+    assert!(!report.drive.unwrap().is_label_recovered);
+    let newer = Label { generation: 2, ..drive.label.clone() };
+    let header = ZoneHeader::decode(drive.memory.unit(5, 0), &drive.label, 5).unwrap();
+    header.encode(&newer, drive.memory.unit(5, 0));
+    let report = assert_damage(&mut drive, FindingKind::LabelDamaged);
+    assert!(report.drive.unwrap().is_label_recovered && report.counts.blocks == 10);
+
     let mut drive = busy();
     drive.memory.unit(5, 6)[3000] ^= 1;
     let report = drive.verify(&VerifyOptions { payloads: false, ..WHOLE });

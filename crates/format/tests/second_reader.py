@@ -66,14 +66,16 @@ class Reader:
     def find_label(self):
         zones = range(self.drive.zone_count)
         found = ((zone, self.label_in(self.drive.read(zone, 0))) for zone in zones[:8])
-        labels = [label for zone, label in found if label and zone in (label.label_0, label.label_1)]
-        if not labels and self.other_version is not None:
+        found = {zone: label for zone, label in found if label and zone in (label.label_0, label.label_1)}
+        if not found and self.other_version is not None:
             self.check_version(self.other_version, "the drive")
-        for zone in () if labels else zones:
+        labels, known = list(found.values()), max(found.values(), key=lambda label: label.generation, default=None)
+        is_whole = known and {known.label_0, known.label_1} <= found.keys()
+        for zone in () if is_whole else zones:
             unit = self.drive.read(zone, 0)
             self.label = self.label_in(unit[256:512].ljust(UNIT, b"\0"))
             if self.label and zone < self.label.zone_count and self.header(zone, unit):
-                labels.append(self.label)
+                labels += [self.label] if known is None or self.label.drive_id == known.drive_id else []
         demand(labels, "no label stands on this drive, and no copy of one")
         return max(labels, key=lambda label: label.generation)
 

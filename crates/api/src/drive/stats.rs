@@ -107,6 +107,12 @@ pub struct DriveStats {
     pub checkpoints_failed: u64,
     /// Bytes written for checkpoints.
     pub checkpoint_bytes: u64,
+    /// How often other zones were named for checkpoints, or none, because one of theirs had failed.
+    #[serde(default)]
+    pub slots_moved: u64,
+    /// Labels that the last mount has found stale or unreadable, and has written anew.
+    #[serde(default)]
+    pub labels_renewed: u64,
     /// Records that the scrub has read and checked.
     pub scrubbed_records: u64,
     /// Bytes that it has read.

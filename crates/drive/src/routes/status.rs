@@ -106,6 +106,8 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<DriveStats> {
         checkpoints: stats.checkpoints,
         checkpoints_failed: stats.checkpoints_failed,
         checkpoint_bytes: stats.checkpoint_bytes,
+        slots_moved: stats.slots_moved,
+        labels_renewed: stats.labels_renewed,
         scrubbed_records: stats.scrubbed_records,
         scrubbed_bytes: stats.scrubbed_bytes,
         scrub_errors: stats.scrub_errors,

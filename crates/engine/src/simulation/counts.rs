@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 use imbrex_zoned::simulated::FaultCounts;
 
 /// What must happen at least once in a suite: one that never saw it has proved nothing of it.
-const MUST_HAPPEN: [&str; 25] = [
+const MUST_HAPPEN: [&str; 33] = [
     "put",
     "put: already stored",
     "put: conflict",
@@ -27,6 +27,14 @@ const MUST_HAPPEN: [&str; 25] = [
     "power cut in a mount",
     "operation cut off",
     "mount by checkpoint",
+    "mount that cannot read what is whole",
+    "mount that cannot read a label",
+    "mount that can read no label",
+    "mount that finds only an older label",
+    "label zone worn out",
+    "checkpoint zone worn out",
+    "label renewed by a mount",
+    "slots of checkpoints moved",
     "zones sealed",
     "zones fenced",
     "zones reset",
@@ -50,6 +58,11 @@ impl Counts {
 
     pub(super) fn add_many(&mut self, thing: &'static str, count: u64) {
         *self.things.entry(thing).or_default() += count;
+    }
+
+    /// How often a thing has happened.
+    pub(super) fn of(&self, thing: &str) -> u64 {
+        self.things.get(thing).copied().unwrap_or(0)
     }
 
     pub(super) fn assert_everything_happened(&self) {

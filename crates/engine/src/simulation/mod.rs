@@ -11,6 +11,7 @@ mod answers;
 mod books;
 mod counts;
 mod drive;
+mod hiding;
 mod listing;
 mod model;
 mod mutations;

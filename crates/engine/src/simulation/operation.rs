@@ -57,8 +57,22 @@ pub(super) enum Operation {
         in_mount: Option<u32>,
         concealed: Concealed,
     },
+    /// A zone in which a label stands, or the newest checkpoint, turns read-only: what it holds can still be read. It happens
+    /// where faults do, and once in a run to each.
+    Wear {
+        what: Worn,
+    },
     /// Everything is answered, read and counted.
     Check,
+}
+
+/// What wears out by order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worn {
+    /// The second of the label's places.
+    Label,
+    /// The first zone of the newest checkpoint.
+    Checkpoint,
 }
 
 /// What a mount cannot read, though it is whole.
@@ -71,6 +85,10 @@ pub(super) enum Concealed {
     Both,
     /// Both checkpoints and the footers: the drive is mounted record by record.
     Footers,
+    /// The newest label; of two that are the same, the first.
+    Label,
+    /// Both labels: the drive is mounted by a copy in a zone's header.
+    Labels,
 }
 
 /// How many operations one run has.
@@ -111,11 +129,15 @@ fn operation(random: &mut Random, setup: &Setup) -> Operation {
                 0 => Concealed::Newest,
                 1 => Concealed::Both,
                 2 => Concealed::Footers,
+                3 => Concealed::Label,
+                4 => Concealed::Labels,
                 _ => Concealed::Nothing,
             };
             Operation::Crash { seed: random.next(), in_mount, concealed }
         }
         858..862 => Operation::Check,
+        862 => Operation::Wear { what: Worn::Label },
+        863..865 => Operation::Wear { what: Worn::Checkpoint },
         _ => Operation::Turn,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use imbrex_format::UNIT_BYTES;
 use imbrex_zoned::Device;
 use imbrex_zoned::simulated::FaultKind;
 
@@ -58,26 +57,6 @@ impl World {
         self.start(in_mount.map(|waits| (waits, seed.rotate_left(17))));
     }
 
-    /// Lets the next mount find less than there is.
-    fn conceal(&mut self, concealed: Concealed) {
-        let Some(store) = self.engine.store().filter(|_| concealed != Concealed::Nothing) else { return };
-        self.counts.add("mount that cannot read what is whole");
-        let unit_bytes = UNIT_BYTES as u64;
-        let place = |zone: u32, unit: u32| {
-            u64::from(zone) * store.label.zone_size_bytes + u64::from(unit) * unit_bytes
-        };
-        let newest = store.checkpointing.newest_slot().unwrap_or(0);
-        let slots = if concealed == Concealed::Newest { newest..newest + 1 } else { 0..2 };
-        for zone in slots.flat_map(|slot| store.label.checkpoint_slot(slot)) {
-            self.drive.conceal(place(zone, 0), unit_bytes);
-        }
-        if concealed == Concealed::Footers {
-            for (zone, entry) in store.zones.iter().filter(|(_, entry)| entry.capacity_units > 0) {
-                self.drive.conceal(place(zone, entry.capacity_units - 1), unit_bytes);
-            }
-        }
-    }
-
     /// The drive has gone: it is opened again.
     pub(super) fn reopen(&mut self) {
         self.counts.add("reopened");
@@ -119,6 +98,8 @@ impl World {
             ("tombstones carried", stats.carried_tombstones),
             ("checkpoints", stats.checkpoints),
             ("checkpoints given up", stats.checkpoints_failed),
+            ("slots of checkpoints moved", stats.slots_moved),
+            ("label renewed by a mount", stats.labels_renewed),
             ("records scrubbed", stats.scrubbed_records),
             ("damaged records found by the scrub", stats.scrub_errors),
         ] {
@@ -136,8 +117,10 @@ impl World {
         for _ in 0..MOUNTS_MAX {
             self.mount(power.take());
             self.drive.reveal();
+            self.labels_are_concealed = false;
             if *self.engine.state() == State::Serving {
                 self.model.mounted();
+                self.spare_a_label();
                 self.check_mounted(&places);
                 return;
             }
@@ -169,7 +152,7 @@ impl World {
         self.engine = Engine::new(device, clock, published, &self.setup.options);
         assert_eq!(self.pool.bytes_free(), self.pool.bytes_total(), "an engine kept memory");
         self.engine.mount();
-        let is_allowed = power.is_some() || self.setup.faults != Faults::None;
+        let is_allowed = power.is_some() || self.setup.faults != Faults::None || self.labels_are_concealed;
         let state = self.engine.state();
         assert!(is_allowed || *state == State::Serving, "the drive is not mounted: {state:?}");
     }

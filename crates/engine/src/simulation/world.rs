@@ -14,7 +14,7 @@ use super::counts::Counts;
 use super::drive::SimulatedClock;
 use super::listing::Listing;
 use super::model::{Content, Model, key};
-use super::operation::Operation;
+use super::operation::{Operation, Worn};
 use super::setup::{Faults, Setup};
 use crate::command::{Command, Reply};
 use crate::engine::Engine;
@@ -78,6 +78,10 @@ pub(super) struct World {
     pub(super) counts: Counts,
     /// The power fails soon, by order.
     pub(super) power_fails: bool,
+    /// What has worn out by order.
+    pub(super) worn: Vec<Worn>,
+    /// No label can be read now: a drive on which nothing is written is not known then.
+    pub(super) labels_are_concealed: bool,
     /// The drive can no longer be mounted, for what faults have done to it.
     pub(super) is_over: bool,
 }
@@ -110,6 +114,8 @@ impl World {
             listing: None,
             counts: Counts::default(),
             power_fails: false,
+            worn: Vec::new(),
+            labels_are_concealed: false,
             is_over: false,
         };
         world.format();
@@ -130,9 +136,7 @@ impl World {
         if self.setup.faults == Faults::None {
             return;
         }
-        // Both labels at once are a drive's loss, and not what is tried here.
-        let labels = self.engine.store().map(|store| store.label.label_zones).expect("a mounted drive");
-        self.drive.spare_zones(&labels);
+        self.spare_a_label();
         self.drive.set_faults(self.setup.seed, self.setup.rates.clone());
     }
 
@@ -176,6 +180,7 @@ impl World {
             Operation::Turn => self.turn(None),
             Operation::Restart { stop } => self.restart(stop),
             Operation::Crash { seed, in_mount, concealed } => self.cut_power(seed, in_mount, concealed),
+            Operation::Wear { what } => self.wear(what),
             Operation::Check => self.check_everything(),
         }
         self.collect();

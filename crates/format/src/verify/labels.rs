@@ -17,22 +17,28 @@ const ZONES_WITH_LABELS_MAX: u32 = 8;
 /// The drive's label, and whether it came from a zone's header.
 pub(super) fn find(survey: &mut Survey<'_>) -> Result<(Label, bool), Halt> {
     let zone_count = survey.zones.len().try_into().unwrap_or(u32::MAX);
-    let mut newest: Option<Label> = None;
+    let mut found = Vec::new();
     let mut other_version = None;
     for zone in 0..ZONES_WITH_LABELS_MAX.min(zone_count) {
         match read(survey, zone)? {
-            Some(Ok(label)) if label.label_zones.contains(&zone) => {
-                let is_newer = newest.as_ref().is_none_or(|known| label.generation > known.generation);
-                newest = if is_newer { Some(label) } else { newest };
-            }
+            Some(Ok(label)) if label.label_zones.contains(&zone) => found.push((zone, label)),
             Some(Err(error @ LabelError::Version { .. })) => other_version = Some(error),
             _ => {}
         }
     }
+    let newest = found.iter().map(|(_, label)| label).max_by_key(|label| label.generation).cloned();
+    let stands = |label: &Label, place: u32| {
+        found.iter().any(|(zone, other)| *zone == place && other.drive_id == label.drive_id)
+    };
     let (label, is_recovered) = match (newest, other_version) {
-        (Some(label), _) => (label, false),
+        (Some(label), _) if label.label_zones.iter().all(|place| stands(&label, *place)) => (label, false),
+        // The other one may have been newer.
+        (Some(label), _) => match recover(survey, Some(&label))? {
+            Some(newer) => (newer, true),
+            None => (label, false),
+        },
         (None, Some(error)) => return Err(Halt::Refused(VerifyError::OtherVersion(error))),
-        (None, None) => (recover(survey)?.ok_or(Halt::Refused(VerifyError::NotFormatted))?, true),
+        (None, None) => (recover(survey, None)?.ok_or(Halt::Refused(VerifyError::NotFormatted))?, true),
     };
     compare_copies(survey, &label)?;
     compare_with_drive(survey, &label)?;
@@ -46,8 +52,8 @@ fn read(survey: &mut Survey<'_>, zone: u32) -> Result<Option<Result<Label, Label
     Ok(survey.reader.unit(zone, 0, 1, false)?.ok().map(Label::decode))
 }
 
-/// The newest copy of the label that a zone's header proves.
-fn recover(survey: &mut Survey<'_>) -> Result<Option<Label>, Halt> {
+/// The newest copy of the label that a zone's header proves: of the drive's that is newer than `known`, or of any.
+fn recover(survey: &mut Survey<'_>, known: Option<&Label>) -> Result<Option<Label>, Halt> {
     let mut newest: Option<Label> = None;
     for zone in 0..survey.zones.len() {
         let state = survey.zones[zone];
@@ -56,6 +62,8 @@ fn recover(survey: &mut Survey<'_>) -> Result<Option<Label>, Halt> {
         }
         let Ok(bytes) = survey.reader.unit(state.index, 0, 1, false)? else { continue };
         if let Some(label) = ZoneHeader::recover_label(bytes, state.index)
+            && known
+                .is_none_or(|known| label.drive_id == known.drive_id && label.generation > known.generation)
             && newest.as_ref().is_none_or(|known| label.generation > known.generation)
         {
             newest = Some(label);
