@@ -55,6 +55,10 @@ pub struct DriveStatus {
     pub free_bytes: Option<u64>,
     /// Blocks known to be damaged; `GET /v1/damage` lists them.
     pub damaged_blocks: u64,
+    /// Zones that cannot be read and may hold blocks that nothing else tells of. As long as there is one, a key that is not
+    /// found is answered 500 `block-unknown`, not 404.
+    #[serde(default)]
+    pub unknown_zones: u32,
     /// Memory that the engine took at start, in bytes: index, buffers and tables.
     pub memory_bytes: u64,
     /// How long the last mount took, in microseconds; `null` where the drive is not mounted.
@@ -386,6 +390,10 @@ pub struct DamagePage {
     pub blocks: Vec<DamagedBlock>,
     /// How many there are in all.
     pub damaged_blocks: u64,
+    /// Zones of which neither is known what they held: as in the drive's status. What a control plane knows to be on this
+    /// drive and the drive does not list may have stood there.
+    #[serde(default)]
+    pub unknown_zones: u32,
 }
 
 /// A block that cannot be given back.

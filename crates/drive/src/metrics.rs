@@ -164,6 +164,11 @@ fn register_levels(registry: &mut Registry, app: &App) {
     plain("connections_open", "Open connections", u64::from(load.connections));
     plain("uploads_waiting", "Requests that wait for memory", u64::from(load.uploads_waiting));
     plain("damaged_blocks", "Blocks known to be damaged", status.damaged_blocks);
+    plain(
+        "unknown_zones",
+        "Zones that cannot be read and may hold blocks that nothing else tells of",
+        u64::from(status.unknown_zones),
+    );
     if is_mounted(&status.state) {
         plain("blocks", "Blocks that can be read", status.blocks);
         plain("blocks_max", "Blocks that the index holds at most", status.blocks_max);

@@ -262,6 +262,7 @@ impl Engine {
                 free_bytes: 0,
                 dead_bytes: 0,
                 damaged_blocks: 0,
+                unknown_zones: 0,
                 zones_by_condition: Vec::new(),
                 mount_us: self.mount_us,
                 memory_bytes: pool_bytes,
@@ -280,6 +281,7 @@ impl Engine {
             free_bytes: store.free_bytes(),
             dead_bytes: store.dead_bytes(),
             damaged_blocks: store.damage.count() + store.lost_records,
+            unknown_zones: store.zones.unknown_count(),
             zones_by_condition: store.zones.count_by_condition(),
             mount_us: self.mount_us,
             memory_bytes: memory.total_bytes(),
@@ -299,6 +301,12 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// The same, to be led astray.
+    #[cfg(test)]
+    pub(crate) fn store_mut(&mut self) -> Option<&mut Store> {
+        self.store.as_mut()
     }
 
     /// What the drive is doing.

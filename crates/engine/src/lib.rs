@@ -19,6 +19,7 @@ pub mod clock;
 mod command;
 mod committing;
 mod damage;
+mod doubt;
 mod engine;
 pub mod error;
 mod fencing;
@@ -65,6 +66,7 @@ mod sync;
 mod trash;
 mod victim;
 mod writing;
+mod zone_entry;
 mod zone_table;
 
 pub use budget::{MemoryBudget, MemoryLine};

@@ -22,6 +22,7 @@ impl Published {
             free_bytes: 0,
             dead_bytes: 0,
             damaged_blocks: 0,
+            unknown_zones: 0,
             zones_by_condition: Vec::new(),
             mount_us: 0,
             memory_bytes,

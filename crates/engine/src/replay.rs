@@ -163,6 +163,8 @@ impl<'a, 'b> Replay<'a, 'b> {
         if entry.kind == ZoneKind::Conventional {
             entry.written_units = scanned.good_units;
         }
+        // A read-only zone has no pointer.
+        entry.written_units = entry.written_units.max(entry.good_units);
         let tail = Tail { good_units: entry.good_units, written_units: entry.written_units };
         let writable = !matches!(entry.condition, Condition::ReadOnly | Condition::Full | Condition::Offline)
             && log.trailer.is_none();

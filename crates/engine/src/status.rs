@@ -91,6 +91,9 @@ pub struct Status {
     pub dead_bytes: u64,
     /// Records known to be damaged, those included that mounting could not read and whose keys are not known.
     pub damaged_blocks: u64,
+    /// Zones that cannot be read and may hold blocks that nothing else tells of. As long as there is one, a key that is
+    /// not found is answered as unknown.
+    pub unknown_zones: u32,
     /// Zones by condition, with how many there are of each.
     pub zones_by_condition: Vec<(Condition, u32)>,
     /// How long the last mount took, in microseconds of the engine's clock.

@@ -127,6 +127,7 @@ impl Store {
     /// Takes over a drive that has been mounted. `None` where the pool has no room for the memory that the engine keeps
     /// to itself.
     pub(crate) fn new(mounted: Mounted, device: &dyn Device, options: &Options, now_us: u64) -> Option<Self> {
+        let is_first_due = mounted.checkpoint.is_none() && mounted.zones.has_offline_zones();
         let capacity_units = mounted.zones.iter().map(|(_, zone)| zone.capacity_units).max().unwrap_or(0);
         let zone_count = mounted.zones.iter().count();
         // A record has one unit at least.
@@ -186,6 +187,10 @@ impl Store {
             now_us,
             unix_s: 0,
         };
+        if is_first_due {
+            // A checkpoint says which zones were dead before anything was written: see [`crate::doubt`].
+            store.checkpoint_is_due();
+        }
         store.tell_referee();
         store.damage_found(&mounted.damaged);
         store.bury_the_dead();

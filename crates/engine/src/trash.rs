@@ -43,6 +43,8 @@ struct Guarded {
     step: Step,
     /// Entries of the index that point into the zone.
     index_entries: u64,
+    /// Units of their records.
+    index_units: u32,
     /// Records in the zone's own table that the index knows.
     live: u64,
     /// A flush has failed meanwhile: the zeros that end a conventional zone's life may be lost.
@@ -122,11 +124,12 @@ impl Store {
         let entry = self.zones.get_mut(zone);
         if entry.live_units > live_units_allowed()
             || !matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced)
+            || entry.is_kept
         {
             return;
         }
-        if !entry.can_be_reset() {
-            // Nothing lives in it and nothing can be written to it any more.
+        if !entry.can_be_reset() || entry.is_unknown {
+            // Nothing that is known lives in it, and nothing is written to it any more.
             entry.role = ZoneRole::Lost;
             return;
         }
@@ -141,7 +144,8 @@ impl Store {
         let entry = self.zones.get(zone);
         let dead = entry.role == ZoneRole::Sealed
             && entry.live_units <= live_units_allowed()
-            && entry.tombstones == 0;
+            && entry.tombstones == 0
+            && !entry.is_kept;
         if dead && self.reclaim.zone() != Some(zone) && !self.writes_are_at_risk(zone) {
             self.stats.zones_reclaimed += 1;
             self.put_into_trash(zone);
@@ -192,6 +196,7 @@ impl Store {
             zone,
             step: Step::Sweep { cell: 0 },
             index_entries: 0,
+            index_units: 0,
             live: 0,
             is_doomed: false,
         });
@@ -209,7 +214,12 @@ impl Store {
         let Some(guarded) = self.trash.under_way.as_mut() else { return };
         let end = (cell + SWEEP_CELLS).min(self.index.cell_count());
         let zone = guarded.zone;
-        self.index.sweep(cell..end, |location| guarded.index_entries += u64::from(location.zone == zone));
+        self.index.sweep(cell..end, |location| {
+            if location.zone == zone {
+                guarded.index_entries += 1;
+                guarded.index_units = guarded.index_units.saturating_add(location.unit_count);
+            }
+        });
         guarded.step = if end == self.index.cell_count() { Step::Table } else { Step::Sweep { cell: end } };
     }
 
@@ -275,10 +285,7 @@ impl Store {
                 reason = refusal.name(),
                 "a reset was refused, and the zone is kept: {refusal}"
             );
-            self.stats.resets_refused += 1;
-            self.zones.get_mut(zone).role = ZoneRole::Lost;
-            self.trash.under_way = None;
-            return;
+            return self.reset_refused();
         }
         if entry.kind == ZoneKind::Conventional {
             let last = entry.capacity_units - 1;
@@ -288,6 +295,19 @@ impl Store {
             self.log_in_flight += 1;
             self.set_step(Step::Reset);
         }
+    }
+
+    /// A zone whose reset was refused is read as it is, for what the referee guards may live in it. What the index names in
+    /// it is counted as living, so that it is listed and scrubbed.
+    fn reset_refused(&mut self) {
+        let Some(Guarded { zone, index_units, .. }) = self.trash.under_way.take() else { return };
+        self.stats.resets_refused += 1;
+        let entry = self.zones.get_mut(zone);
+        entry.role = if entry.table_entries > 0 { ZoneRole::Sealed } else { ZoneRole::Fenced };
+        (entry.is_kept, entry.is_stuck) = (true, true);
+        let missed_units = index_units.saturating_sub(entry.live_units);
+        entry.live_units += missed_units;
+        self.live_units += u64::from(missed_units);
     }
 
     fn submit_zeros(&mut self, device: &mut dyn Device, zone: u32, unit: u32, next: Step) {
@@ -384,6 +404,10 @@ fn live_units_allowed() -> u32 {
     let too_soon = is(Mutation::ResetWithLiveBlock) || is(Mutation::ResetWithLiveBlockAllowed);
     if too_soon { 8 } else { 0 }
 }
+
+#[cfg(test)]
+#[path = "trash_tests.rs"]
+mod tests;
 
 #[cfg(test)]
 impl Trash {

@@ -55,8 +55,10 @@ pub(super) async fn damage(State(app): State<Arc<App>>) -> Result<Json<DamagePag
         .to_owned(),
         seen_us: damage.seen_us,
     });
-    let damaged_blocks = app.engine.status().damaged_blocks.max(damaged.len() as u64);
-    Ok(Json(DamagePage { blocks: blocks.collect(), damaged_blocks }))
+    let status = app.engine.status();
+    let damaged_blocks = status.damaged_blocks.max(damaged.len() as u64);
+    let unknown_zones = status.unknown_zones;
+    Ok(Json(DamagePage { blocks: blocks.collect(), damaged_blocks, unknown_zones }))
 }
 
 /// `GET /v1/stats`.

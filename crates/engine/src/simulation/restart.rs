@@ -181,6 +181,9 @@ impl World {
             if store.checkpointing.newest_slot().is_some() {
                 self.counts.add("mount by checkpoint");
             }
+            if store.zones.unknown_count() > 0 {
+                self.counts.add("mount that left zones in doubt");
+            }
             if store.lost_records > 0 {
                 self.counts.add("mount that found losses");
             }
@@ -220,10 +223,15 @@ impl World {
             self.engine.describe()
         );
         self.counts.add("block lost by a mount");
-        let is_counted = self.engine.store().is_some_and(|store| store.lost_records > 0);
-        if !is_counted {
-            self.counts.add("block lost by a mount, and not counted");
-        }
+        let is_told = self
+            .engine
+            .store()
+            .is_some_and(|store| store.lost_records > 0 || store.zones.unknown_count() > 0);
+        assert!(
+            is_told,
+            "key {number} is lost, and the drive says nothing: {possible:?}; it was at {before:?}; {}",
+            self.engine.describe()
+        );
         self.model.may_become(number, None);
     }
 

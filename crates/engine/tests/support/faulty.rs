@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imbrex_zoned::simulated::SimulatedDevice;
 use imbrex_zoned::{
-    Buffer, BufferPool, Completion, Device, DeviceError, Geometry, Identity, Token, Waker, Zone,
+    Buffer, BufferPool, Completion, Condition, Device, DeviceError, Geometry, Identity, Token, Waker, Zone,
     ZoneOperation,
 };
 
@@ -17,6 +17,8 @@ pub struct Faults {
     pub unreadable: Arc<AtomicU64>,
     /// The drive can no longer be waited for.
     pub dead: Arc<AtomicBool>,
+    /// A zone, plus one, that the drive shows as offline; 0 for none.
+    pub offline: Arc<AtomicU64>,
     /// Flushes do not end.
     pub holds_flushes: Arc<AtomicBool>,
 }
@@ -27,6 +29,12 @@ pub struct Faulty {
     faults: Faults,
     failed: Vec<Completion>,
     flushes: Vec<Token>,
+}
+
+impl Faults {
+    fn is_offline(&self, zone: u32) -> bool {
+        self.offline.load(SeqCst) == u64::from(zone) + 1
+    }
 }
 
 impl Faulty {
@@ -49,7 +57,10 @@ impl Device for Faulty {
     }
 
     fn report_zones(&mut self) -> Result<Vec<Zone>, DeviceError> {
-        self.inner.report_zones()
+        let mut zones = self.inner.report_zones()?;
+        let hidden = zones.iter_mut().filter(|zone| self.faults.is_offline(zone.index));
+        hidden.for_each(|zone| (zone.condition, zone.write_pointer_bytes) = (Condition::Offline, None));
+        Ok(zones)
     }
 
     fn in_flight_max(&self) -> usize {
@@ -64,6 +75,12 @@ impl Device for Faulty {
         length_bytes: usize,
     ) -> Result<(), (DeviceError, Buffer)> {
         let length = length_bytes as u64;
+        let zone = u32::try_from(offset_bytes / self.inner.geometry().zone_size_bytes).unwrap();
+        if self.faults.is_offline(zone) {
+            let result = Err(DeviceError::ZoneCondition { zone, condition: Condition::Offline });
+            self.failed.push(Completion { token, result, buffer: Some(buffer) });
+            return Ok(());
+        }
         let unreadable = self.faults.unreadable.load(SeqCst);
         if (offset_bytes + 1..=offset_bytes + length).contains(&unreadable) {
             let result = Err(DeviceError::MediumRead { offset_bytes, length_bytes: length });
