@@ -39,6 +39,10 @@ pub(crate) struct ScannedZone {
     pub(crate) highest_sequence: u64,
     /// The group number of the last commit.
     pub(crate) last_group: u64,
+    /// The first unit behind the last commit that could not be read.
+    first_unreadable: Option<u32>,
+    /// Where padding begins behind it.
+    padding: Option<u32>,
     /// Blocks whose headers are damaged; a commit names them.
     pub(crate) damaged: Vec<(Key, Location)>,
     /// What the last commit says of other open zones.
@@ -94,6 +98,13 @@ pub(crate) fn scan_zone(
 }
 
 impl ScannedZone {
+    /// Whether something cannot be read behind the last commit, and before where the zone's padding or its footer begins.
+    /// A crash tears a group, but leaves nothing unreadable: a commit may stand there, of a group that was acknowledged.
+    pub(crate) fn has_unreadable_end(&self, footer_first: u32) -> bool {
+        let end = self.padding.unwrap_or(footer_first).min(footer_first);
+        self.first_unreadable.is_some_and(|unit| (self.good_units..end).contains(&unit))
+    }
+
     /// A zone of which nothing more than its first `good_units` is known.
     pub(crate) fn nothing_behind(good_units: u32) -> Self {
         Self { good_units, ..Self::default() }
@@ -146,7 +157,10 @@ impl Scan<'_, '_> {
         let end = self.bounds.end;
         // Where a stretch cannot be read, the units of it that can are still looked at.
         let looks = [wanted, 1];
-        let Some(wanted) = first_readable(self.io, zone, unit, &looks, end)? else { return Ok(None) };
+        let Some(wanted) = first_readable(self.io, zone, unit, &looks, end)? else {
+            self.found.first_unreadable.get_or_insert(unit);
+            return Ok(None);
+        };
         let bytes = self.io.look(zone, unit, 1, wanted, end)?;
         let Ok(header) = imbrex_format::decode_record_header(bytes, self.scope, unit) else {
             return Ok(None);
@@ -174,7 +188,8 @@ impl Scan<'_, '_> {
             RecordKind::Tombstones => self.tombstones(header)?,
             RecordKind::Commit => self.commit(header)?,
             RecordKind::Void => self.void(header)?,
-            // Padding holds nothing, and a checkpoint's records do not stand in the log.
+            RecordKind::Padding => self.found.padding = Some(header.unit_offset),
+            // A checkpoint's records do not stand in the log.
             _ => {}
         }
         Ok(())
@@ -255,6 +270,7 @@ impl Scan<'_, '_> {
         self.found.open = commit.open;
         self.found.good_units = header.unit_offset + header.unit_count;
         self.found.last_group = commit.group;
+        (self.found.first_unreadable, self.found.padding) = (None, None);
         Ok(())
     }
 

@@ -293,6 +293,8 @@ pub struct Stats {
     pub scrubbed_records: u64,
     /// Bytes that it has read.
     pub scrubbed_bytes: u64,
-    /// Damaged records that it has found.
+    /// What it has found damaged: blocks, and what stands beside them.
     pub scrub_errors: u64,
+    /// Headers, footers, commits and tombstones among that.
+    pub scrub_structure_errors: u64,
 }

@@ -1,7 +1,7 @@
 //! What a zone of which nothing is known holds, as the zone itself tells.
 
 use imbrex_format::{Trailer, ZoneContent, ZoneHeader, ZoneScope};
-use imbrex_zoned::{DeviceError, Zone, ZoneKind};
+use imbrex_zoned::{Condition, DeviceError, Zone, ZoneKind};
 
 use super::{Mount, finish_zone};
 use crate::log::Stream;
@@ -67,29 +67,37 @@ impl Mount<'_, '_> {
     }
 
     /// Something is written that neither a header, nor a footer, nor a record explains: it is kept, and never written
-    /// to. A zone of one unit has lost nothing: a crash tore its header, and no record can have followed. It may have been
-    /// finished since.
+    /// to. Where nothing but its first unit is written it has lost nothing: a crash tore its header, and no record can have
+    /// followed. It may have been finished since.
     fn lose_zone(&mut self, zone: u32) -> Result<(), DeviceError> {
-        let written_units = self.zones.get(zone).written_units;
-        let holds_records = written_units != 1 && !self.is_blank(zone, 1)?;
+        let holds_records = self.holds_more_than_header(zone)?;
         self.zones.get_mut(zone).role = ZoneRole::Lost;
         if holds_records {
             tracing::error!(zone, "a zone is written, and nothing in it can be read: what it held is lost");
             self.lost_records += 1;
-            let entry = self.zones.get_mut(zone);
-            // A crash can tear the header of a conventional zone: nothing tells that from damage.
-            entry.is_unknown = entry.kind == ZoneKind::SequentialWriteRequired;
         }
         finish_zone(self.io, &mut self.zones, zone)
     }
 
-    /// Whether a unit reads as one to which nothing was written.
-    fn is_blank(&mut self, zone: u32, unit: u32) -> Result<bool, DeviceError> {
-        match self.io.read(zone, unit, 1) {
-            Ok(bytes) => Ok(bytes.iter().all(|byte| *byte == 0)),
-            Err(DeviceError::Gone) => Err(DeviceError::Gone),
-            Err(_) => Ok(false),
+    /// Whether anything but zeros stands behind the first unit of a zone, or something that cannot be read. A drive can lose
+    /// the first of what was written and keep the rest, so all is looked at up to the pointer. Behind it, and in a zone
+    /// that was finished, an older life may show: there the second unit speaks for all.
+    fn holds_more_than_header(&mut self, zone: u32) -> Result<bool, DeviceError> {
+        let entry = self.zones.get(zone);
+        let end = match entry.condition {
+            Condition::ImplicitOpen | Condition::ExplicitOpen | Condition::Closed => entry.written_units,
+            _ => 2,
+        };
+        let mut unit = 1;
+        while unit < end {
+            let unit_count = self.io.window_units().min(end - unit);
+            match self.io.read(zone, unit, unit_count) {
+                Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => unit += unit_count,
+                Err(DeviceError::Gone) => return Err(DeviceError::Gone),
+                _ => return Ok(true),
+            }
         }
+        Ok(false)
     }
 
     pub(super) fn read_header(&mut self, zone: u32) -> Result<HeaderUnit, DeviceError> {

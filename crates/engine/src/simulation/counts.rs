@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 use imbrex_zoned::simulated::FaultCounts;
 
 /// What must happen at least once in a suite: one that never saw it has proved nothing of it.
-const MUST_HAPPEN: [&str; 25] = [
+const MUST_HAPPEN: [&str; 26] = [
     "put",
     "put: already stored",
     "put: conflict",
@@ -33,6 +33,7 @@ const MUST_HAPPEN: [&str; 25] = [
     "blocks moved",
     "tombstones carried",
     "records scrubbed",
+    "damaged structures found by the scrub",
 ];
 
 /// See the module.
