@@ -315,6 +315,9 @@ pub struct DriveStats {
     pub scrubbed_bytes: u64,
     /// Damaged records that it has found.
     pub scrub_errors: u64,
+    /// Headers, footers, commits, tombstones, labels and checkpoints among that.
+    #[serde(default)]
+    pub scrub_structure_errors: u64,
 }
 
 /// Answer of `GET /v1/scrub`, and of `POST /v1/scrub`, which orders a full pass now: how far the drive is with reading
@@ -328,7 +331,7 @@ pub struct ScrubStatus {
     pub pass_since_unix_s: Option<u64>,
     /// The zone that is being read; `null` where none is.
     pub zone: Option<u32>,
-    /// Zones in which blocks live.
+    /// Zones in which blocks live, or deletions stand.
     pub zones: u32,
     /// Those of them that were read whole within the period, and since the pass that was ordered.
     pub covered_zones: u32,
@@ -341,6 +344,10 @@ pub struct ScrubStatus {
     /// When the zone that has waited longest was last read whole, in seconds since 1970; `null` where one never was,
     /// or there is none.
     pub oldest_unix_s: Option<u64>,
+    /// When the labels and the newest checkpoint were last read whole, in seconds since 1970; `null` where that was when the
+    /// drive was mounted.
+    #[serde(default)]
+    pub slots_unix_s: Option<u64>,
     /// Records read and checked since the drive was mounted.
     pub records: u64,
     /// Bytes read since then.

@@ -233,7 +233,12 @@ fn register_engine(registry: &mut Registry, stats: &Stats) {
         ("checkpoints", "Checkpoints of the index completed", stats.checkpoints),
         ("checkpoints_failed", "Checkpoints given up", stats.checkpoints_failed),
         ("scrubbed_records", "Records that the scrub has read", stats.scrubbed_records),
-        ("scrub_errors", "Damaged records that the scrub has found", stats.scrub_errors),
+        ("scrub_errors", "What the scrub has found damaged", stats.scrub_errors),
+        (
+            "scrub_structure_errors",
+            "Headers, footers, commits, tombstones, labels and checkpoints that the scrub has found damaged",
+            stats.scrub_structure_errors,
+        ),
     ] {
         registry.register(name, help, ConstCounter::new(value));
     }

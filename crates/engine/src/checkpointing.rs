@@ -27,7 +27,7 @@ pub(crate) struct Checkpointing {
     first_zone: u32,
     slot_zones: u32,
     /// The slot that holds the newest one.
-    newest: Option<u32>,
+    pub(crate) newest: Option<u32>,
     /// The number of the next one.
     pub(crate) number: u64,
     every_bytes: u64,

@@ -56,6 +56,7 @@ mod scan;
 mod schedule;
 mod scrub;
 mod scrub_pace;
+mod scrub_slots;
 mod scrub_walk;
 mod sealing;
 mod signature;

@@ -4,7 +4,8 @@
 //! what was written badly shows early. In each zone its header is read, then its footer, then all from its first record
 //! on in small pieces, so that a client never waits long behind one ([`crate::scrub_walk`]): the blocks that live, the
 //! tombstones and the commits. A zone's turn is remembered in the checkpoints. What else stands on the drive, the labels
-//! and the checkpoint by which it would be mounted, has its turn once in a period too.
+//! and the checkpoint by which it would be mounted, has its turn once in a period too
+//! ([`crate::scrub_slots`]).
 //!
 //! Where a block cannot be read, or is not what was written, it is listed by its key. Where a header, a footer, a commit or
 //! tombstones are damaged, nothing is lost yet: each says what something else says too. Either way the zone is evacuated,
@@ -23,6 +24,7 @@ use crate::reads::{Read, ReadPurpose, ZoneReader};
 use crate::request::{DamageKind, ScrubStatus, ZoneRole};
 use crate::schedule::Work;
 use crate::scrub_pace::ScrubPace;
+use crate::scrub_slots::SlotScrub;
 use crate::scrub_walk::{Findings, PIECE_UNITS, Walk};
 use crate::store::Store;
 use crate::zone_table::ZoneEntry;
@@ -35,16 +37,17 @@ const LOOK_US: u64 = 1_000_000;
 
 /// What the scrub is doing, and how far it is.
 pub(crate) struct Scrub {
-    pace: ScrubPace,
-    buffer: Option<Buffer>,
+    pub(crate) pace: ScrubPace,
+    pub(crate) buffer: Option<Buffer>,
     inventory: Inventory,
     current: Option<Current>,
     /// How far the zone was good when its list was taken, where that was the list of an open one.
     open_end_units: Option<u32>,
     neighbours: VecDeque<u32>,
     /// Every zone that was scrubbed before this is due: a pass was ordered.
-    pass_since_unix_s: u64,
+    pub(crate) pass_since_unix_s: u64,
     looked_us: u64,
+    pub(crate) slots: SlotScrub,
 }
 
 /// The zone that is being read.
@@ -77,6 +80,7 @@ impl Scrub {
             neighbours: VecDeque::with_capacity(NEIGHBOURS_MAX),
             pass_since_unix_s: 0,
             looked_us: 0,
+            slots: SlotScrub::default(),
         })
     }
 
@@ -104,6 +108,7 @@ impl Store {
     pub(crate) fn scrub_due_us(&self) -> Option<u64> {
         match &self.scrub.current {
             Some(current) if current.is_reading => None,
+            None if self.scrub.slots.is_reading => None,
             Some(_) if self.scrub.pace.allowed_us() > self.now_us => Some(self.scrub.pace.allowed_us()),
             _ => Some(self.scrub.looked_us.saturating_add(LOOK_US)),
         }
@@ -111,7 +116,7 @@ impl Store {
 
     /// Goes on with a zone, or begins one that is due.
     pub(crate) fn pump_scrub(&mut self, device: &mut dyn Device) {
-        if self.scrub.current.is_none() && !self.begin_zone() {
+        if self.scrub.current.is_none() && (self.pump_slot_scrub(device) || !self.begin_zone()) {
             return;
         }
         let Some(current) = &self.scrub.current else { return };
@@ -184,7 +189,12 @@ impl Store {
         self.scrub.pace.begin(due_unix_s, self.unix_s, live_units * UNIT_BYTES as u64);
     }
 
-    fn read_for_scrub(&mut self, device: &mut dyn Device, location: Location, buffer: Option<Buffer>) {
+    pub(crate) fn read_for_scrub(
+        &mut self,
+        device: &mut dyn Device,
+        location: Location,
+        buffer: Option<Buffer>,
+    ) {
         if let Some(current) = self.scrub.current.as_mut() {
             current.is_reading = true;
         }
@@ -261,8 +271,9 @@ impl Store {
     /// A read that could not begin is tried again when the engine next turns.
     pub(crate) fn scrub_refused(&mut self, buffer: Option<Buffer>) {
         self.scrub.buffer = self.scrub.buffer.take().or(buffer);
-        if let Some(current) = self.scrub.current.as_mut() {
-            current.is_reading = false;
+        match self.scrub.current.as_mut() {
+            Some(current) => current.is_reading = false,
+            None => self.slot_read_refused(),
         }
     }
 
@@ -274,8 +285,7 @@ impl Store {
         buffer: Option<Buffer>,
     ) {
         let Some(current) = self.scrub.current.as_mut() else {
-            self.scrub.buffer = self.scrub.buffer.take().or(buffer);
-            return;
+            return self.slots_read(location, &result, buffer);
         };
         current.is_reading = false;
         if let Err(DeviceError::ZoneCondition { zone, condition }) = &result {
@@ -348,6 +358,7 @@ impl Store {
             bytes: self.stats.scrubbed_bytes,
             errors: self.stats.scrub_errors,
             oldest_unix_s: u64::MAX,
+            slots_unix_s: self.scrub.slots.scrubbed_at_unix_s,
             ..ScrubStatus::default()
         };
         let begin = self.unix_s.saturating_sub(self.scrub.pace.period_s()).max(self.scrub.pass_since_unix_s);

@@ -175,7 +175,7 @@ pub struct ScrubStatus {
     pub pass_since_unix_s: u64,
     /// The zone that is being read.
     pub zone: Option<u32>,
-    /// Zones in which something lives.
+    /// Zones in which something lives, or tombstones stand.
     pub zones: u32,
     /// Those of them that were read whole within the period, and since the pass that was ordered.
     pub covered_zones: u32,
@@ -188,6 +188,9 @@ pub struct ScrubStatus {
     /// When the zone that has waited longest was last read whole, in seconds since 1970; 0: one never was, or none is
     /// there.
     pub oldest_unix_s: u64,
+    /// When the labels and the newest checkpoint were last read whole, in seconds since 1970; 0: not since the mount, which
+    /// reads them.
+    pub slots_unix_s: u64,
     /// Records read and checked since the mount.
     pub records: u64,
     /// Bytes read since the mount.
@@ -295,6 +298,6 @@ pub struct Stats {
     pub scrubbed_bytes: u64,
     /// What it has found damaged: blocks, and what stands beside them.
     pub scrub_errors: u64,
-    /// Headers, footers, commits and tombstones among that.
+    /// Headers, footers, commits, tombstones, labels and checkpoints among that.
     pub scrub_structure_errors: u64,
 }

@@ -109,5 +109,6 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<DriveStats> {
         scrubbed_records: stats.scrubbed_records,
         scrubbed_bytes: stats.scrubbed_bytes,
         scrub_errors: stats.scrub_errors,
+        scrub_structure_errors: stats.scrub_structure_errors,
     })
 }
