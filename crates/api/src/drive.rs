@@ -59,6 +59,10 @@ pub struct DriveStatus {
     /// found is answered 500 `block-unknown`, not 404.
     #[serde(default)]
     pub unknown_zones: u32,
+    /// Since when the drive is many times slower than it was before, in seconds since 1970: its scrub and what else can wait
+    /// is held back, for an hour at the most. `null` where it is not.
+    #[serde(default)]
+    pub slow_since_unix_s: Option<u64>,
     /// Memory that the engine took at start, in bytes: index, buffers and tables.
     pub memory_bytes: u64,
     /// How long the last mount took, in microseconds; `null` where the drive is not mounted.
@@ -284,6 +288,9 @@ pub struct DriveStats {
     pub flush_errors: u64,
     /// Zones sealed with a footer.
     pub zones_sealed: u64,
+    /// How often the drive has become many times slower than it was.
+    #[serde(default)]
+    pub slowdowns: u64,
     /// Zones to which nothing more is written because a write or a flush has failed.
     pub zones_fenced: u64,
     /// Blocks that were written elsewhere after a write or a flush had failed.

@@ -165,6 +165,11 @@ fn register_levels(registry: &mut Registry, app: &App) {
     plain("uploads_waiting", "Requests that wait for memory", u64::from(load.uploads_waiting));
     plain("damaged_blocks", "Blocks known to be damaged", status.damaged_blocks);
     plain(
+        "slow",
+        "1 where the drive is many times slower than it was",
+        status.slow_since_unix_s.map_or(0, |_| 1),
+    );
+    plain(
         "unknown_zones",
         "Zones that cannot be read and may hold blocks that nothing else tells of",
         u64::from(status.unknown_zones),
@@ -222,6 +227,7 @@ fn register_engine(registry: &mut Registry, stats: &Stats) {
         ("read_errors", "Reads that the drive failed", stats.read_errors),
         ("write_errors", "Writes that the drive failed", stats.write_errors),
         ("flush_errors", "Flushes that the drive failed", stats.flush_errors),
+        ("slowdowns", "How often the drive has become many times slower than it was", stats.slowdowns),
         ("zones_sealed", "Zones sealed with a footer", stats.zones_sealed),
         ("zones_fenced", "Zones closed because a write or a flush has failed", stats.zones_fenced),
         ("rewritten_blocks", "Blocks written elsewhere after such a failure", stats.rewritten_blocks),

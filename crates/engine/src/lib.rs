@@ -62,6 +62,7 @@ mod sealing;
 mod signature;
 #[cfg(test)]
 mod simulation;
+mod slowness;
 pub mod status;
 mod store;
 mod sync;

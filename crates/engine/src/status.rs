@@ -96,6 +96,8 @@ pub struct Status {
     pub unknown_zones: u32,
     /// Zones by condition, with how many there are of each.
     pub zones_by_condition: Vec<(Condition, u32)>,
+    /// Since when the drive is many times slower than it was, in seconds since 1970.
+    pub slow_since_unix_s: Option<u64>,
     /// How long the last mount took, in microseconds of the engine's clock.
     pub mount_us: u64,
     /// The memory that the engine took at start, in bytes: the sum of `memory`.
@@ -266,6 +268,8 @@ pub struct Stats {
     pub write_errors: u64,
     /// Flushes that the drive failed.
     pub flush_errors: u64,
+    /// How often the drive has become many times slower than it was.
+    pub slowdowns: u64,
     /// Zones sealed.
     pub zones_sealed: u64,
     /// Zones to which nothing more is written because a write or a flush has failed.

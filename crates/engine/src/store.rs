@@ -36,6 +36,7 @@ use crate::referee::Referee;
 use crate::request::{State, Stats};
 use crate::reserve::Reserve;
 use crate::scrub::Scrub;
+use crate::slowness::Slowness;
 use crate::trash::Trash;
 use crate::writing::WRITERS_LOOK_US;
 use crate::zone_table::ZoneTable;
@@ -107,6 +108,7 @@ pub(crate) struct Store {
     /// Whether only tombstones stand in a zone that could be emptied.
     pub(crate) has_spent_zone: bool,
     pub(crate) scrub: Scrub,
+    pub(crate) slowness: Slowness,
     pub(crate) checkpointing: Checkpointing,
     pub(crate) written_since_checkpoint_bytes: u64,
     pub(crate) stats: Stats,
@@ -177,6 +179,7 @@ impl Store {
             level_counted_us: 0,
             level_changes: 0,
             level_is_fresh: false,
+            slowness: Slowness::default(),
             has_reclaimable: true,
             has_spent_zone: false,
             written_since_checkpoint_bytes: 0,
@@ -250,6 +253,7 @@ impl Store {
         }
         self.pump_trash(device);
         self.pump_checkpoint(device);
+        self.watch_pace();
     }
 
     /// Takes the end of an operation.

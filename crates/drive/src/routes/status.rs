@@ -94,6 +94,7 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<DriveStats> {
         write_errors: stats.write_errors,
         flush_errors: stats.flush_errors,
         zones_sealed: stats.zones_sealed,
+        slowdowns: stats.slowdowns,
         zones_fenced: stats.zones_fenced,
         rewritten_blocks: stats.rewritten_blocks,
         zones_reclaimed: stats.zones_reclaimed,

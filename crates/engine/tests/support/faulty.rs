@@ -19,6 +19,8 @@ pub struct Faults {
     pub dead: Arc<AtomicBool>,
     /// A zone, plus one, that the drive shows as offline; 0 for none.
     pub offline: Arc<AtomicU64>,
+    /// How many times the drive is waited for before a read ends; 0 for at once.
+    pub read_waits: Arc<AtomicU64>,
     /// Flushes do not end.
     pub holds_flushes: Arc<AtomicBool>,
 }
@@ -28,6 +30,8 @@ pub struct Faulty {
     inner: SimulatedDevice,
     faults: Faults,
     failed: Vec<Completion>,
+    /// Reads that have not ended, with how often the drive is still waited for.
+    slow: Vec<(u64, Completion)>,
     flushes: Vec<Token>,
 }
 
@@ -39,7 +43,7 @@ impl Faults {
 
 impl Faulty {
     pub fn new(inner: SimulatedDevice, faults: Faults) -> Self {
-        Self { inner, faults, failed: Vec::new(), flushes: Vec::new() }
+        Self { inner, faults, failed: Vec::new(), slow: Vec::new(), flushes: Vec::new() }
     }
 }
 
@@ -121,6 +125,20 @@ impl Device for Faulty {
         }
         if !self.failed.is_empty() {
             completions.append(&mut self.failed);
+            return Ok(());
+        }
+        let read_waits = self.faults.read_waits.load(SeqCst);
+        if read_waits > 0 || !self.slow.is_empty() {
+            let mut done = Vec::new();
+            self.inner.wait(Some(Duration::ZERO), &mut done)?;
+            self.slow.extend(done.into_iter().map(|completion| {
+                let is_read = completion.buffer.is_some() && completion.token.0 >> 32 == 0;
+                (if is_read { read_waits } else { 0 }, completion)
+            }));
+            let slow = std::mem::take(&mut self.slow);
+            let (ended, slow): (Vec<_>, Vec<_>) = slow.into_iter().partition(|(waits, _)| *waits == 0);
+            self.slow = slow.into_iter().map(|(waits, completion)| (waits - 1, completion)).collect();
+            completions.extend(ended.into_iter().map(|(_, completion)| completion));
             return Ok(());
         }
         // Switches are not announced, so nobody is waited for long.
