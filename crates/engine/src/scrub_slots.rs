@@ -30,7 +30,8 @@ struct SlotWalk {
     labels: VecDeque<u32>,
     /// Zones of the slot that are still to be read, the present one first.
     zones: VecDeque<u32>,
-    slot: Option<u32>,
+    /// The number of the checkpoint that came next when it began: once that counts, the slot is written anew.
+    next_number: u64,
     /// Of the present zone, once its header was read.
     scope: Option<ZoneScope>,
     unit: u32,
@@ -153,7 +154,7 @@ impl Store {
             return true;
         }
         let Some(walk) = &self.scrub.slots.walk else { return false };
-        if walk.slot != self.checkpointing.newest || self.checkpointing.is_moving() {
+        if self.is_slot_stale(walk) {
             // A newer one has been written meanwhile: it has its turn when it is due.
             self.end_slot_scrub();
             return false;
@@ -191,7 +192,7 @@ impl Store {
         self.scrub.slots.walk = Some(SlotWalk {
             labels: self.label.label_zones.into(),
             zones: zones.unwrap_or_default(),
-            slot,
+            next_number: self.checkpointing.number,
             scope: None,
             unit: 0,
             sequence: 0,
@@ -214,10 +215,16 @@ impl Store {
             // The next checkpoint that would go there looks for other zones.
             self.zones.get_mut(*zone).condition = *condition;
         }
-        if let Some(walk) = self.scrub.slots.walk.as_mut() {
+        let is_stale = self.scrub.slots.walk.as_ref().is_some_and(|walk| self.is_slot_stale(walk));
+        if let Some(walk) = self.scrub.slots.walk.as_mut().filter(|_| !is_stale) {
             walk.take(&self.label, piece, buffer.as_deref().filter(|_| result.is_ok()));
         }
         self.scrub.buffer = self.scrub.buffer.take().or(buffer);
+    }
+
+    /// Whether the slot that is being read may have been written since.
+    fn is_slot_stale(&self, walk: &SlotWalk) -> bool {
+        walk.next_number != self.checkpointing.number || self.checkpointing.is_moving()
     }
 
     /// A read that could not begin is tried again when the engine next turns.
