@@ -230,7 +230,7 @@ impl Store {
             zones.is_acknowledged(location) && index.contains(index.hash(key), location)
         });
         let Some(piece) = piece else {
-            current.errors += walk.damaged_stretches();
+            current.errors += walk.damaged_stretches(entries);
             return self.end_scrub_of_zone();
         };
         if let Some(buffer) = self.scrub.buffer.take() {

@@ -49,6 +49,8 @@ pub(crate) struct Walk {
     one_by_one_until: u32,
     /// How many units the thing at the position has, where that was seen.
     wanted_units: u32,
+    /// Where the last commit ends that was right.
+    commit_end: u32,
     /// What nothing has explained so far.
     torn: Vec<Range<u32>>,
 }
@@ -80,6 +82,7 @@ impl Walk {
             record: None,
             one_by_one_until: 0,
             wanted_units: 1,
+            commit_end: 0,
             torn: Vec::with_capacity(TORN_MAX),
         }
     }
@@ -281,6 +284,9 @@ impl Walk {
             let void = void.first_unit..void.first_unit.saturating_add(void.unit_count);
             self.torn.retain(|torn| torn.start < void.start || torn.end > void.end);
         }
+        if header.kind == RecordKind::Commit {
+            self.commit_end = self.position + header.unit_count;
+        }
         Between::Explained(header.unit_count)
     }
 
@@ -296,8 +302,13 @@ impl Walk {
     }
 
     /// How many stretches between blocks are damaged, once [`Self::next_piece`] asks for nothing more.
-    pub(crate) fn damaged_stretches(&self) -> u64 {
-        self.torn.len() as u64
+    ///
+    /// Where all that is listed stands before the last commit, what lies behind that was torn by a crash, and the zone was
+    /// sealed before another group came: no void record names it.
+    pub(crate) fn damaged_stretches(&self, entries: &[TableEntry]) -> u64 {
+        let is_all_committed = entries.last().is_none_or(|entry| unit_of(entry) < self.commit_end);
+        let damaged = |torn: &&Range<u32>| !is_all_committed || torn.start < self.commit_end;
+        self.torn.iter().filter(damaged).count() as u64
     }
 }
 
@@ -305,4 +316,10 @@ fn block_of(entry: &TableEntry, zone: u32) -> Option<(Key, Location)> {
     let TableEntry::Block { key, unit_offset, unit_count, .. } = entry else { return None };
     let location = Location { zone, unit_offset: *unit_offset, unit_count: *unit_count };
     (*unit_count > 0).then_some((*key, location))
+}
+
+fn unit_of(entry: &TableEntry) -> u32 {
+    match entry {
+        TableEntry::Block { unit_offset, .. } | TableEntry::Tombstone { unit_offset, .. } => *unit_offset,
+    }
 }
