@@ -1,13 +1,14 @@
 //! What becomes of a zone whose reset the referee refuses.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use imbrex_format::{Key, PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::BufferPool;
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedGeometry};
 
-use crate::clock::SystemClock;
+use crate::clock::Clock;
 use crate::manual::{Manual, Ticket};
 use crate::options::Options;
 use crate::request::{
@@ -16,6 +17,20 @@ use crate::request::{
 };
 
 const LENGTH: usize = 50_000;
+
+/// Twenty microseconds pass each time that somebody looks.
+#[derive(Default)]
+struct TickingClock(AtomicU64);
+
+impl Clock for TickingClock {
+    fn now_us(&self) -> u64 {
+        self.0.fetch_add(20, Ordering::Relaxed)
+    }
+
+    fn unix_s(&self) -> u64 {
+        1_700_000_000 + self.0.load(Ordering::Relaxed) / 1_000_000
+    }
+}
 
 fn engine() -> Manual {
     let geometry = SimulatedGeometry {
@@ -28,7 +43,7 @@ fn engine() -> Manual {
     let pool = BufferPool::new(32 << 20).expect("memory");
     let device = SimulatedDevice::in_memory(geometry, pool).expect("a drive");
     let options = Options { trash_rest: Duration::ZERO, ..Options::default() };
-    let mut engine = Manual::new(Box::new(device), Arc::new(SystemClock::default()), &options);
+    let mut engine = Manual::new(Box::new(device), Arc::new(TickingClock::default()), &options);
     engine.mount();
     let order = FormatOrder { serial: "TEST".into(), replace: Replace::Nothing, blocks_max: Some(1000) };
     engine.format(order).expect("a formatted drive");
