@@ -62,8 +62,11 @@ pub(crate) fn find_checkpoint(
     slots.sort_unstable();
     let next_number = slots.last().map_or(1, |(number, _)| number + 1);
     let newest_number = |is_one_hidden| if is_one_hidden { u64::MAX } else { next_number - 1 };
-    // One that is not the last but one is no one's: zones were freed since that it calls used.
+    // One that is not the last but one is no one's: zones were freed since that it calls used. A mount that cannot read the
+    // newer one would not know that. So where the newer one does not count, this mount goes on as if it had not seen either.
+    let found = slots.len();
     slots.retain(|(number, _)| number + 2 >= next_number);
+    let is_one_passed_over = slots.len() < found;
     for (_, slot) in slots.into_iter().rev() {
         let mut reader = Reader::new(io, label, table, index, slot);
         let end = reader.whole()?;
@@ -76,6 +79,7 @@ pub(crate) fn find_checkpoint(
         tracing::warn!(slot, "a checkpoint of the index does not count: it is torn or damaged");
         index.clear();
     }
+    let is_one_hidden = is_one_hidden || is_one_passed_over;
     Ok(Found { base: None, next_number, newest_number: newest_number(is_one_hidden), is_one_hidden })
 }
 
