@@ -154,6 +154,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         self.last_sequence = self.last_sequence.max(scanned.highest_sequence);
         self.last_group = self.last_group.max(scanned.last_group);
         self.damaged.extend_from_slice(&scanned.damaged);
+        self.lost_records += scanned.unreadable_groups;
         let footer_first =
             entry.capacity_units.saturating_sub(footer_units(log.listed.len() + scanned.entries.len()));
         if scanned.has_unreadable_end(footer_first) {

@@ -39,8 +39,11 @@ pub(crate) struct ScannedZone {
     pub(crate) highest_sequence: u64,
     /// The group number of the last commit.
     pub(crate) last_group: u64,
-    /// The first unit behind the last commit that could not be read.
-    first_unreadable: Option<u32>,
+    /// Stretches that could not be read before a commit, and in which nothing stands that it lists: they may have held the
+    /// commit of another group.
+    pub(crate) unreadable_groups: u64,
+    /// Units behind the last commit that could not be read, the first of them.
+    unreadable: Vec<u32>,
     /// Where padding begins behind it.
     padding: Option<u32>,
     /// Blocks whose headers are damaged; a commit names them.
@@ -63,6 +66,9 @@ pub(crate) struct ScanBounds {
 /// How much is read at once while records are large, and while they are small.
 const LOOK_UNITS: u32 = 4;
 const LOOK_UNITS_SMALL_RECORDS: u32 = 256;
+
+/// How many units that cannot be read are remembered before one commit.
+const UNREADABLE_MAX: usize = 64;
 
 struct Scan<'a, 'b> {
     io: &'a mut Blocking<'b>,
@@ -102,7 +108,7 @@ impl ScannedZone {
     /// A crash tears a group, but leaves nothing unreadable: a commit may stand there, of a group that was acknowledged.
     pub(crate) fn has_unreadable_end(&self, footer_first: u32) -> bool {
         let end = self.padding.unwrap_or(footer_first).min(footer_first);
-        self.first_unreadable.is_some_and(|unit| (self.good_units..end).contains(&unit))
+        self.unreadable.iter().any(|unit| (self.good_units..end).contains(unit))
     }
 
     /// A zone of which nothing more than its first `good_units` is known.
@@ -158,7 +164,9 @@ impl Scan<'_, '_> {
         // Where a stretch cannot be read, the units of it that can are still looked at.
         let looks = [wanted, 1];
         let Some(wanted) = first_readable(self.io, zone, unit, &looks, end)? else {
-            self.found.first_unreadable.get_or_insert(unit);
+            if self.found.unreadable.len() < UNREADABLE_MAX {
+                self.found.unreadable.push(unit);
+            }
             return Ok(None);
         };
         let bytes = self.io.look(zone, unit, 1, wanted, end)?;
@@ -261,6 +269,10 @@ impl Scan<'_, '_> {
                 self.found.damaged.push((*key, Location { zone, unit_offset, unit_count }));
             }
         }
+        let is_listed = |unit: &u32| commit.entries.iter().any(|entry| explains(entry, *unit));
+        let is_lost = self.found.unreadable.iter().any(|unit| *unit < header.unit_offset && !is_listed(unit));
+        self.found.unreadable_groups += u64::from(is_lost);
+        self.found.unreadable.clear();
         let before = self
             .pending
             .drain(..)
@@ -270,7 +282,7 @@ impl Scan<'_, '_> {
         self.found.open = commit.open;
         self.found.good_units = header.unit_offset + header.unit_count;
         self.found.last_group = commit.group;
-        (self.found.first_unreadable, self.found.padding) = (None, None);
+        self.found.padding = None;
         Ok(())
     }
 
@@ -301,4 +313,17 @@ fn first_readable(
         }
     }
     Ok(None)
+}
+
+/// Whether an entry of a commit tells what stands at a unit.
+fn explains(entry: &TableEntry, unit: u32) -> bool {
+    match entry {
+        TableEntry::Block { unit_offset, unit_count, .. } => {
+            (*unit_offset..unit_offset.saturating_add(*unit_count)).contains(&unit)
+        }
+        TableEntry::Tombstone { unit_offset, .. } => {
+            // A record of tombstones has four units at most.
+            (*unit_offset..unit_offset.saturating_add(4)).contains(&unit)
+        }
+    }
 }
