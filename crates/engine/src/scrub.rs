@@ -65,7 +65,7 @@ struct Current {
 enum Step {
     Header,
     Table,
-    Walk(Walk),
+    Walk(Box<Walk>),
 }
 
 impl Scrub {
@@ -216,7 +216,7 @@ impl Store {
         let listed_end = self.scrub.open_end_units.take().unwrap_or(u32::MAX);
         let end = entry.good_units.min(entry.capacity_units.saturating_sub(footer)).min(listed_end);
         current.errors += u64::from(self.scrub.inventory.has_damaged_footer());
-        current.step = Step::Walk(Walk::new(scope, end));
+        current.step = Step::Walk(Box::new(Walk::new(scope, end)));
         self.read_next_piece(device);
     }
 
