@@ -66,6 +66,14 @@ pub struct DriveStatus {
     /// Why the drive keeps no checkpoints of its index now, in one sentence; `null` where it keeps them. Without
     /// them its next mount takes long: every zone's footer is read.
     pub without_checkpoints: Option<String>,
+    /// Zones that cannot be read and may hold blocks that nothing else tells of. As long as there is one, a key that is not
+    /// found is answered 500 `block-unknown`, not 404.
+    #[serde(default)]
+    pub unknown_zones: u32,
+    /// Since when the drive is many times slower than it was before, in seconds since 1970: its scrub and what else can wait
+    /// is held back, for an hour at the most. `null` where it is not.
+    #[serde(default)]
+    pub slow_since_unix_s: Option<u64>,
     /// Memory that the engine took at start, in bytes: index, buffers and tables.
     pub memory_bytes: u64,
     /// How long the last mount took, in microseconds; `null` where the drive is not mounted.
@@ -239,7 +247,7 @@ pub struct ScrubStatus {
     pub pass_since_unix_s: Option<u64>,
     /// The zone that is being read; `null` where none is.
     pub zone: Option<u32>,
-    /// Zones in which blocks live.
+    /// Zones in which blocks live, or deletions stand.
     pub zones: u32,
     /// Those of them that were read whole within the period, and since the pass that was ordered.
     pub covered_zones: u32,
@@ -252,6 +260,10 @@ pub struct ScrubStatus {
     /// When the zone that has waited longest was last read whole, in seconds since 1970; `null` where one never was,
     /// or there is none.
     pub oldest_unix_s: Option<u64>,
+    /// When the labels and the newest checkpoint were last read whole, in seconds since 1970; `null` where that was when the
+    /// drive was mounted.
+    #[serde(default)]
+    pub slots_unix_s: Option<u64>,
     /// Records read and checked since the drive was mounted.
     pub records: u64,
     /// Bytes read since then.
@@ -284,6 +296,10 @@ pub struct DamagePage {
     pub blocks: Vec<DamagedBlock>,
     /// How many there are in all.
     pub damaged_blocks: u64,
+    /// Zones of which neither is known what they held: as in the drive's status. What a control plane knows to be on this
+    /// drive and the drive does not list may have stood there.
+    #[serde(default)]
+    pub unknown_zones: u32,
 }
 
 /// A block that cannot be given back.

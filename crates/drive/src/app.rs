@@ -119,6 +119,8 @@ impl App {
             free_bytes: mounted.then_some(status.free_bytes),
             damaged_blocks: status.damaged_blocks,
             without_checkpoints: status.without_checkpoints.map(str::to_owned),
+            unknown_zones: status.unknown_zones,
+            slow_since_unix_s: status.slow_since_unix_s,
             memory_bytes: status.memory_bytes,
             mount_us: mounted.then_some(status.mount_us),
             formatted_at_unix_s: status.formatted_at_unix_s,

@@ -175,6 +175,16 @@ fn register_levels(registry: &mut Registry, app: &App) {
     plain("connections_open", "Open connections", u64::from(load.connections));
     plain("uploads_waiting", "Requests that wait for memory", u64::from(load.uploads_waiting));
     plain("damaged_blocks", "Blocks known to be damaged", status.damaged_blocks);
+    plain(
+        "slow",
+        "1 where the drive is many times slower than it was",
+        status.slow_since_unix_s.map_or(0, |_| 1),
+    );
+    plain(
+        "unknown_zones",
+        "Zones that cannot be read and may hold blocks that nothing else tells of",
+        u64::from(status.unknown_zones),
+    );
     if is_mounted(&status.state) {
         plain("blocks", "Blocks that can be read", status.blocks);
         plain("blocks_max", "Blocks that the index holds at most", status.blocks_max);
@@ -229,6 +239,7 @@ fn register_engine(registry: &mut Registry, stats: &Stats) {
         ("write_errors", "Writes that the drive failed", stats.write_errors),
         ("flush_errors", "Flushes that the drive failed", stats.flush_errors),
         ("reset_errors", "Resets of zones that the drive failed", stats.reset_errors),
+        ("slowdowns", "How often the drive has become many times slower than it was", stats.slowdowns),
         ("zones_sealed", "Zones sealed with a footer", stats.zones_sealed),
         ("zones_fenced", "Zones closed because a write or a flush has failed", stats.zones_fenced),
         ("rewritten_blocks", "Blocks written elsewhere after such a failure", stats.rewritten_blocks),
@@ -242,7 +253,12 @@ fn register_engine(registry: &mut Registry, stats: &Stats) {
         ("slots_moved", "Changes of the zones for checkpoints", stats.slots_moved),
         ("labels_renewed", "Labels that the mount has written anew", stats.labels_renewed),
         ("scrubbed_records", "Records that the scrub has read", stats.scrubbed_records),
-        ("scrub_errors", "Damaged records that the scrub has found", stats.scrub_errors),
+        ("scrub_errors", "What the scrub has found damaged", stats.scrub_errors),
+        (
+            "scrub_structure_errors",
+            "Headers, footers, commits, tombstones, labels and checkpoints that the scrub has found damaged",
+            stats.scrub_structure_errors,
+        ),
     ] {
         registry.register(name, help, ConstCounter::new(value));
     }

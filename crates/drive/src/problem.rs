@@ -116,6 +116,12 @@ impl From<EngineError> for Refusal {
         let detail = error.to_string();
         let (kind, status, title) = match &error {
             EngineError::NotFound => ("block-not-found", StatusCode::NOT_FOUND, "No such block"),
+            // Not 404, which must be sure, and not 503: to wait does not help.
+            EngineError::Unknown { .. } => (
+                "block-unknown",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The drive cannot tell whether it holds the block",
+            ),
             EngineError::Conflict => ("block-conflict", StatusCode::CONFLICT, "Another block has this key"),
             EngineError::RangeNotSatisfiable { payload_bytes } => {
                 return Self::range(*payload_bytes, detail);
@@ -166,6 +172,7 @@ mod tests {
         let text = || "x".to_owned();
         for (error, status) in [
             (EngineError::NotFound, 404),
+            (EngineError::Unknown { zones: 1 }, 500),
             (EngineError::Conflict, 409),
             (EngineError::RangeNotSatisfiable { payload_bytes: 9 }, 416),
             (EngineError::Corrupt { detail: text() }, 500),

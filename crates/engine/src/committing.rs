@@ -169,7 +169,7 @@ impl Store {
             let zone = self.zones.get_mut(location.zone);
             zone.live_units -= location.unit_count;
             // Something more can be reclaimed of it than when reclaim last left it.
-            zone.is_stuck = false;
+            zone.is_stuck = zone.is_kept;
             self.live_units -= u64::from(location.unit_count);
             self.referee.killed(location.zone, kill.incarnation);
             self.zone_lost_a_record(location.zone);

@@ -263,6 +263,8 @@ impl Engine {
                 dead_bytes: 0,
                 damaged_blocks: 0,
                 without_checkpoints: None,
+                unknown_zones: 0,
+                slow_since_unix_s: None,
                 zones_by_condition: Vec::new(),
                 mount_us: self.mount_us,
                 memory_bytes: pool_bytes,
@@ -282,6 +284,8 @@ impl Engine {
             dead_bytes: store.dead_bytes(),
             damaged_blocks: store.damage.count() + store.lost_records,
             without_checkpoints: store.checkpointing.why_none(),
+            unknown_zones: store.zones.unknown_count(),
+            slow_since_unix_s: store.slowness.since_unix_s(),
             zones_by_condition: store.zones.count_by_condition(),
             mount_us: self.mount_us,
             memory_bytes: memory.total_bytes(),
@@ -301,6 +305,12 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// The same, to be led astray.
+    #[cfg(test)]
+    pub(crate) fn store_mut(&mut self) -> Option<&mut Store> {
+        self.store.as_mut()
     }
 
     /// What the drive is doing.

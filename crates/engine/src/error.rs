@@ -9,6 +9,12 @@ use crate::status::State;
 pub enum EngineError {
     /// No such block.
     NotFound,
+    /// The drive knows of no such block, and cannot tell: zones that it cannot read may hold blocks that it does not
+    /// know of. Waiting does not help.
+    Unknown {
+        /// How many zones are in doubt.
+        zones: u32,
+    },
     /// Another block stands under this key.
     Conflict,
     /// The range begins beyond the block's end.
@@ -61,6 +67,11 @@ impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => write!(f, "the drive holds no such block"),
+            Self::Unknown { zones } => write!(
+                f,
+                "the drive cannot tell whether it holds the block: it does not know what {zones} of its zones held, \
+                 which cannot be read"
+            ),
             Self::Conflict => write!(f, "another block stands under this key: blocks are immutable"),
             Self::RangeNotSatisfiable { payload_bytes } => {
                 write!(f, "the range begins beyond the end of the block, which has {payload_bytes} bytes")

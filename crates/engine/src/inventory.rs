@@ -25,6 +25,8 @@ pub(crate) struct Inventory {
     entries: Vec<TableEntry>,
     /// How many good units no record explains.
     unexplained_units: u32,
+    /// Whether a footer was to be there that could not be read.
+    is_without_footer: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,13 @@ enum Step {
 impl Inventory {
     /// An inventory of nothing, with memory for `entries_max` entries.
     pub(crate) fn new(entries_max: usize) -> Self {
-        Self { zone: 0, step: Step::Done, entries: empty_table(entries_max), unexplained_units: 0 }
+        Self {
+            zone: 0,
+            step: Step::Done,
+            entries: empty_table(entries_max),
+            unexplained_units: 0,
+            is_without_footer: false,
+        }
     }
 
     /// Begins with a zone, which must have been written.
@@ -45,6 +53,7 @@ impl Inventory {
         self.zone = zone;
         self.entries.clear();
         self.unexplained_units = 0;
+        self.is_without_footer = false;
         self.step = if has_footer {
             Step::Footer { unit_count: footer_units(entry.table_entries as usize) }
         } else {
@@ -57,6 +66,8 @@ impl Inventory {
         self.zone = zone;
         self.entries.clear();
         self.entries.extend_from_slice(entries);
+        self.entries.sort_by_key(place_of);
+        self.is_without_footer = false;
         self.step = Step::Done;
     }
 
@@ -82,9 +93,9 @@ impl Inventory {
                     self.entries.extend(table);
                     self.step = Step::Done;
                 }
-                None => self.step = stretch(1, 1, entry.good_units),
+                None => self.go_without_footer(entry),
             },
-            (Step::Footer { .. }, Err(_)) => self.step = stretch(1, 1, entry.good_units),
+            (Step::Footer { .. }, Err(_)) => self.go_without_footer(entry),
             (Step::Stretch { unit, unit_count, explained }, Ok(bytes)) => {
                 let scope = ZoneScope::new(label, self.zone, entry.incarnation);
                 self.walk(&scope, bytes, unit, unit_count, explained, entry.good_units);
@@ -98,6 +109,11 @@ impl Inventory {
             }
             (Step::Done, _) => {}
         }
+    }
+
+    fn go_without_footer(&mut self, entry: &ZoneEntry) {
+        self.is_without_footer = true;
+        self.step = stretch(1, 1, entry.good_units);
     }
 
     fn walk(
@@ -174,6 +190,11 @@ impl Inventory {
     /// Everything that the zone lists, once [`Self::next_read`] asks for nothing more.
     pub(crate) fn entries(&self) -> &[TableEntry] {
         &self.entries
+    }
+
+    /// Whether the zone's footer was looked for, and is damaged.
+    pub(crate) fn has_damaged_footer(&self) -> bool {
+        self.is_without_footer
     }
 
     /// Whether every good unit is explained: if not, the zone may hold tombstones that were not found.

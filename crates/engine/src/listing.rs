@@ -1,6 +1,7 @@
 //! Listing blocks in the drive's own order: zone by zone as they were closed, and within a zone as they were written.
 //!
-//! A block that is there from the first page to the last is listed; one that reclaim moves meanwhile may be listed twice.
+//! A block that is there from the first page to the last is listed; one that reclaim moves meanwhile, or whose zone was
+//! open when it was listed and is closed before the end, may be listed twice.
 //!
 //! The index holds no keys, so a listing reads the tables of the zones: the open zone's from memory, a sealed zone's
 //! from its footer in one read, and where there is no good footer, a stretch of the zone in which the headers of its

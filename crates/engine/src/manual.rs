@@ -213,6 +213,12 @@ impl Manual {
         self.engine.finish();
     }
 
+    /// What the engine knows of its drive, to be led astray.
+    #[cfg(test)]
+    pub(crate) fn store_mut(&mut self) -> &mut crate::store::Store {
+        self.engine.store_mut().expect("a mounted drive")
+    }
+
     /// What the drive is doing.
     #[must_use]
     pub fn state(&self) -> State {

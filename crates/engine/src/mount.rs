@@ -6,23 +6,24 @@
 //! records are finished, so that they do not count against the drive's limit of open zones, and that a label is written anew
 //! where it is stale or cannot be read.
 
-use imbrex_format::{
-    Label, TableEntry, Trailer, UNIT_BYTES, ZoneCell, ZoneCellRole, ZoneContent, ZoneHeader, ZoneScope,
-};
-use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneKind, ZoneOperation};
+use imbrex_format::{Label, UNIT_BYTES};
+use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneOperation};
 
 use crate::blocking::Blocking;
 use crate::index::Index;
 use crate::label_renewing::{find_remains, renew_labels};
 use crate::labels::{FoundLabels, Labels, find_labels};
 use crate::location::{Location, PLACE_BITS};
-use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, Stream, streams_max};
+use crate::log::{ENTRIES_MAX, OpenZones, SEQUENCE_JUMP, streams_max};
 use crate::mutation::{Mutation, is};
 use crate::replay::{Replay, ZoneLog};
 use crate::request::{State, ZoneRole};
 use crate::restoring::{Base, find_checkpoint};
 use crate::slots::slot_zones_wanted;
 use crate::zone_table::ZoneTable;
+
+mod probe;
+mod since;
 
 /// A drive that has been read.
 pub(crate) struct Mounted {
@@ -132,6 +133,8 @@ struct Mount<'a, 'b> {
     lost_records: u64,
     next_checkpoint: u64,
     base: Option<Base>,
+    /// The highest number of a checkpoint that may have counted.
+    newest_checkpoint: u64,
     /// See [`crate::restoring`]: a checkpoint may stand that was not read now.
     is_one_hidden: bool,
 }
@@ -158,6 +161,7 @@ impl<'a, 'b> Mount<'a, 'b> {
             lost_records: 0,
             next_checkpoint: 1,
             base: None,
+            newest_checkpoint: 0,
             is_one_hidden: false,
             label,
         })
@@ -168,7 +172,9 @@ impl<'a, 'b> Mount<'a, 'b> {
         let found = find_checkpoint(self.io, &self.label, &self.zones, &mut self.index)?;
         self.next_checkpoint = found.next_number;
         self.base = found.base;
+        self.newest_checkpoint = found.newest_number;
         self.is_one_hidden = found.is_one_hidden;
+        self.leave_checkpoint_where_doubt_ends(zones)?;
         let mut logs = Vec::new();
         for zone in zones {
             if self.label.label_zones.contains(&zone.index) {
@@ -185,234 +191,14 @@ impl<'a, 'b> Mount<'a, 'b> {
             }
         }
         self.drop_ended_lives();
+        self.doubt_offline_zones(&logs);
         logs.sort_by_key(|log| log.first_sequence);
         Ok(logs)
     }
 
-    /// What a zone has become since the checkpoint (FORMAT.md, "Checkpoint", rules 3 and 4).
-    fn zone_since(
-        &mut self,
-        zone: &Zone,
-        cell: &ZoneCell,
-        base: &Base,
-    ) -> Result<Option<ZoneLog>, DeviceError> {
-        let is_empty = self.is_empty_now(zone, cell)?;
-        let freed_by = self.next_checkpoint + 1;
-        let entry = self.zones.get_mut(zone.index);
-        match cell.role {
-            ZoneCellRole::Free if is_empty => {
-                entry.incarnation = cell.incarnation;
-                entry.freed_by = cell.closed_sequence;
-                let is_free = cell.closed_sequence <= base.end.number;
-                entry.role = if is_free { ZoneRole::Free } else { ZoneRole::Reset };
-                Ok(None)
-            }
-            ZoneCellRole::Free if zone.condition == Condition::Offline => Ok(None),
-            // On a drive with checkpoints the log does not go to conventional zones.
-            ZoneCellRole::Free if zone.kind == ZoneKind::Conventional => {
-                entry.incarnation = cell.incarnation;
-                entry.role = ZoneRole::Free;
-                Ok(None)
-            }
-            ZoneCellRole::Free => {
-                let log = self.zone(zone)?.filter(|log| log.first_sequence > cell.incarnation);
-                let entry = self.zones.get_mut(zone.index);
-                if log.is_none() && entry.incarnation <= cell.incarnation {
-                    // What stands there is of a life that has ended.
-                    entry.incarnation = cell.incarnation;
-                    entry.role = ZoneRole::Lost;
-                }
-                Ok(log)
-            }
-            // Where it was open, its life may have ended since like any other: this checkpoint, by which the drive may be
-            // mounted once more, takes what is written there for that life.
-            ZoneCellRole::Open | ZoneCellRole::Sealed | ZoneCellRole::Fenced | ZoneCellRole::Trash
-                if is_empty =>
-            {
-                entry.incarnation = cell.incarnation;
-                entry.freed_by = freed_by;
-                entry.role = ZoneRole::Reset;
-                Ok(None)
-            }
-            ZoneCellRole::Open => {
-                entry.take_cell(cell, ZoneRole::Fenced);
-                self.open_since(zone, cell, base).map(Some)
-            }
-            ZoneCellRole::Sealed | ZoneCellRole::Trash => {
-                entry.take_cell(cell, ZoneRole::Sealed);
-                entry.written_units = entry.capacity_units;
-                Ok(None)
-            }
-            ZoneCellRole::Fenced => {
-                entry.take_cell(cell, ZoneRole::Fenced);
-                entry.written_units = cell.written_units;
-                Ok(None)
-            }
-            ZoneCellRole::Lost | ZoneCellRole::Label | ZoneCellRole::Checkpoint => {
-                // What stands in it may be read again one day: tombstones that name its life are kept.
-                entry.incarnation = cell.incarnation;
-                entry.first_sequence = cell.incarnation;
-                entry.role = ZoneRole::Lost;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Whether a zone holds nothing now. Of a conventional one that had a life only its header tells: a reset leaves zeros
-    /// there.
-    fn is_empty_now(&mut self, zone: &Zone, cell: &ZoneCell) -> Result<bool, DeviceError> {
-        let had_life = matches!(
-            cell.role,
-            ZoneCellRole::Open | ZoneCellRole::Sealed | ZoneCellRole::Fenced | ZoneCellRole::Trash
-        );
-        if had_life && zone.kind == ZoneKind::Conventional && zone.condition != Condition::Offline {
-            return Ok(matches!(self.read_header(zone.index)?, HeaderUnit::Blank));
-        }
-        Ok(zone.condition == Condition::Empty)
-    }
-
-    /// A zone that was open: what was written behind what the checkpoint knows.
-    fn open_since(&mut self, zone: &Zone, cell: &ZoneCell, base: &Base) -> Result<ZoneLog, DeviceError> {
-        let trailer = self.read_trailer(zone)?.filter(|trailer| trailer.incarnation == cell.incarnation);
-        let listed: Vec<TableEntry> = base
-            .tables
-            .iter()
-            .filter(|(listed, _)| *listed == zone.index)
-            .flat_map(|(_, entries)| entries.iter().copied())
-            .collect();
-        if trailer.is_some() {
-            self.zones.get_mut(zone.index).role = ZoneRole::Sealed;
-        }
-        Ok(ZoneLog {
-            zone: zone.index,
-            first_sequence: cell.incarnation,
-            stream: Stream::from_header(u16::from(cell.stream)),
-            trailer,
-            begin: cell.good_units.max(1),
-            floor_sequence: if cell.good_units > 1 { base.end.next_sequence } else { cell.incarnation },
-            listed,
-        })
-    }
-
-    /// Entries of the index in lives that have ended since the checkpoint: what they named was killed or moved.
-    fn drop_ended_lives(&mut self) {
-        if self.base.is_some() {
-            let zones = &self.zones;
-            self.index.retain(|location| {
-                !matches!(zones.get(location.zone).role, ZoneRole::Reset | ZoneRole::Free)
-            });
-        }
-    }
-
-    /// What a zone holds, of which nothing is known.
-    fn zone(&mut self, zone: &Zone) -> Result<Option<ZoneLog>, DeviceError> {
-        let header = self.read_header(zone.index)?;
-        let trailer = self.read_trailer(zone)?;
-        let (incarnation, stream) = match (&header, &trailer) {
-            (HeaderUnit::Header(header), _) if header.content == ZoneContent::Records => {
-                (header.incarnation, header.stream)
-            }
-            (HeaderUnit::Header(_), None) => {
-                // It held a checkpoint when the label named other zones for them: nothing in it is the log's.
-                self.zones.get_mut(zone.index).role = ZoneRole::Lost;
-                finish_zone(self.io, &mut self.zones, zone.index)?;
-                return Ok(None);
-            }
-            (_, Some(trailer)) => (trailer.incarnation, 0),
-            (HeaderUnit::Blank, None) if zone.kind == ZoneKind::Conventional => return Ok(None),
-            _ => match self.incarnation_of_first_record(zone.index)? {
-                // An engine opens a zone with the log's next sequence as its incarnation.
-                Some(incarnation) => (incarnation, 0),
-                None => {
-                    self.lose_zone(zone.index)?;
-                    return Ok(None);
-                }
-            },
-        };
-        let trailer = trailer.filter(|trailer| trailer.incarnation == incarnation);
-        let stream = Stream::from_header(stream);
-        let entry = self.zones.get_mut(zone.index);
-        entry.incarnation = incarnation;
-        entry.first_sequence = incarnation;
-        entry.stream = stream;
-        entry.role = if trailer.is_some() { ZoneRole::Sealed } else { ZoneRole::Fenced };
-        Ok(Some(ZoneLog {
-            zone: zone.index,
-            first_sequence: incarnation,
-            stream,
-            trailer,
-            begin: 1,
-            floor_sequence: incarnation,
-            listed: Vec::new(),
-        }))
-    }
-
-    /// The life of a zone whose header and footer are both damaged, as its first record tells it.
-    fn incarnation_of_first_record(&mut self, zone: u32) -> Result<Option<u64>, DeviceError> {
-        let label = &self.label;
-        let bytes = match self.io.read(zone, 1, 1) {
-            Ok(bytes) => bytes,
-            Err(DeviceError::Gone) => return Err(DeviceError::Gone),
-            Err(_) => return Ok(None),
-        };
-        Ok(imbrex_format::claimed_incarnation(bytes).filter(|incarnation| {
-            let scope = ZoneScope::new(label, zone, *incarnation);
-            imbrex_format::decode_record_header(bytes, &scope, 1).is_ok()
-        }))
-    }
-
-    /// Something is written that neither a header, nor a footer, nor a record explains: it is kept, and never written
-    /// to. A zone of one unit has lost nothing: a crash tore its header, and no record can have followed. It may have been
-    /// finished since.
-    fn lose_zone(&mut self, zone: u32) -> Result<(), DeviceError> {
-        let written_units = self.zones.get(zone).written_units;
-        let holds_records = written_units != 1 && !self.is_blank(zone, 1)?;
-        self.zones.get_mut(zone).role = ZoneRole::Lost;
-        if holds_records {
-            tracing::error!(zone, "a zone is written, and nothing in it can be read: what it held is lost");
-            self.lost_records += 1;
-        }
-        finish_zone(self.io, &mut self.zones, zone)
-    }
-
-    /// Whether a unit reads as one to which nothing was written.
-    fn is_blank(&mut self, zone: u32, unit: u32) -> Result<bool, DeviceError> {
-        match self.io.read(zone, unit, 1) {
-            Ok(bytes) => Ok(bytes.iter().all(|byte| *byte == 0)),
-            Err(DeviceError::Gone) => Err(DeviceError::Gone),
-            Err(_) => Ok(false),
-        }
-    }
-
-    fn read_header(&mut self, zone: u32) -> Result<HeaderUnit, DeviceError> {
-        match self.io.read(zone, 0, 1) {
-            Ok(bytes) => Ok(match ZoneHeader::decode(bytes, &self.label, zone) {
-                Ok(header) => HeaderUnit::Header(header),
-                Err(_) if bytes.iter().all(|byte| *byte == 0) => HeaderUnit::Blank,
-                Err(_) => HeaderUnit::Damaged,
-            }),
-            Err(DeviceError::Gone) => Err(DeviceError::Gone),
-            Err(_) => Ok(HeaderUnit::Damaged),
-        }
-    }
-
-    /// The trailer of a zone that may be sealed: one that is written to its end, or whose end nobody knows.
-    fn read_trailer(&mut self, zone: &Zone) -> Result<Option<Trailer>, DeviceError> {
-        let capacity_units = self.zones.get(zone.index).capacity_units;
-        if zone.write_pointer_bytes.is_some_and(|pointer| pointer < zone.capacity_bytes)
-            || capacity_units == 0
-        {
-            return Ok(None);
-        }
-        match self.io.read(zone.index, capacity_units - 1, 1) {
-            Ok(bytes) => Ok(Trailer::decode(bytes, &self.label, zone.index).ok()),
-            Err(DeviceError::Gone) => Err(DeviceError::Gone),
-            Err(_) => Ok(None),
-        }
-    }
-
     fn finish(self, logs: Vec<ZoneLog>, streams_max: usize) -> Result<Mounted, DeviceError> {
-        let Self { io, label, index, zones, lost_records, mut next_checkpoint, base, is_one_hidden } = self;
+        let Self { io, label, index, zones, lost_records, mut next_checkpoint, base, is_one_hidden, .. } =
+            self;
         let capacity_units = zones.iter().map(|(_, zone)| zone.capacity_units).max().unwrap_or(0);
         let entries_max = ENTRIES_MAX.min(capacity_units as usize);
         let open = OpenZones::new(streams_max, entries_max);
@@ -481,11 +267,4 @@ pub(crate) fn finish_zone(
             Ok(())
         }
     }
-}
-
-enum HeaderUnit {
-    Header(ZoneHeader),
-    /// Nothing but zeros.
-    Blank,
-    Damaged,
 }

@@ -66,11 +66,14 @@ impl Store {
         let free_units =
             if self.waits_for_zone { self.zones.free_units() } else { self.free_bytes() / UNIT_BYTES as u64 };
         let mut level = Level { free_units, is_short: self.room_is_short(), ..Level::default() };
+        // What is reset stays unused then, and what reclaim would empty with it.
+        let none_comes_back = self.checkpointing.is_given_up();
         let under_way = self.reclaim.zone().filter(|_| self.victim_gives_room());
         let (mut has_spent_zone, mut is_writable) = (false, false);
         for (zone, entry) in self.zones.iter() {
             is_writable |= self.zones.may_be_written(entry);
             match entry.role {
+                _ if none_comes_back => {}
                 ZoneRole::Trash | ZoneRole::Reset => level.resting_units += u64::from(entry.capacity_units),
                 ZoneRole::Sealed | ZoneRole::Fenced
                     if entry.can_be_reset() && (self.can_empty(entry) || under_way == Some(zone)) =>

@@ -23,6 +23,8 @@ impl Published {
             dead_bytes: 0,
             damaged_blocks: 0,
             without_checkpoints: None,
+            unknown_zones: 0,
+            slow_since_unix_s: None,
             zones_by_condition: Vec::new(),
             mount_us: 0,
             memory_bytes,

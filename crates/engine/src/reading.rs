@@ -327,12 +327,20 @@ impl Store {
                 self.push_delete(key, location, 0, deadline_us, reply);
             }
             (purpose, damaged) => {
-                if damaged.is_none() {
-                    self.stats.gets_absent += 1;
-                }
-                let error = damaged.map_or(EngineError::NotFound, |(_, error)| error);
+                let error = damaged.map_or_else(|| self.absent(), |(_, error)| error);
                 self.refuse_purpose(&key, purpose, error);
             }
+        }
+    }
+
+    /// What is said of a key of which no record is found: that it is absent only where that is sure.
+    fn absent(&mut self) -> EngineError {
+        match self.zones.unknown_count() {
+            0 => {
+                self.stats.gets_absent += 1;
+                EngineError::NotFound
+            }
+            zones => EngineError::Unknown { zones },
         }
     }
 

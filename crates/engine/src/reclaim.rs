@@ -279,10 +279,11 @@ impl Store {
         }
     }
 
-    /// Something in the zone cannot be read: what else stands in it is moved away, before more goes.
+    /// Something in the zone cannot be read: what else stands in it is moved away, before more goes. An open one is closed
+    /// first ([`Store::stream_to_close`]).
     pub(crate) fn zone_is_suspect(&mut self, zone: u32) {
         let entry = self.zones.get_mut(zone);
-        if matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced) && !entry.is_stuck {
+        if matches!(entry.role, ZoneRole::Open | ZoneRole::Sealed | ZoneRole::Fenced) && !entry.is_stuck {
             entry.evacuate = true;
         }
     }

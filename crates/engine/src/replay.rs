@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use imbrex_format::{CommitZone, Footer, Key, Label, TableEntry, Trailer, ZoneScope};
+use imbrex_format::{CommitZone, Footer, Key, Label, TableEntry, Trailer, ZoneScope, footer_units};
 use imbrex_zoned::{Condition, DeviceError, ZoneKind};
 
 use crate::blocking::Blocking;
@@ -154,6 +154,13 @@ impl<'a, 'b> Replay<'a, 'b> {
         self.last_sequence = self.last_sequence.max(scanned.highest_sequence);
         self.last_group = self.last_group.max(scanned.last_group);
         self.damaged.extend_from_slice(&scanned.damaged);
+        self.lost_records += scanned.unreadable_groups;
+        let footer_first =
+            entry.capacity_units.saturating_sub(footer_units(log.listed.len() + scanned.entries.len()));
+        if scanned.has_unreadable_end(footer_first) {
+            tracing::error!(zone = log.zone, "the end of what was written to a zone cannot be read");
+            self.lost_records += 1;
+        }
         self.named.extend(scanned.open.iter().filter(|named| named.zone != log.zone));
         self.apply_all(log.zone, log.begin, &scanned.entries);
 
@@ -163,6 +170,8 @@ impl<'a, 'b> Replay<'a, 'b> {
         if entry.kind == ZoneKind::Conventional {
             entry.written_units = scanned.good_units;
         }
+        // A read-only zone has no pointer.
+        entry.written_units = entry.written_units.max(entry.good_units);
         let tail = Tail { good_units: entry.good_units, written_units: entry.written_units };
         let writable = !matches!(entry.condition, Condition::ReadOnly | Condition::Full | Condition::Offline)
             && log.trailer.is_none();

@@ -32,6 +32,8 @@ pub(crate) struct Found {
     pub(crate) base: Option<Base>,
     /// The number of the next checkpoint: one more than that of the newest that counts.
     pub(crate) next_number: u64,
+    /// The highest number of a checkpoint that may have counted; 0 where there is none.
+    pub(crate) newest_number: u64,
     /// Whether the drive did not give something that may be a checkpoint which counts, and may give it another time.
     pub(crate) is_one_hidden: bool,
 }
@@ -59,20 +61,26 @@ pub(crate) fn find_checkpoint(
     }
     slots.sort_unstable();
     let next_number = slots.last().map_or(1, |(number, _)| number + 1);
-    // One that is not the last but one is no one's: zones were freed since that it calls used.
+    let newest_number = |is_one_hidden| if is_one_hidden { u64::MAX } else { next_number - 1 };
+    // One that is not the last but one is no one's: zones were freed since that it calls used. A mount that cannot read the
+    // newer one would not know that. So where the newer one does not count, this mount goes on as if it had not seen either.
+    let found = slots.len();
     slots.retain(|(number, _)| number + 2 >= next_number);
+    let is_one_passed_over = slots.len() < found;
     for (_, slot) in slots.into_iter().rev() {
         let mut reader = Reader::new(io, label, table, index, slot);
         let end = reader.whole()?;
         is_one_hidden |= reader.has_failed;
         if let Some(base) = end.and_then(|end| reader.base(end)) {
+            let newest_number = newest_number(is_one_hidden);
             let next_number = base.end.number + 1;
-            return Ok(Found { base: Some(base), next_number, is_one_hidden });
+            return Ok(Found { base: Some(base), next_number, newest_number, is_one_hidden });
         }
         tracing::warn!(slot, "a checkpoint of the index does not count: it is torn or damaged");
         index.clear();
     }
-    Ok(Found { base: None, next_number, is_one_hidden })
+    let is_one_hidden = is_one_hidden || is_one_passed_over;
+    Ok(Found { base: None, next_number, newest_number: newest_number(is_one_hidden), is_one_hidden })
 }
 
 struct Reader<'a, 'b> {

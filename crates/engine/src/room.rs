@@ -251,12 +251,12 @@ impl Store {
         }
     }
 
-    /// The stream whose open zone is to be closed, so that reclaim can take it, where few zones are free: one in which
-    /// nothing lives and nothing more fits, or while nothing rests; or one in which enough is dead, where somebody waits
-    /// and nothing else gives room.
+    /// The stream whose open zone is to be closed, so that reclaim can take it. Where zones are left: one in which
+    /// something cannot be read. Where few are free: one in which nothing lives and nothing more fits, or while nothing
+    /// rests; or one in which enough is dead, where somebody waits and nothing else gives room.
     pub(crate) fn stream_to_close(&mut self) -> Option<Stream> {
         if !self.room_is_short() {
-            return None;
+            return Stream::ALL.into_iter().find(|stream| self.is_suspect(*stream));
         }
         let waits = self.waits_for_zone && !self.room_comes_by_itself();
         let is_to_close = |stream: &Stream| {
@@ -265,6 +265,14 @@ impl Store {
             (waits || (self.is_dead(*stream) && is_free_to_close)) && self.is_worth_closing(*stream)
         };
         Stream::ALL.into_iter().find(is_to_close)
+    }
+
+    /// Whether something in the stream's open zone cannot be read.
+    fn is_suspect(&self, stream: Stream) -> bool {
+        self.open.get(stream).is_some_and(|open| {
+            let entry = self.zones.get(open.zone);
+            entry.evacuate && entry.good_units > 1 && !self.writes_are_at_risk(open.zone)
+        })
     }
 
     /// Whether nothing lives in the stream's open zone, and little can be written to it.

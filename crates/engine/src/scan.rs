@@ -39,6 +39,13 @@ pub(crate) struct ScannedZone {
     pub(crate) highest_sequence: u64,
     /// The group number of the last commit.
     pub(crate) last_group: u64,
+    /// Stretches that could not be read before a commit, and in which nothing stands that it lists: they may have held the
+    /// commit of another group.
+    pub(crate) unreadable_groups: u64,
+    /// Units behind the last commit that could not be read, the first of them.
+    unreadable: Vec<u32>,
+    /// Where padding begins behind it.
+    padding: Option<u32>,
     /// Blocks whose headers are damaged; a commit names them.
     pub(crate) damaged: Vec<(Key, Location)>,
     /// What the last commit says of other open zones.
@@ -59,6 +66,9 @@ pub(crate) struct ScanBounds {
 /// How much is read at once while records are large, and while they are small.
 const LOOK_UNITS: u32 = 4;
 const LOOK_UNITS_SMALL_RECORDS: u32 = 256;
+
+/// How many units that cannot be read are remembered before one commit.
+const UNREADABLE_MAX: usize = 64;
 
 struct Scan<'a, 'b> {
     io: &'a mut Blocking<'b>,
@@ -94,6 +104,13 @@ pub(crate) fn scan_zone(
 }
 
 impl ScannedZone {
+    /// Whether something cannot be read behind the last commit, and before where the zone's padding or its footer begins.
+    /// A crash tears a group, but leaves nothing unreadable: a commit may stand there, of a group that was acknowledged.
+    pub(crate) fn has_unreadable_end(&self, footer_first: u32) -> bool {
+        let end = self.padding.unwrap_or(footer_first).min(footer_first);
+        self.unreadable.iter().any(|unit| (self.good_units..end).contains(unit))
+    }
+
     /// A zone of which nothing more than its first `good_units` is known.
     pub(crate) fn nothing_behind(good_units: u32) -> Self {
         Self { good_units, ..Self::default() }
@@ -146,7 +163,12 @@ impl Scan<'_, '_> {
         let end = self.bounds.end;
         // Where a stretch cannot be read, the units of it that can are still looked at.
         let looks = [wanted, 1];
-        let Some(wanted) = first_readable(self.io, zone, unit, &looks, end)? else { return Ok(None) };
+        let Some(wanted) = first_readable(self.io, zone, unit, &looks, end)? else {
+            if self.found.unreadable.len() < UNREADABLE_MAX {
+                self.found.unreadable.push(unit);
+            }
+            return Ok(None);
+        };
         let bytes = self.io.look(zone, unit, 1, wanted, end)?;
         let Ok(header) = imbrex_format::decode_record_header(bytes, self.scope, unit) else {
             return Ok(None);
@@ -174,7 +196,8 @@ impl Scan<'_, '_> {
             RecordKind::Tombstones => self.tombstones(header)?,
             RecordKind::Commit => self.commit(header)?,
             RecordKind::Void => self.void(header)?,
-            // Padding holds nothing, and a checkpoint's records do not stand in the log.
+            RecordKind::Padding => self.found.padding = Some(header.unit_offset),
+            // A checkpoint's records do not stand in the log.
             _ => {}
         }
         Ok(())
@@ -246,6 +269,10 @@ impl Scan<'_, '_> {
                 self.found.damaged.push((*key, Location { zone, unit_offset, unit_count }));
             }
         }
+        let is_listed = |unit: &u32| commit.entries.iter().any(|entry| explains(entry, *unit));
+        let is_lost = self.found.unreadable.iter().any(|unit| *unit < header.unit_offset && !is_listed(unit));
+        self.found.unreadable_groups += u64::from(is_lost);
+        self.found.unreadable.clear();
         let before = self
             .pending
             .drain(..)
@@ -255,6 +282,7 @@ impl Scan<'_, '_> {
         self.found.open = commit.open;
         self.found.good_units = header.unit_offset + header.unit_count;
         self.found.last_group = commit.group;
+        self.found.padding = None;
         Ok(())
     }
 
@@ -285,4 +313,17 @@ fn first_readable(
         }
     }
     Ok(None)
+}
+
+/// Whether an entry of a commit tells what stands at a unit.
+fn explains(entry: &TableEntry, unit: u32) -> bool {
+    match entry {
+        TableEntry::Block { unit_offset, unit_count, .. } => {
+            (*unit_offset..unit_offset.saturating_add(*unit_count)).contains(&unit)
+        }
+        TableEntry::Tombstone { unit_offset, .. } => {
+            // A record of tombstones has four units at most.
+            (*unit_offset..unit_offset.saturating_add(4)).contains(&unit)
+        }
+    }
 }

@@ -316,6 +316,11 @@ impl<T> Schedule<T> {
         self.held_until_us = until_us;
     }
 
+    /// The same, without ending what was ordered before.
+    pub(crate) fn hold_at_least(&mut self, until_us: u64) {
+        self.held_until_us = self.held_until_us.max(until_us);
+    }
+
     fn can_be_held(&self, work: Work) -> bool {
         match work {
             Work::Scrub => true,

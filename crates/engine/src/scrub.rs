@@ -1,15 +1,20 @@
-//! Scrub: reading every record again before it rots, so that what is lost is known while other copies are left.
+//! Scrub: reading everything again before it rots, so that what is lost is known while other copies are left.
 //!
 //! Zone by zone, the one that is most overdue first; a zone that was written lately is due sooner than the period, for
-//! what was written badly shows early. In each zone the records that live are read in their order, in small pieces, so
-//! that a client never waits long behind one. A zone's turn is remembered in the checkpoints.
+//! what was written badly shows early. In each zone its header is read, then its footer, then all from its first record
+//! on in small pieces, so that a client never waits long behind one ([`crate::scrub_walk`]): the blocks that live, the
+//! tombstones and the commits. A zone's turn is remembered in the checkpoints. What else stands on the drive, the labels
+//! and the checkpoint by which it would be mounted, has its turn once in a period too
+//! ([`crate::scrub_slots`]).
 //!
-//! Where something cannot be read, or is not what was written, the record is listed by its key, the zone is evacuated,
-//! and the zones beside it are looked at next: a bad place on a platter is seldom alone.
+//! Where a block cannot be read, or is not what was written, it is listed by its key. Where a header, a footer, a commit or
+//! tombstones are damaged, nothing is lost yet: each says what something else says too. Either way the zone is evacuated,
+//! so that what stands in it stands twice again elsewhere, and the zones beside it are looked at next: a bad place on a
+//! platter is seldom alone.
 
 use std::collections::VecDeque;
 
-use imbrex_format::{Key, PayloadChecker, TableEntry, UNIT_BYTES, ZoneScope, decode_record_header};
+use imbrex_format::{UNIT_BYTES, ZoneContent, ZoneHeader, ZoneScope, footer_units};
 use imbrex_zoned::{Buffer, BufferPool, Device, DeviceError};
 
 use crate::inventory::Inventory;
@@ -19,11 +24,10 @@ use crate::reads::{Read, ReadPurpose, ZoneReader};
 use crate::request::{DamageKind, ScrubStatus, ZoneRole};
 use crate::schedule::Work;
 use crate::scrub_pace::ScrubPace;
+use crate::scrub_slots::SlotScrub;
+use crate::scrub_walk::{Findings, PIECE_UNITS, Walk};
 use crate::store::Store;
 use crate::zone_table::ZoneEntry;
-
-/// How much is read at once: 1 MiB.
-const PIECE_UNITS: u32 = 256;
 
 /// How many zones beside damaged ones wait to be looked at.
 const NEIGHBOURS_MAX: usize = 64;
@@ -33,35 +37,35 @@ const LOOK_US: u64 = 1_000_000;
 
 /// What the scrub is doing, and how far it is.
 pub(crate) struct Scrub {
-    pace: ScrubPace,
-    buffer: Option<Buffer>,
+    pub(crate) pace: ScrubPace,
+    pub(crate) buffer: Option<Buffer>,
     inventory: Inventory,
     current: Option<Current>,
+    /// How far the zone was good when its list was taken, where that was the list of an open one.
+    open_end_units: Option<u32>,
     neighbours: VecDeque<u32>,
     /// Every zone that was scrubbed before this is due: a pass was ordered.
-    pass_since_unix_s: u64,
+    pub(crate) pass_since_unix_s: u64,
     looked_us: u64,
+    pub(crate) slots: SlotScrub,
 }
 
 /// The zone that is being read.
 struct Current {
     zone: u32,
     incarnation: u64,
-    has_table: bool,
+    step: Step,
     is_reading: bool,
-    next: usize,
-    /// The record that is being read.
-    record: Option<Record>,
-    /// Damaged records found in it.
-    errors: u32,
+    /// What was found damaged in it, and how many blocks of that.
+    errors: u64,
+    damaged_blocks: u64,
 }
 
-struct Record {
-    key: Key,
-    location: Location,
-    /// How many of its units have been read.
-    done_units: u32,
-    checker: Option<PayloadChecker>,
+/// How far the scrub is in a zone.
+enum Step {
+    Header,
+    Table,
+    Walk(Box<Walk>),
 }
 
 impl Scrub {
@@ -72,9 +76,11 @@ impl Scrub {
             buffer: Some(pool.try_allocate(PIECE_UNITS as usize * UNIT_BYTES)?),
             inventory: Inventory::new(entries_max),
             current: None,
+            open_end_units: None,
             neighbours: VecDeque::with_capacity(NEIGHBOURS_MAX),
             pass_since_unix_s: 0,
             looked_us: 0,
+            slots: SlotScrub::default(),
         })
     }
 
@@ -102,6 +108,7 @@ impl Store {
     pub(crate) fn scrub_due_us(&self) -> Option<u64> {
         match &self.scrub.current {
             Some(current) if current.is_reading => None,
+            None if self.scrub.slots.is_reading => None,
             Some(_) if self.scrub.pace.allowed_us() > self.now_us => Some(self.scrub.pace.allowed_us()),
             _ => Some(self.scrub.looked_us.saturating_add(LOOK_US)),
         }
@@ -109,7 +116,7 @@ impl Store {
 
     /// Goes on with a zone, or begins one that is due.
     pub(crate) fn pump_scrub(&mut self, device: &mut dyn Device) {
-        if self.scrub.current.is_none() && !self.begin_zone() {
+        if self.scrub.current.is_none() && (self.pump_slot_scrub(device) || !self.begin_zone()) {
             return;
         }
         let Some(current) = &self.scrub.current else { return };
@@ -122,17 +129,16 @@ impl Store {
             self.scrub.current = None;
             return;
         }
-        if current.has_table {
-            return self.read_next_piece(device);
-        }
-        match self.scrub.inventory.next_read(entry) {
-            Some(location) => self.read_for_scrub(device, location, None),
-            None => {
-                if let Some(current) = self.scrub.current.as_mut() {
-                    current.has_table = true;
-                }
-                self.read_next_piece(device);
+        match &current.step {
+            Step::Header => {
+                let header = Location { zone: current.zone, unit_offset: 0, unit_count: 1 };
+                self.read_for_scrub(device, header, None);
             }
+            Step::Table => match self.scrub.inventory.next_read(entry) {
+                Some(location) => self.read_for_scrub(device, location, None),
+                None => self.begin_walk(device),
+            },
+            Step::Walk(_) => self.read_next_piece(device),
         }
     }
 
@@ -142,7 +148,7 @@ impl Store {
             return false;
         }
         self.scrub.looked_us = self.now_us;
-        let readable = |entry: &ZoneEntry| entry.is_readable_log() && entry.live_units > 0;
+        let readable = ZoneEntry::is_to_be_scrubbed;
         let neighbour = self.scrub.neighbours.pop_front().filter(|zone| readable(self.zones.get(*zone)));
         let due = || {
             let zones = self.zones.iter().filter(|(_, entry)| readable(entry));
@@ -152,19 +158,19 @@ impl Store {
         let Some(zone) = neighbour.or_else(due) else { return false };
         self.set_scrub_pace(zone, neighbour.is_some());
         let entry = self.zones.get(zone);
+        self.scrub.open_end_units = None;
         self.scrub.inventory.begin(zone, entry, entry.role == ZoneRole::Sealed);
-        let open = self.open.of_zone(zone);
-        if let Some(open) = open {
+        if let Some(open) = self.open.of_zone(zone) {
             self.scrub.inventory.set(zone, &open.entries);
+            self.scrub.open_end_units = Some(entry.good_units);
         }
         self.scrub.current = Some(Current {
             zone,
             incarnation: entry.incarnation,
-            has_table: open.is_some(),
+            step: Step::Header,
             is_reading: false,
-            next: 0,
-            record: None,
             errors: 0,
+            damaged_blocks: 0,
         });
         true
     }
@@ -183,7 +189,12 @@ impl Store {
         self.scrub.pace.begin(due_unix_s, self.unix_s, live_units * UNIT_BYTES as u64);
     }
 
-    fn read_for_scrub(&mut self, device: &mut dyn Device, location: Location, buffer: Option<Buffer>) {
+    pub(crate) fn read_for_scrub(
+        &mut self,
+        device: &mut dyn Device,
+        location: Location,
+        buffer: Option<Buffer>,
+    ) {
         if let Some(current) = self.scrub.current.as_mut() {
             current.is_reading = true;
         }
@@ -192,29 +203,35 @@ impl Store {
         self.enqueue_read(device, Read::of_stretch(location, purpose, Work::Scrub));
     }
 
-    /// Reads the next piece of the record under way, or of the next one that lives; ends the zone where there is none.
+    /// The zone's list is known: what it names is read, and what stands between.
+    fn begin_walk(&mut self, device: &mut dyn Device) {
+        let Some(current) = self.scrub.current.as_mut() else { return };
+        let entry = self.zones.get(current.zone);
+        let footer = match entry.role {
+            ZoneRole::Sealed => footer_units(entry.table_entries as usize),
+            _ => 0,
+        };
+        let scope = ZoneScope::new(&self.label, current.zone, current.incarnation);
+        // A zone that was open when its list was taken may have been sealed since: what came later waits for its next turn.
+        let listed_end = self.scrub.open_end_units.take().unwrap_or(u32::MAX);
+        let end = entry.good_units.min(entry.capacity_units.saturating_sub(footer)).min(listed_end);
+        current.errors += u64::from(self.scrub.inventory.has_damaged_footer());
+        current.step = Step::Walk(Box::new(Walk::new(scope, end)));
+        self.read_next_piece(device);
+    }
+
+    /// Reads the next piece of the zone; ends its turn where there is none.
     fn read_next_piece(&mut self, device: &mut dyn Device) {
         let Some(current) = self.scrub.current.as_mut() else { return };
-        if current.record.is_none() {
-            let entries = self.scrub.inventory.entries();
-            while let Some(entry) = entries.get(current.next) {
-                current.next += 1;
-                let TableEntry::Block { key, unit_offset, unit_count, .. } = entry else { continue };
-                let location =
-                    Location { zone: current.zone, unit_offset: *unit_offset, unit_count: *unit_count };
-                if self.zones.is_acknowledged(location) && self.index.contains(self.index.hash(key), location)
-                {
-                    current.record = Some(Record { key: *key, location, done_units: 0, checker: None });
-                    break;
-                }
-            }
-        }
-        let Some(record) = &current.record else { return self.end_scrub_of_zone() };
-        let Location { zone, unit_offset, unit_count } = record.location;
-        let piece = Location {
-            zone,
-            unit_offset: unit_offset + record.done_units,
-            unit_count: PIECE_UNITS.min(unit_count - record.done_units),
+        let Step::Walk(walk) = &mut current.step else { return };
+        let (index, zones) = (&self.index, &self.zones);
+        let entries = self.scrub.inventory.entries();
+        let piece = walk.next_piece(entries, |key, location| {
+            zones.is_acknowledged(location) && index.contains(index.hash(key), location)
+        });
+        let Some(piece) = piece else {
+            current.errors += walk.damaged_stretches(entries);
+            return self.end_scrub_of_zone();
         };
         if let Some(buffer) = self.scrub.buffer.take() {
             self.read_for_scrub(device, piece, Some(buffer));
@@ -225,6 +242,17 @@ impl Store {
         let Some(current) = self.scrub.current.take() else { return };
         let unix_s = self.unix_s;
         self.zones.get_mut(current.zone).scrubbed_at_unix_s = unix_s;
+        let structures = current.errors - current.damaged_blocks;
+        if structures > 0 {
+            tracing::warn!(
+                zone = current.zone,
+                structures,
+                "the scrub found damage beside the blocks of a zone"
+            );
+            self.stats.scrub_errors += structures;
+            self.stats.scrub_structure_errors += structures;
+            self.zone_is_suspect(current.zone);
+        }
         // The next zone is looked for at once.
         self.scrub.looked_us = 0;
         if current.errors > 0 {
@@ -243,8 +271,9 @@ impl Store {
     /// A read that could not begin is tried again when the engine next turns.
     pub(crate) fn scrub_refused(&mut self, buffer: Option<Buffer>) {
         self.scrub.buffer = self.scrub.buffer.take().or(buffer);
-        if let Some(current) = self.scrub.current.as_mut() {
-            current.is_reading = false;
+        match self.scrub.current.as_mut() {
+            Some(current) => current.is_reading = false,
+            None => self.slot_read_refused(),
         }
     }
 
@@ -256,64 +285,67 @@ impl Store {
         buffer: Option<Buffer>,
     ) {
         let Some(current) = self.scrub.current.as_mut() else {
-            self.scrub.buffer = self.scrub.buffer.take().or(buffer);
-            return;
+            return self.slots_read(location, &result, buffer);
         };
         current.is_reading = false;
-        if !current.has_table {
-            let read = result.and_then(|()| buffer.ok_or(DeviceError::Gone));
-            let entry = self.zones.get(location.zone);
-            return self.scrub.inventory.took(&self.label, entry, read.as_ref().map(|bytes| &**bytes));
+        if let Err(DeviceError::ZoneCondition { zone, condition }) = &result {
+            self.zone_changed(*zone, *condition);
         }
-        let kind = match (&result, &buffer) {
-            (Ok(()), Some(bytes)) => self.check_piece(location, bytes).err(),
-            (Err(DeviceError::ZoneCondition { zone, condition }), _) => {
-                let (zone, condition) = (*zone, *condition);
-                self.zone_changed(zone, condition);
-                Some(DamageKind::Medium)
-            }
-            _ => Some(DamageKind::Medium),
-        };
-        self.scrub.buffer = self.scrub.buffer.take().or(buffer);
-        let Some(kind) = kind else { return };
         let Some(current) = self.scrub.current.as_mut() else { return };
-        let Some(record) = current.record.take() else { return };
-        if !self.index.contains(self.index.hash(&record.key), record.location) {
-            // It has been deleted or moved meanwhile.
-            return;
+        match &mut current.step {
+            Step::Header => {
+                let header = buffer
+                    .as_ref()
+                    .and_then(|bytes| ZoneHeader::decode(bytes, &self.label, location.zone).ok());
+                let is_right = result.is_ok()
+                    && header.is_some_and(|header| {
+                        header.content == ZoneContent::Records && header.incarnation == current.incarnation
+                    });
+                current.errors += u64::from(!is_right);
+                current.step = Step::Table;
+            }
+            Step::Table => {
+                let read = result.and_then(|()| buffer.ok_or(DeviceError::Gone));
+                let entry = self.zones.get(location.zone);
+                self.scrub.inventory.took(&self.label, entry, read.as_ref().map(|bytes| &**bytes));
+            }
+            Step::Walk(walk) => {
+                let (index, zones) = (&self.index, &self.zones);
+                let bytes = buffer.as_deref().filter(|_| result.is_ok());
+                let entries = self.scrub.inventory.entries();
+                let findings = walk.take(
+                    entries,
+                    |key, location| {
+                        zones.is_acknowledged(location) && index.contains(index.hash(key), location)
+                    },
+                    location,
+                    bytes,
+                );
+                self.scrub.buffer = self.scrub.buffer.take().or(buffer);
+                self.scrub_found(findings);
+            }
         }
-        current.errors += 1;
-        self.stats.scrub_errors += 1;
-        match kind {
-            DamageKind::Medium => self.stats.read_errors += 1,
-            DamageKind::Checksum => self.stats.checksum_failures += 1,
-        }
-        tracing::warn!(key = %record.key, zone = location.zone, "the scrub found a damaged block");
-        self.record_damaged(record.key, record.location, kind);
     }
 
-    /// Checks a piece of the record under way; ends the record with its last piece.
-    fn check_piece(&mut self, piece: Location, bytes: &[u8]) -> Result<(), DamageKind> {
-        let Some(current) = self.scrub.current.as_mut() else { return Ok(()) };
-        let Some(record) = current.record.as_mut() else { return Ok(()) };
-        let bytes = &bytes[..piece.unit_count as usize * UNIT_BYTES];
-        if record.done_units == 0 {
-            let scope = ZoneScope::new(&self.label, piece.zone, current.incarnation);
-            let header = decode_record_header(bytes, &scope, piece.unit_offset)
-                .ok()
-                .filter(|header| header.key == record.key && header.unit_count == record.location.unit_count)
-                .ok_or(DamageKind::Checksum)?;
-            record.checker = Some(PayloadChecker::new(bytes, &header));
+    fn scrub_found(&mut self, findings: Findings) {
+        self.stats.scrubbed_records += findings.blocks;
+        for (key, location, kind) in findings.damaged {
+            if !self.index.contains(self.index.hash(&key), location) {
+                // It has been deleted or moved meanwhile.
+                continue;
+            }
+            if let Some(current) = self.scrub.current.as_mut() {
+                current.errors += 1;
+                current.damaged_blocks += 1;
+            }
+            self.stats.scrub_errors += 1;
+            match kind {
+                DamageKind::Medium => self.stats.read_errors += 1,
+                DamageKind::Checksum => self.stats.checksum_failures += 1,
+            }
+            tracing::warn!(%key, zone = location.zone, "the scrub found a damaged block");
+            self.record_damaged(key, location, kind);
         }
-        if let Some(checker) = record.checker.as_mut() {
-            checker.take(bytes).map_err(|_| DamageKind::Checksum)?;
-        }
-        record.done_units += piece.unit_count;
-        if record.done_units >= record.location.unit_count {
-            self.stats.scrubbed_records += 1;
-            current.record = None;
-        }
-        Ok(())
     }
 
     /// How far the scrub is.
@@ -326,12 +358,11 @@ impl Store {
             bytes: self.stats.scrubbed_bytes,
             errors: self.stats.scrub_errors,
             oldest_unix_s: u64::MAX,
+            slots_unix_s: self.scrub.slots.scrubbed_at_unix_s,
             ..ScrubStatus::default()
         };
         let begin = self.unix_s.saturating_sub(self.scrub.pace.period_s()).max(self.scrub.pass_since_unix_s);
-        for (_, entry) in
-            self.zones.iter().filter(|(_, entry)| entry.is_readable_log() && entry.live_units > 0)
-        {
+        for (_, entry) in self.zones.iter().filter(|(_, entry)| entry.is_to_be_scrubbed()) {
             let live_bytes = u64::from(entry.live_units) * UNIT_BYTES as u64;
             status.zones += 1;
             status.live_bytes += live_bytes;

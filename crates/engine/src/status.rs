@@ -94,8 +94,13 @@ pub struct Status {
     /// Why the drive keeps no checkpoints of its index now, in one sentence; `None` where it keeps them. Without them the next
     /// mount reads every zone's footer.
     pub without_checkpoints: Option<&'static str>,
+    /// Zones that cannot be read and may hold blocks that nothing else tells of. As long as there is one, a key that is
+    /// not found is answered as unknown.
+    pub unknown_zones: u32,
     /// Zones by condition, with how many there are of each.
     pub zones_by_condition: Vec<(Condition, u32)>,
+    /// Since when the drive is many times slower than it was, in seconds since 1970.
+    pub slow_since_unix_s: Option<u64>,
     /// How long the last mount took, in microseconds of the engine's clock.
     pub mount_us: u64,
     /// The memory that the engine took at start, in bytes: the sum of `memory`.
@@ -175,7 +180,7 @@ pub struct ScrubStatus {
     pub pass_since_unix_s: u64,
     /// The zone that is being read.
     pub zone: Option<u32>,
-    /// Zones in which something lives.
+    /// Zones in which something lives, or tombstones stand.
     pub zones: u32,
     /// Those of them that were read whole within the period, and since the pass that was ordered.
     pub covered_zones: u32,
@@ -188,6 +193,9 @@ pub struct ScrubStatus {
     /// When the zone that has waited longest was last read whole, in seconds since 1970; 0: one never was, or none is
     /// there.
     pub oldest_unix_s: u64,
+    /// When the labels and the newest checkpoint were last read whole, in seconds since 1970; 0: not since the mount, which
+    /// reads them.
+    pub slots_unix_s: u64,
     /// Records read and checked since the mount.
     pub records: u64,
     /// Bytes read since the mount.
@@ -265,6 +273,8 @@ pub struct Stats {
     pub flush_errors: u64,
     /// Resets of zones that the drive failed, those for checkpoints and labels left out.
     pub reset_errors: u64,
+    /// How often the drive has become many times slower than it was.
+    pub slowdowns: u64,
     /// Zones sealed.
     pub zones_sealed: u64,
     /// Zones to which nothing more is written because a write or a flush has failed.
@@ -299,6 +309,8 @@ pub struct Stats {
     pub scrubbed_records: u64,
     /// Bytes that it has read.
     pub scrubbed_bytes: u64,
-    /// Damaged records that it has found.
+    /// What it has found damaged: blocks, and what stands beside them.
     pub scrub_errors: u64,
+    /// Headers, footers, commits, tombstones, labels and checkpoints among that.
+    pub scrub_structure_errors: u64,
 }

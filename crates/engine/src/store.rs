@@ -36,6 +36,7 @@ use crate::referee::Referee;
 use crate::request::{State, Stats};
 use crate::reserve::Reserve;
 use crate::scrub::Scrub;
+use crate::slowness::Slowness;
 use crate::trash::Trash;
 use crate::writing::WRITERS_LOOK_US;
 use crate::zone_table::ZoneTable;
@@ -107,6 +108,7 @@ pub(crate) struct Store {
     /// Whether only tombstones stand in a zone that could be emptied.
     pub(crate) has_spent_zone: bool,
     pub(crate) scrub: Scrub,
+    pub(crate) slowness: Slowness,
     pub(crate) checkpointing: Checkpointing,
     pub(crate) written_since_checkpoint_bytes: u64,
     pub(crate) stats: Stats,
@@ -127,6 +129,7 @@ impl Store {
     /// Takes over a drive that has been mounted. `None` where the pool has no room for the memory that the engine keeps
     /// to itself.
     pub(crate) fn new(mounted: Mounted, device: &dyn Device, options: &Options, now_us: u64) -> Option<Self> {
+        let is_first_due = mounted.checkpoint.is_none() && mounted.zones.has_offline_zones();
         let capacity_units = mounted.zones.iter().map(|(_, zone)| zone.capacity_units).max().unwrap_or(0);
         let zone_count = mounted.zones.iter().count();
         // A record has one unit at least.
@@ -176,6 +179,7 @@ impl Store {
             level_counted_us: 0,
             level_changes: 0,
             level_is_fresh: false,
+            slowness: Slowness::default(),
             has_reclaimable: true,
             has_spent_zone: false,
             written_since_checkpoint_bytes: 0,
@@ -186,6 +190,10 @@ impl Store {
             now_us,
             unix_s: 0,
         };
+        if is_first_due {
+            // A checkpoint says which zones were dead before anything was written: see [`crate::doubt`].
+            store.checkpoint_is_due();
+        }
         store.tell_referee();
         store.tell_referee_of_labels();
         store.damage_found(&mounted.damaged);
@@ -246,6 +254,7 @@ impl Store {
         }
         self.pump_trash(device);
         self.pump_checkpoint(device);
+        self.watch_pace();
     }
 
     /// Takes the end of an operation.

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use imbrex_format::{TableEntry, UNIT_BYTES};
-use imbrex_zoned::{Buffer, Condition, Device, DeviceError, Token, ZoneKind, ZoneOperation};
+use imbrex_zoned::{Buffer, Device, DeviceError, Token, ZoneKind, ZoneOperation};
 
 use crate::inventory::Inventory;
 use crate::location::Location;
@@ -19,6 +19,8 @@ use crate::reads::{Read, ReadPurpose, ZoneReader};
 use crate::request::ZoneRole;
 use crate::schedule::Work;
 use crate::store::{Store, TOKEN_RESET};
+
+mod resetting;
 
 /// How many cells of the index one turn sweeps: 256 KiB of memory, some tens of microseconds.
 const SWEEP_CELLS: u64 = 4096;
@@ -43,6 +45,8 @@ struct Guarded {
     step: Step,
     /// Entries of the index that point into the zone.
     index_entries: u64,
+    /// Units of their records.
+    index_units: u32,
     /// Records in the zone's own table that the index knows.
     live: u64,
     /// A flush has failed meanwhile: the zeros that end a conventional zone's life may be lost.
@@ -122,11 +126,12 @@ impl Store {
         let entry = self.zones.get_mut(zone);
         if entry.live_units > live_units_allowed()
             || !matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced)
+            || entry.is_kept
         {
             return;
         }
-        if !entry.can_be_reset() {
-            // Nothing lives in it and nothing can be written to it any more.
+        if !entry.can_be_reset() || entry.is_unknown {
+            // Nothing that is known lives in it, and nothing is written to it any more.
             entry.role = ZoneRole::Lost;
             return;
         }
@@ -141,7 +146,8 @@ impl Store {
         let entry = self.zones.get(zone);
         let dead = entry.role == ZoneRole::Sealed
             && entry.live_units <= live_units_allowed()
-            && entry.tombstones == 0;
+            && entry.tombstones == 0
+            && !entry.is_kept;
         if dead && self.reclaim.zone() != Some(zone) && !self.writes_are_at_risk(zone) {
             self.stats.zones_reclaimed += 1;
             self.put_into_trash(zone);
@@ -192,6 +198,7 @@ impl Store {
             zone,
             step: Step::Sweep { cell: 0 },
             index_entries: 0,
+            index_units: 0,
             live: 0,
             is_doomed: false,
         });
@@ -209,7 +216,12 @@ impl Store {
         let Some(guarded) = self.trash.under_way.as_mut() else { return };
         let end = (cell + SWEEP_CELLS).min(self.index.cell_count());
         let zone = guarded.zone;
-        self.index.sweep(cell..end, |location| guarded.index_entries += u64::from(location.zone == zone));
+        self.index.sweep(cell..end, |location| {
+            if location.zone == zone {
+                guarded.index_entries += 1;
+                guarded.index_units = guarded.index_units.saturating_add(location.unit_count);
+            }
+        });
         guarded.step = if end == self.index.cell_count() { Step::Table } else { Step::Sweep { cell: end } };
     }
 
@@ -275,10 +287,7 @@ impl Store {
                 reason = refusal.name(),
                 "a reset was refused, and the zone is kept: {refusal}"
             );
-            self.stats.resets_refused += 1;
-            self.zones.get_mut(zone).role = ZoneRole::Lost;
-            self.trash.under_way = None;
-            return;
+            return self.reset_refused();
         }
         if entry.kind == ZoneKind::Conventional {
             let last = entry.capacity_units - 1;
@@ -288,6 +297,19 @@ impl Store {
             self.log_in_flight += 1;
             self.set_step(Step::Reset);
         }
+    }
+
+    /// A zone whose reset was refused is read as it is, for what the referee guards may live in it. What the index names in
+    /// it is counted as living, so that it is listed and scrubbed.
+    fn reset_refused(&mut self) {
+        let Some(Guarded { zone, index_units, .. }) = self.trash.under_way.take() else { return };
+        self.stats.resets_refused += 1;
+        let entry = self.zones.get_mut(zone);
+        entry.role = if entry.table_entries > 0 { ZoneRole::Sealed } else { ZoneRole::Fenced };
+        (entry.is_kept, entry.is_stuck) = (true, true);
+        let missed_units = index_units.saturating_sub(entry.live_units);
+        entry.live_units += missed_units;
+        self.live_units += u64::from(missed_units);
     }
 
     fn submit_zeros(&mut self, device: &mut dyn Device, zone: u32, unit: u32, next: Step) {
@@ -310,73 +332,6 @@ impl Store {
             self.set_step(Step::FlushUnderWay);
         }
     }
-
-    /// Takes the end of one step of a reset.
-    pub(crate) fn reset_done(
-        &mut self,
-        device: &mut dyn Device,
-        result: Result<(), DeviceError>,
-        buffer: Option<Buffer>,
-    ) {
-        if let Some(buffer) = buffer {
-            self.trash.zeros = Some(buffer);
-        }
-        let Some(guarded) = self.trash.under_way.as_ref() else { return };
-        let (zone, step, is_doomed) = (guarded.zone, guarded.step, guarded.is_doomed);
-        if let Err(error) = result {
-            self.reset_failed(zone, &error);
-            if step == Step::FlushUnderWay && error != DeviceError::Gone {
-                // Whatever was written since the last good flush is at risk, not the reset alone.
-                self.flush_failed(device, &error, false);
-            }
-            return;
-        }
-        if is_doomed {
-            return self.reset_failed(zone, &DeviceError::Flush);
-        }
-        let conventional = self.zones.get(zone).kind == ZoneKind::Conventional;
-        match step {
-            Step::Reset if conventional => self.set_step(Step::ZeroFirst),
-            Step::Reset | Step::ZeroFirstUnderWay => self.set_step(Step::Flush),
-            _ => self.zone_is_reset(zone),
-        }
-    }
-
-    /// A zone that was not reset is not used again: how it stands is not known. The next mount looks at it anew.
-    fn reset_failed(&mut self, zone: u32, error: &DeviceError) {
-        tracing::error!(zone, %error, "a zone was not reset, and is not used again");
-        self.trash.under_way = None;
-        let entry = self.zones.get_mut(zone);
-        entry.role = ZoneRole::Lost;
-        entry.has_failed_reset = true;
-        match error {
-            DeviceError::Gone => self.stop_writing(error),
-            DeviceError::ZoneCondition { condition, .. } => self.zones.get_mut(zone).condition = *condition,
-            DeviceError::Flush => self.stats.flush_errors += 1,
-            error => self.stats.reset_errors += u64::from(error.blames_drive()),
-        }
-    }
-
-    fn zone_is_reset(&mut self, zone: u32) {
-        self.trash.under_way = None;
-        self.referee.reset_done(zone);
-        self.stats.zones_reset += 1;
-        let freed_by = self.checkpoint_that_frees();
-        let entry = self.zones.get_mut(zone);
-        self.good_units -= u64::from(entry.good_units);
-        entry.written_units = 0;
-        entry.good_units = 0;
-        entry.table_entries = 0;
-        entry.tombstones = 0;
-        if entry.kind == ZoneKind::SequentialWriteRequired {
-            entry.condition = Condition::Empty;
-        }
-        match freed_by {
-            Some(_) if is(Mutation::ReuseAtOnce) => self.zones.set_free(zone),
-            Some(number) => self.zones.set_reset(zone, number),
-            None => self.zones.set_free(zone),
-        }
-    }
 }
 
 /// How many units may live in a zone that goes to the trash: none, but for deliberate defects.
@@ -384,6 +339,10 @@ fn live_units_allowed() -> u32 {
     let too_soon = is(Mutation::ResetWithLiveBlock) || is(Mutation::ResetWithLiveBlockAllowed);
     if too_soon { 8 } else { 0 }
 }
+
+#[cfg(test)]
+#[path = "trash_tests.rs"]
+mod tests;
 
 #[cfg(test)]
 impl Trash {

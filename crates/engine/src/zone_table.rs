@@ -1,158 +1,12 @@
-//! What the engine knows of each zone. One entry a zone, all of them taken at mount.
+//! What the engine knows of all zones. One entry a zone, all of them taken at mount.
 
-use imbrex_format::{UNIT_BYTES, ZoneCell, ZoneCellRole};
+use imbrex_format::UNIT_BYTES;
 use imbrex_zoned::{Condition, Zone, ZoneKind};
 
 use crate::location::Location;
 use crate::log::Stream;
 use crate::request::{ZoneRole, ZoneStatus};
-
-/// One zone.
-#[derive(Clone, Debug)]
-pub(crate) struct ZoneEntry {
-    pub(crate) kind: ZoneKind,
-    pub(crate) condition: Condition,
-    pub(crate) role: ZoneRole,
-    /// How many units can be written.
-    pub(crate) capacity_units: u32,
-    /// Where the next write goes.
-    pub(crate) written_units: u32,
-    /// How far the zone is acknowledged: what lies beyond is no one's.
-    pub(crate) good_units: u32,
-    /// Units of records that the index names.
-    pub(crate) live_units: u32,
-    /// Which life of the zone this is.
-    pub(crate) incarnation: u64,
-    /// The sequence that the log had when this life began: zones sort by it.
-    pub(crate) first_sequence: u64,
-    /// The number of entries in the footer's table, in a sealed zone.
-    pub(crate) table_entries: u32,
-    /// Which stream's records it holds.
-    pub(crate) stream: Stream,
-    /// How many tombstones it holds: reclaim has to carry them on as long as what they name has not gone.
-    pub(crate) tombstones: u32,
-    /// Whether it is to be emptied: it has failed, or a sector in it cannot be read.
-    pub(crate) evacuate: bool,
-    /// Whether reclaim has left what it cannot move: it is left alone until something else in it dies.
-    pub(crate) is_stuck: bool,
-    /// Whether it is lost only because a reset has failed: the next mount looks at it anew.
-    pub(crate) has_failed_reset: bool,
-    /// Reads of it that are in flight: it is not reset meanwhile.
-    pub(crate) readers: u16,
-    /// The checkpoint that makes it free, where it was reset: by then no checkpoint that could be mounted knows its old life.
-    pub(crate) freed_by: u64,
-    /// Its place in the order in which zones were closed: the log's next sequence then; [`u64::MAX`] while it is open.
-    pub(crate) closed_sequence: u64,
-    /// When it was opened, then when it was sealed, fenced or put into the trash.
-    pub(crate) closed_at_unix_s: u64,
-    /// When every record in it was last read and checked; 0: never.
-    pub(crate) scrubbed_at_unix_s: u64,
-}
-
-impl ZoneEntry {
-    /// The zone as a report describes it, with no role yet.
-    pub(crate) fn from_report(zone: &Zone) -> Self {
-        let usable = !matches!(zone.condition, Condition::ReadOnly | Condition::Offline);
-        Self {
-            kind: zone.kind,
-            condition: zone.condition,
-            role: if usable { ZoneRole::Free } else { ZoneRole::Lost },
-            capacity_units: units(zone.capacity_bytes),
-            written_units: written_units(zone),
-            good_units: 0,
-            live_units: 0,
-            incarnation: 0,
-            first_sequence: 0,
-            table_entries: 0,
-            stream: Stream::Hot,
-            tombstones: 0,
-            evacuate: false,
-            is_stuck: false,
-            has_failed_reset: false,
-            readers: 0,
-            freed_by: 0,
-            closed_sequence: u64::MAX,
-            closed_at_unix_s: 0,
-            scrubbed_at_unix_s: 0,
-        }
-    }
-
-    /// As a checkpoint says it. A zone that waits for checkpoints to be free is called free, with the one that frees it.
-    pub(crate) fn to_cell(&self) -> ZoneCell {
-        ZoneCell {
-            role: match self.role {
-                ZoneRole::Label => ZoneCellRole::Label,
-                ZoneRole::Free | ZoneRole::Reset => ZoneCellRole::Free,
-                ZoneRole::Open => ZoneCellRole::Open,
-                ZoneRole::Sealed => ZoneCellRole::Sealed,
-                ZoneRole::Fenced => ZoneCellRole::Fenced,
-                ZoneRole::Trash => ZoneCellRole::Trash,
-                ZoneRole::Checkpoint => ZoneCellRole::Checkpoint,
-                ZoneRole::Lost if self.has_failed_reset => ZoneCellRole::Trash,
-                ZoneRole::Lost => ZoneCellRole::Lost,
-            },
-            stream: self.stream as u8,
-            evacuate: self.evacuate,
-            capacity_units: self.capacity_units,
-            written_units: self.written_units,
-            good_units: self.good_units,
-            live_units: self.live_units,
-            table_entries: self.table_entries,
-            tombstones: self.tombstones,
-            incarnation: self.incarnation,
-            closed_sequence: match self.role {
-                ZoneRole::Free | ZoneRole::Reset => self.freed_by,
-                _ => self.closed_sequence,
-            },
-            scrubbed_at_unix_s: self.scrubbed_at_unix_s,
-            sealed_at_unix_s: self.closed_at_unix_s,
-        }
-    }
-
-    /// Takes over what a checkpoint says of a zone whose life has not ended since.
-    pub(crate) fn take_cell(&mut self, cell: &ZoneCell, role: ZoneRole) {
-        self.role = role;
-        self.stream = Stream::from_header(u16::from(cell.stream));
-        self.evacuate = cell.evacuate;
-        self.good_units = cell.good_units;
-        self.live_units = cell.live_units;
-        self.table_entries = cell.table_entries;
-        self.tombstones = cell.tombstones;
-        self.incarnation = cell.incarnation;
-        self.first_sequence = cell.incarnation;
-        self.closed_sequence = cell.closed_sequence;
-        self.scrubbed_at_unix_s = cell.scrubbed_at_unix_s;
-        self.closed_at_unix_s = cell.sealed_at_unix_s;
-    }
-
-    /// Whether its log can be read.
-    pub(crate) fn is_readable_log(&self) -> bool {
-        matches!(self.role, ZoneRole::Open | ZoneRole::Sealed | ZoneRole::Fenced)
-    }
-
-    /// Whether nothing stands in it any more but tombstones, and it takes no more records.
-    pub(crate) fn holds_only_tombstones(&self) -> bool {
-        self.role == ZoneRole::Sealed && self.live_units == 0 && self.tombstones > 0 && !self.is_stuck
-    }
-
-    /// Whether it can be reset and written again.
-    pub(crate) fn can_be_reset(&self) -> bool {
-        !matches!(self.condition, Condition::ReadOnly | Condition::Offline)
-    }
-}
-
-/// How far the drive says that the zone is written. A full zone is written to its end; a conventional one says nothing.
-fn written_units(zone: &Zone) -> u32 {
-    match zone.condition {
-        Condition::Full => units(zone.capacity_bytes),
-        _ => units(zone.write_pointer_bytes.unwrap_or(0)),
-    }
-}
-
-/// Whole units in `bytes`. A zone has fewer than 2^32 of them: the geometry is refused otherwise.
-fn units(bytes: u64) -> u32 {
-    u32::try_from(bytes / UNIT_BYTES as u64).unwrap_or(u32::MAX)
-}
+pub(crate) use crate::zone_entry::ZoneEntry;
 
 /// All zones of the drive, by number.
 pub(crate) struct ZoneTable {
@@ -163,6 +17,8 @@ pub(crate) struct ZoneTable {
     free_units: u64,
     /// How many zones were reset and wait for checkpoints.
     reset_count: u32,
+    /// How many zones may hold blocks of which nothing is known: none becomes so while the drive serves.
+    unknown_count: u32,
     /// Whether the log goes to conventional zones where no other is free.
     uses_conventional: bool,
 }
@@ -176,6 +32,7 @@ impl ZoneTable {
             free_count: 0,
             free_units: 0,
             reset_count: 0,
+            unknown_count: 0,
             uses_conventional: true,
         }
     }
@@ -200,10 +57,20 @@ impl ZoneTable {
         (0u32..).zip(&self.entries)
     }
 
+    /// Whether any zone is offline.
+    pub(crate) fn has_offline_zones(&self) -> bool {
+        self.entries.iter().any(|entry| entry.condition == Condition::Offline)
+    }
+
     /// Keeps the log out of conventional zones: a report of zones does not tell whether they have been written since a
     /// checkpoint.
     pub(crate) fn keep_out_of_conventional(&mut self) {
         self.uses_conventional = false;
+    }
+
+    /// Whether the log goes to a zone of this kind.
+    pub(crate) fn may_be_of_log(&self, zone: u32) -> bool {
+        self.uses_conventional || self.get(zone).kind != ZoneKind::Conventional
     }
 
     /// Whether a zone can be opened for the log.
@@ -261,7 +128,9 @@ impl ZoneTable {
             tombstones: 0,
             evacuate: false,
             is_stuck: false,
+            is_kept: false,
             has_failed_reset: false,
+            is_unknown: false,
             freed_by: 0,
             closed_sequence: u64::MAX,
             closed_at_unix_s: 0,
@@ -340,7 +209,12 @@ impl ZoneTable {
         self.free_units
     }
 
-    /// Counts the free zones anew, once every zone has its role.
+    /// How many zones may hold blocks of which nothing is known.
+    pub(crate) fn unknown_count(&self) -> u32 {
+        self.unknown_count
+    }
+
+    /// Counts the free zones anew, and those that are in doubt, once every zone has its role.
     pub(crate) fn count_free(&mut self) {
         let free = || self.entries.iter().filter(|entry| self.is_free(entry));
         let (count, units) = (free().count(), free().map(|entry| u64::from(entry.capacity_units)).sum());
@@ -348,17 +222,24 @@ impl ZoneTable {
         self.free_units = units;
         let reset = self.entries.iter().filter(|entry| entry.role == ZoneRole::Reset).count();
         self.reset_count = u32::try_from(reset).unwrap_or(u32::MAX);
+        let unknown = self.entries.iter().filter(|entry| entry.is_unknown).count();
+        self.unknown_count = u32::try_from(unknown).unwrap_or(u32::MAX);
     }
 
-    /// Whether the record at `location` lies in what has been acknowledged.
+    /// Whether the record at `location` lies in what has been acknowledged. A zone in the trash is read until it is reset:
+    /// where the index still has a place in it, it went there by mistake.
     pub(crate) fn is_acknowledged(&self, location: Location) -> bool {
         let zone = self.get(location.zone);
-        zone.is_readable_log() && location.unit_offset < zone.good_units
+        (zone.is_readable_log() || zone.role == ZoneRole::Trash) && location.unit_offset < zone.good_units
     }
 
-    /// Whether this life of the zone has not ended, for all that a mount could find.
+    /// Whether this life of the zone has not ended, for all that a mount could find. Of a zone in doubt it may be a later
+    /// one than is known.
     pub(crate) fn has_life(&self, zone: u32, incarnation: u64) -> bool {
-        self.find(zone).is_some_and(|entry| entry.incarnation == incarnation && entry.role != ZoneRole::Free)
+        self.find(zone).is_some_and(|entry| {
+            let is_later = entry.is_unknown && entry.incarnation < incarnation;
+            (entry.incarnation == incarnation || is_later) && entry.role != ZoneRole::Free
+        })
     }
 
     /// How many zones there are in each condition.

@@ -82,5 +82,6 @@ fn a_worn_checkpoint_zone_is_replaced_and_nothing_is_lost() {
     assert_eq!(again.geometry().zone_count, ZONES);
     let engine = Handle::start(Box::new(again), &options()).unwrap();
     serving(&engine);
-    assert_eq!(engine.status().blocks, 40);
+    // A record that is being moved counts twice for a moment.
+    support::wait_until(|| engine.status().blocks == 40);
 }

@@ -82,6 +82,9 @@ pub struct DriveStats {
     pub reset_errors: u64,
     /// Zones sealed with a footer.
     pub zones_sealed: u64,
+    /// How often the drive has become many times slower than it was.
+    #[serde(default)]
+    pub slowdowns: u64,
     /// Zones to which nothing more is written because a write or a flush has failed.
     pub zones_fenced: u64,
     /// Blocks that were written elsewhere after a write or a flush had failed.
@@ -119,6 +122,9 @@ pub struct DriveStats {
     pub scrubbed_bytes: u64,
     /// Damaged records that it has found.
     pub scrub_errors: u64,
+    /// Headers, footers, commits, tombstones, labels and checkpoints among that.
+    #[serde(default)]
+    pub scrub_structure_errors: u64,
 }
 
 /// What a drive's process is busy with.

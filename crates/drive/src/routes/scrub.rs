@@ -35,6 +35,7 @@ fn scrub_status(status: &imbrex_engine::ScrubStatus) -> ScrubStatus {
         live_bytes: status.live_bytes,
         covered_bytes: status.covered_bytes,
         oldest_unix_s: time(status.oldest_unix_s),
+        slots_unix_s: time(status.slots_unix_s),
         records: status.records,
         bytes: status.bytes,
         errors: status.errors,

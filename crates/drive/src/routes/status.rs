@@ -55,8 +55,10 @@ pub(super) async fn damage(State(app): State<Arc<App>>) -> Result<Json<DamagePag
         .to_owned(),
         seen_us: damage.seen_us,
     });
-    let damaged_blocks = app.engine.status().damaged_blocks.max(damaged.len() as u64);
-    Ok(Json(DamagePage { blocks: blocks.collect(), damaged_blocks }))
+    let status = app.engine.status();
+    let damaged_blocks = status.damaged_blocks.max(damaged.len() as u64);
+    let unknown_zones = status.unknown_zones;
+    Ok(Json(DamagePage { blocks: blocks.collect(), damaged_blocks, unknown_zones }))
 }
 
 /// `GET /v1/stats`.
@@ -94,6 +96,7 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<DriveStats> {
         flush_errors: stats.flush_errors,
         reset_errors: stats.reset_errors,
         zones_sealed: stats.zones_sealed,
+        slowdowns: stats.slowdowns,
         zones_fenced: stats.zones_fenced,
         rewritten_blocks: stats.rewritten_blocks,
         zones_reclaimed: stats.zones_reclaimed,
@@ -111,5 +114,6 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<DriveStats> {
         scrubbed_records: stats.scrubbed_records,
         scrubbed_bytes: stats.scrubbed_bytes,
         scrub_errors: stats.scrub_errors,
+        scrub_structure_errors: stats.scrub_structure_errors,
     })
 }

@@ -219,6 +219,8 @@ impl World {
             EngineError::Medium { .. } => {
                 self.setup.may_fail_reads() || self.has_destroyed() || is_unacknowledged
             }
+            // A zone that cannot be read leaves all absent keys in doubt.
+            EngineError::Unknown { .. } => self.has_destroyed(),
             // What is read was destroyed; its zone may be another by the time of the answer.
             EngineError::Corrupt { .. } => self.has_destroyed() || is_unacknowledged,
             _ => false,

@@ -88,6 +88,8 @@ impl World {
 
     pub(super) fn count_stats(&mut self) {
         let stats = self.engine.stats();
+        let is_clean = stats.scrub_structure_errors == 0 || self.setup.faults != Faults::None;
+        assert!(is_clean, "the scrub finds damage where none is: {}", self.engine.describe());
         for (thing, count) in [
             ("zones sealed", stats.zones_sealed),
             ("zones fenced", stats.zones_fenced),
@@ -102,6 +104,7 @@ impl World {
             ("label renewed by a mount", stats.labels_renewed),
             ("records scrubbed", stats.scrubbed_records),
             ("damaged records found by the scrub", stats.scrub_errors),
+            ("damaged structures found by the scrub", stats.scrub_structure_errors),
         ] {
             self.counts.add_many(thing, count);
         }
@@ -164,6 +167,9 @@ impl World {
             if store.checkpointing.newest_slot().is_some() {
                 self.counts.add("mount by checkpoint");
             }
+            if store.zones.unknown_count() > 0 {
+                self.counts.add("mount that left zones in doubt");
+            }
             if store.lost_records > 0 {
                 self.counts.add("mount that found losses");
             }
@@ -203,9 +209,24 @@ impl World {
             self.engine.describe()
         );
         self.counts.add("block lost by a mount");
-        let is_counted = self.engine.store().is_some_and(|store| store.lost_records > 0);
-        if !is_counted {
-            self.counts.add("block lost by a mount, and not counted");
+        let is_told = self
+            .engine
+            .store()
+            .is_some_and(|store| store.lost_records > 0 || store.zones.unknown_count() > 0);
+        // What a drive has changed without a word can take a commit, and nothing tells that from a group that a crash tore.
+        let is_silent = {
+            let counts = self.drive.fault_counts();
+            [FaultKind::BitFlip, FaultKind::LostWrite, FaultKind::MisdirectedWrite]
+                .into_iter()
+                .any(|kind| counts.of(kind) > 0)
+        };
+        assert!(
+            is_told || is_silent,
+            "key {number} is lost, and the drive says nothing: {possible:?}; it was at {before:?}; {}",
+            self.engine.describe()
+        );
+        if !is_told {
+            self.counts.add("block lost by a mount to silent damage, and not counted");
         }
         self.model.may_become(number, None);
     }

@@ -13,7 +13,7 @@ use imbrex_engine::{
 };
 use imbrex_format::{Key, PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedDrive, SimulatedGeometry};
-use imbrex_zoned::{BufferPool, Device};
+use imbrex_zoned::{BufferPool, Condition, Device};
 
 /// The memory for buffers: some of the largest blocks at once.
 const POOL_BYTES: usize = 48 << 20;
@@ -61,9 +61,23 @@ pub fn small_drive(zone_count: u32, zone_size_bytes: u64) -> SimulatedGeometry {
 impl Bench {
     /// A formatted drive that serves.
     pub fn formatted(geometry: SimulatedGeometry, options: Options) -> Self {
+        Self::formatted_over(geometry, options, |_| ())
+    }
+
+    /// The same, of a drive on which a zone was offline before it was formatted.
+    pub fn formatted_without(geometry: SimulatedGeometry, options: Options, zone: u32) -> Self {
+        Self::formatted_over(geometry, options, |drive| drive.wear_out(zone, Condition::Offline).unwrap())
+    }
+
+    fn formatted_over(
+        geometry: SimulatedGeometry,
+        options: Options,
+        prepare: impl FnOnce(&SimulatedDrive),
+    ) -> Self {
         let pool = BufferPool::new(POOL_BYTES).unwrap();
         let device = SimulatedDevice::in_memory(geometry, pool.clone()).unwrap();
         let drive = device.drive();
+        prepare(&drive);
         let clock = Arc::<StandingClock>::default();
         let engine = Manual::new(Box::new(device), clock.clone(), &options);
         let mut bench = Self { engine, drive, clock, options, pool };

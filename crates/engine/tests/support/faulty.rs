@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imbrex_zoned::simulated::SimulatedDevice;
 use imbrex_zoned::{
-    Buffer, BufferPool, Completion, Device, DeviceError, Geometry, Identity, Token, Waker, Zone,
+    Buffer, BufferPool, Completion, Condition, Device, DeviceError, Geometry, Identity, Token, Waker, Zone,
     ZoneOperation,
 };
 
@@ -17,6 +17,10 @@ pub struct Faults {
     pub unreadable: Arc<AtomicU64>,
     /// The drive can no longer be waited for.
     pub dead: Arc<AtomicBool>,
+    /// A zone, plus one, that the drive shows as offline; 0 for none.
+    pub offline: Arc<AtomicU64>,
+    /// How many times the drive is waited for before a read ends; 0 for at once.
+    pub read_waits: Arc<AtomicU64>,
     /// Flushes do not end.
     pub holds_flushes: Arc<AtomicBool>,
 }
@@ -26,12 +30,20 @@ pub struct Faulty {
     inner: SimulatedDevice,
     faults: Faults,
     failed: Vec<Completion>,
+    /// Reads that have not ended, with how often the drive is still waited for.
+    slow: Vec<(u64, Completion)>,
     flushes: Vec<Token>,
+}
+
+impl Faults {
+    fn is_offline(&self, zone: u32) -> bool {
+        self.offline.load(SeqCst) == u64::from(zone) + 1
+    }
 }
 
 impl Faulty {
     pub fn new(inner: SimulatedDevice, faults: Faults) -> Self {
-        Self { inner, faults, failed: Vec::new(), flushes: Vec::new() }
+        Self { inner, faults, failed: Vec::new(), slow: Vec::new(), flushes: Vec::new() }
     }
 }
 
@@ -49,7 +61,10 @@ impl Device for Faulty {
     }
 
     fn report_zones(&mut self) -> Result<Vec<Zone>, DeviceError> {
-        self.inner.report_zones()
+        let mut zones = self.inner.report_zones()?;
+        let hidden = zones.iter_mut().filter(|zone| self.faults.is_offline(zone.index));
+        hidden.for_each(|zone| (zone.condition, zone.write_pointer_bytes) = (Condition::Offline, None));
+        Ok(zones)
     }
 
     fn in_flight_max(&self) -> usize {
@@ -64,6 +79,12 @@ impl Device for Faulty {
         length_bytes: usize,
     ) -> Result<(), (DeviceError, Buffer)> {
         let length = length_bytes as u64;
+        let zone = u32::try_from(offset_bytes / self.inner.geometry().zone_size_bytes).unwrap();
+        if self.faults.is_offline(zone) {
+            let result = Err(DeviceError::ZoneCondition { zone, condition: Condition::Offline });
+            self.failed.push(Completion { token, result, buffer: Some(buffer) });
+            return Ok(());
+        }
         let unreadable = self.faults.unreadable.load(SeqCst);
         if (offset_bytes + 1..=offset_bytes + length).contains(&unreadable) {
             let result = Err(DeviceError::MediumRead { offset_bytes, length_bytes: length });
@@ -104,6 +125,20 @@ impl Device for Faulty {
         }
         if !self.failed.is_empty() {
             completions.append(&mut self.failed);
+            return Ok(());
+        }
+        let read_waits = self.faults.read_waits.load(SeqCst);
+        if read_waits > 0 || !self.slow.is_empty() {
+            let mut done = Vec::new();
+            self.inner.wait(Some(Duration::ZERO), &mut done)?;
+            self.slow.extend(done.into_iter().map(|completion| {
+                let is_read = completion.buffer.is_some() && completion.token.0 >> 32 == 0;
+                (if is_read { read_waits } else { 0 }, completion)
+            }));
+            let slow = std::mem::take(&mut self.slow);
+            let (ended, slow): (Vec<_>, Vec<_>) = slow.into_iter().partition(|(waits, _)| *waits == 0);
+            self.slow = slow.into_iter().map(|(waits, completion)| (waits - 1, completion)).collect();
+            completions.extend(ended.into_iter().map(|(_, completion)| completion));
             return Ok(());
         }
         // Switches are not announced, so nobody is waited for long.
