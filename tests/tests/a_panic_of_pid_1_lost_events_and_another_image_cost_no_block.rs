@@ -48,6 +48,7 @@ const UEVENTS: &str = "15";
 
 /// What takes its time to flush, in seconds, and says so in the end.
 const FLUSH: &str = "flush 5";
+const FLUSH_MANIFEST: &str = "stop = { order = 10, deadline_s = 60 }";
 const FLUSHED: &str = "test-flush: flushed";
 
 /// A service that only the other image has.
@@ -60,7 +61,7 @@ const MEMORY_TOO_MUCH_MIB: u64 = 4_096;
 const ACKNOWLEDGED_MIN: u64 = 20;
 
 fn services() -> Vec<AddedService> {
-    vec![AddedService { name: "test-flush", verb: FLUSH.to_owned(), manifest: "" }]
+    vec![AddedService { name: "test-flush", verb: FLUSH.to_owned(), manifest: FLUSH_MANIFEST }]
 }
 
 fn plan(folder: &Path) -> Result<Plan> {
@@ -203,6 +204,7 @@ fn another_image_goes_on(guest: &mut Guest) -> Result<()> {
     agent.kexec(&KexecOrder { kernel_url: url("/kernel"), initrd_url: url("/initrd") })?;
     let stop = Stop::watch(&mut guest.node, "start the next kernel", ordered_ms)?;
     ensure!(!stop.says("did not stop within"), "{}", stop.lines.join("\n"));
+    stop.in_order(&["test-flush", "agent"])?;
     println!("{:28} stopped for it in {:.1} s", "another image", stop.took.as_secs_f64());
     ensure!(stop.took <= WELL_STOP_TIME_MAX, "the stop took {:?}", stop.took);
     guest.node.expect_restart();
