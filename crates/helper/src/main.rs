@@ -21,6 +21,8 @@ mod planner;
 mod privileges;
 mod pstore;
 mod ship;
+mod tcp;
+mod timestamp;
 
 use imbrex_init::plan::NODE_TOML;
 use planner::Extent;

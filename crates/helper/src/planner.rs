@@ -81,7 +81,7 @@ fn look(book: &mut Book, extent: Extent, drives: Option<&Drives>) -> Result<Vec<
 }
 
 /// Milliseconds since the kernel started.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
