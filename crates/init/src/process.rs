@@ -125,16 +125,11 @@ pub(crate) fn terminate(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }
 
-/// Ends a service's process and everything that it started.
+/// Ends a service's process, which was not reaped yet, and everything that it started.
 pub(crate) fn kill_all(service: &str, pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    kill_rest(service, pid);
-}
-
-/// Ends what a service's process has left behind.
-pub(crate) fn kill_rest(service: &str, pid: i32) {
     if !cgroup::kill(service) {
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        kill_helper(pid);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Processes: services are started and their ends reported, helpers have their deadlines.
 
 use super::{Event, Helper, HelperKind, Node, Source, platform, process};
-use crate::cgroup::OutOfMemory;
+use crate::cgroup::{self, OutOfMemory};
 use crate::process::{Child, Exit, PROGRAM};
 use std::io;
 
@@ -50,7 +50,8 @@ impl Node {
 
     /// A service's process was reaped.
     pub(super) fn service_ended(&mut self, name: String, pid: i32, exit: Exit) {
-        process::kill_rest(&name, pid);
+        // What it has left behind. By its group: its number may be another process's by now.
+        let _ = cgroup::kill(&name);
         self.close_pipes(pid);
         let memory = OutOfMemory::of(&name);
         let before = self.out_of_memory.insert(name.clone(), memory).unwrap_or_default();
