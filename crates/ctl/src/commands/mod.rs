@@ -9,6 +9,7 @@ mod node;
 mod put;
 mod rm;
 mod scrub;
+mod services;
 mod verify;
 
 use crate::error::Error;
@@ -26,6 +27,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     match command {
         Command::Node => node::run(&session).await,
         Command::Drives { id } => drives::run(&session, id.as_deref()).await,
+        Command::Services => services::run(&session).await,
+        Command::Clear { services } => services::clear(&session, &services).await,
         Command::Health(options) => health::run(&session, &options).await,
         Command::Format(options) => format::run(&session, options).await,
         Command::Put(options) => put::run(&session, options).await,
