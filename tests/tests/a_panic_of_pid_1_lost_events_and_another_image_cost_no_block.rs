@@ -174,10 +174,14 @@ fn pid_1_panics(guest: &mut Guest, load: Load, targets: &BTreeMap<String, Socket
         last +=
             position.with_context(|| format!("the console does not say {words:?} in its turn:\n{text}"))?;
     }
-    let node = guest.node.agent()?.node()?;
-    let told = node.last_crash.iter().find(|line| line.contains(reason));
-    let told = told.with_context(|| format!("the store does not tell the panic: {:?}", node.last_crash))?;
-    let watchdog = node.watchdog.context("the node has a watchdog")?;
+    let (agent, mut node) = (guest.node.agent()?, None);
+    let told = until(TIME_MAX, || {
+        node = agent.node().ok();
+        node.iter().flat_map(|node| &node.last_crash).find(|line| line.contains(reason)).cloned()
+    });
+    let told = told.with_context(|| format!("the store does not tell the panic: {node:?}"))?;
+    let watchdog = node.and_then(|node| node.watchdog);
+    let watchdog = watchdog.context("the node has a watchdog")?;
     ensure!(!watchdog.reset_by_watchdog, "it was not PID 1 that started the machine again: {watchdog:?}");
     println!("{:28} {told}", "the panic");
     guest.node.wait_for_serving()?;
