@@ -108,8 +108,8 @@ impl Measured {
 
 /// One table of both nodes.
 fn print(none: &Measured, all: &Measured) -> Result<()> {
-    println!("{:44} {:>10} {:>10}", "", "no drives", "64 drives");
-    let row = |name: &str, none: String, all: String| println!("{name:44} {none:>10} {all:>10}");
+    println!("{:52} {:>10} {:>10}", "", "no drives", "64 drives");
+    let row = |name: &str, none: String, all: String| println!("{name:52} {none:>10} {all:>10}");
     let seconds = |measured: &Measured| format!("{:.1} s", measured.api.as_secs_f64());
     row("API answers, after power on", seconds(none), seconds(all));
     for stage in &all.boot {
