@@ -11,11 +11,12 @@ pub(crate) fn sync(sysfs: &Path, devices: &[&str]) {
     for device in devices {
         let name = device.trim_start_matches("/dev/").replace('/', "!");
         let state = sysfs.join("block").join(name).join("device/state");
-        // SCSI only: of an NVMe drive the kernel itself bounds the wait, and its state cannot be written.
+        // SCSI only: of an NVMe drive the kernel itself bounds the wait, and its state cannot be written. Without the
+        // line's end the kernel does not take the word (drivers/scsi/scsi_sysfs.c, store_state_field).
         if let Err(error) = fs::OpenOptions::new()
             .write(true)
             .open(&state)
-            .and_then(|mut file| std::io::Write::write_all(&mut file, b"offline"))
+            .and_then(|mut file| std::io::Write::write_all(&mut file, b"offline\n"))
         {
             eprintln!("{device} is left to the kernel: {error}");
         }
@@ -49,13 +50,13 @@ mod tests {
         let state = |name: &str| sysfs.join("block").join(name).join("device/state");
         for name in ["sda", "sdb", "cciss!c0d0"] {
             fs::create_dir_all(state(name).parent().unwrap()).unwrap();
-            fs::write(state(name), "running").unwrap();
+            fs::write(state(name), "running\n").unwrap();
         }
         sync(&sysfs, &["/dev/nvme0n1", "/dev/sdb", "/dev/cciss/c0d0"]);
         let states = ["sda", "sdb", "cciss!c0d0"].map(|name| fs::read_to_string(state(name)).unwrap());
         let absent = state("nvme0n1").exists();
         fs::remove_dir_all(&sysfs).unwrap();
-        assert_eq!(states.map(|state| state[..7].to_owned()), ["running", "offline", "offline"]);
+        assert_eq!(states, ["running\n", "offline\n", "offline\n"]);
         assert!(!absent, "a file was made in sysfs");
     }
 
