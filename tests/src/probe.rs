@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -80,6 +80,14 @@ impl Probe {
     /// Where it cannot be sent, or the guest does not answer.
     pub fn send(&self, address: &str, text: &str) -> Result<()> {
         self.order(&format!("send {address} {text}")).map(drop)
+    }
+
+    /// Connects, from within the guest, to whoever listens on an address and port.
+    ///
+    /// # Errors
+    /// Where nobody does, or the guest does not answer.
+    pub fn connect_within(&self, address: SocketAddr) -> Result<()> {
+        self.order(&format!("connect {address}")).map(drop)
     }
 
     /// Has PID 1 panic.

@@ -4,10 +4,11 @@
 //! drives go on with the processes that they had.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use imbrex_api::node::Drive;
 use imbrex_tests::added_services::{AddedService, trigger};
 use imbrex_tests::collector::{Collector, Layout, Line};
 use imbrex_tests::guest::{Guest, MEMORY_MIB, Plan};
@@ -15,9 +16,10 @@ use imbrex_tests::kept::Untouched;
 use imbrex_tests::load::{Load, addresses};
 use imbrex_tests::probe::Probe;
 use xtask::command::until;
-use xtask::node::{Additions, DriveKind, HOST_IN_GUEST};
+use xtask::node::{AGENT_PORT, Additions, DriveKind, HOST_IN_GUEST};
 
 const NAME: &str = "test-outside";
+
 const TIME_MAX: Duration = Duration::from_secs(120);
 
 /// The clock at power on, and how far ahead of it the time server is, in seconds, with what a busy machine may add.
@@ -82,6 +84,7 @@ fn a_lost_link_a_wrong_clock_and_a_lost_collector_cost_no_drive() -> Result<()> 
     let others = Untouched::note(&guest.node.agent()?, &[])?;
     the_clock_was_raised_and_then_stepped(&mut guest).context("the clock")?;
     the_network_is_as_it_was_laid_out(&guest.probe()?).context("the network")?;
+    everybody_listens_on_ipv6_too(&guest.probe()?, &drives).context("IPv6")?;
     logs_arrive(&guest, &collectors).context("the logs")?;
     let targets = addresses(&guest.node, &drives)?;
     links_come_and_go(&mut guest, &targets).context("the links")?;
@@ -125,7 +128,7 @@ fn the_network_is_as_it_was_laid_out(probe: &Probe) -> Result<()> {
     has("/sys/class/net/bond0/bonding/mode", "active-backup")?;
     has("/sys/class/net/bond0/bonding/slaves", "eth0 eth1")?;
     has("/proc/net/fib_trie", "10.0.2.15")?;
-    // The router of QEMU's network announces this prefix: an address by IPv6 too.
+    // The router of QEMU's network announces this prefix.
     has("/proc/net/if_inet6", "fec0")?;
     for (name, parent, address, mtu) in
         [("near", "eth2", "10.77.5.1", "1400"), ("far", "eth3", "10.77.5.2", "1500")]
@@ -144,6 +147,20 @@ fn the_network_is_as_it_was_laid_out(probe: &Probe) -> Result<()> {
         received().ok().filter(|now| *now > before)
     });
     more.context("nothing comes through the VLAN").map(drop)
+}
+
+/// The API and the drives' ports, on the address that the node has given itself within the router's prefix.
+fn everybody_listens_on_ipv6_too(probe: &Probe, drives: &[Drive]) -> Result<()> {
+    let addresses = probe.read("/proc/net/if_inet6")?;
+    let line = addresses.lines().find(|line| line.starts_with("fec0") && line.ends_with("bond0"));
+    let digits = line.and_then(|line| line.split(' ').next()).context("the bond has no such address")?;
+    let address = Ipv6Addr::from(u128::from_str_radix(digits, 16).context("an address is a number")?);
+    let ports = drives.iter().map(|drive| drive.data_port.context("a drive has a port"));
+    for port in std::iter::once(Ok(AGENT_PORT)).chain(ports) {
+        probe.connect_within(SocketAddr::from((address, port?)))?;
+    }
+    println!("{:28} all ports are open on {address} too", "IPv6");
+    Ok(())
 }
 
 /// Lines with this text that a collector has.

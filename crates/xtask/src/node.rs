@@ -29,7 +29,7 @@ pub const HOST_IN_GUEST: &str = "10.0.2.2";
 const NODE_TOML: &str = "/node.toml";
 
 /// Port of the agent in the guest.
-const AGENT_PORT: u16 = 7400;
+pub const AGENT_PORT: u16 = 7400;
 
 /// From power on to an API that answers, translated, over a slow network boot, on a busy machine.
 pub const BOOT_TIME_MAX: Duration = Duration::from_secs(240);

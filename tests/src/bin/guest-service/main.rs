@@ -23,6 +23,9 @@ use nix::sys::signal::{SigSet, Signal};
 /// How often a service looks for the file that it waits for.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How long somebody who listens may take to be reached.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// What the process that is too large takes at a time, and in all where nobody stops it.
 const STEP_BYTES: usize = 1 << 20;
 const STEPS_MAX: usize = 512;
@@ -208,6 +211,12 @@ fn order(line: &str) -> Result<Vec<u8>> {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("cannot send")?;
             socket.send_to(text.as_bytes(), address).with_context(|| format!("cannot send to {address}"))?;
             Ok(Vec::new())
+        }
+        ["connect", address] => {
+            let target = address.parse().with_context(|| format!("{address} is no address"))?;
+            TcpStream::connect_timeout(&target, CONNECT_TIME_MAX)
+                .with_context(|| format!("nobody listens on {address}"))
+                .map(|_| Vec::new())
         }
         ["break-pid-1"] => breaker::break_pid_1().map(|()| Vec::new()),
         ["orphans", parents, children] => orphans(parents, children),
