@@ -191,9 +191,10 @@ mod tests {
             count.set(count.get() + 1);
             process(names)
         };
-        let mut offer = Offer { patience: PATIENCE, until: Instant::now(), hanging: Vec::new() };
-        offer.all(vec![vec!["a".to_owned()]; 50], &start);
-        assert_eq!(count.get(), 50);
+        let patience = Duration::from_hours(1);
+        let mut offer = Offer { patience, until: Instant::now(), hanging: Vec::new() };
+        offer.all(vec![vec!["hang".to_owned()]; 50], &start);
+        assert_eq!((count.get(), offer.hanging.len()), (50, 50));
     }
 
     #[test]

@@ -48,9 +48,9 @@ impl Node {
                 let line = format!("there is no new plan of what is to run: {error}; the last one holds");
                 // Said once on the console, and at each try in the log.
                 if self.plan_error.as_ref() == Some(&error) {
-                    self.record(&line)
+                    self.record(&line);
                 } else {
-                    self.announce(&line)
+                    self.announce(&line);
                 }
                 self.plan_error = Some(error);
                 self.plan_retry_ms = platform::now_ms() + RETRY_MS;
