@@ -32,7 +32,7 @@ const TOLERANCE_S: i64 = 120;
 const NETWORK: &str = "imbrex.network=bond0,bond=active-backup:eth0:eth1 \
                        imbrex.network=near,vlan=eth2:5,address=10.77.5.1/24,mtu=1400";
 const FAR: &str = "[[network]]\ninterface = \"far\"\nvlan = { parent = \"eth3\", id = 5 }\naddresses = [\"10.77.5.2/24\"]\n";
-const CARDS: [&str; 2] = ["card0", "card1"];
+const CARDS: [(&str, &str); 2] = [("card0", "eth0"), ("card1", "eth1")];
 
 /// How long the node has no link at all, from when it says so.
 const NO_LINK_TIME: Duration = Duration::from_secs(5);
@@ -209,14 +209,16 @@ fn links_come_and_go(guest: &mut Guest, targets: &BTreeMap<String, SocketAddr>) 
         })
     };
     go_on().context("the drives do not serve")?;
-    let active = guest.probe()?.read("/sys/class/net/bond0/bonding/active_slave")?;
-    ensure!(active.trim() == "eth0", "the bond sends by {active:?}");
-    guest.node.machine().qmp().set_link(CARDS[0], false)?;
+    let sends = |guest: &Guest| guest.probe()?.read("/sys/class/net/bond0/bonding/active_slave");
+    let active = sends(guest)?;
+    let (first, other) =
+        if active.trim() == CARDS[0].1 { (CARDS[0], CARDS[1]) } else { (CARDS[1], CARDS[0]) };
+    guest.node.machine().qmp().set_link(first.0, false)?;
     go_on().context("with one cable of two")?;
-    let active = guest.probe()?.read("/sys/class/net/bond0/bonding/active_slave")?;
-    ensure!(active.trim() == "eth1", "with one cable the bond sends by {active:?}");
+    let active = sends(guest)?;
+    ensure!(active.trim() == other.1, "without {first:?} the bond sends by {active:?}");
 
-    guest.node.machine().qmp().set_link(CARDS[1], false)?;
+    guest.node.machine().qmp().set_link(other.0, false)?;
     // The address that came by the bond goes with its links; those that a person has laid out stay.
     let console = guest.node.machine().console.clone();
     let reached_by = |address: &str| {
@@ -229,7 +231,7 @@ fn links_come_and_go(guest: &mut Guest, targets: &BTreeMap<String, SocketAddr>) 
     };
     reached_by("10.77.5.").context("the loss of the address is not told")?;
     std::thread::sleep(NO_LINK_TIME);
-    for card in CARDS {
+    for (card, _) in CARDS {
         guest.node.machine().qmp().set_link(card, true)?;
     }
     go_on().context("when the cables are back")?;
