@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_target_that_is_not_there_loses_nothing_but_time() {
-        let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (place, _holder) = tcp::tests::nobody();
         let mut target = Target::new(&format!("json {place}")).unwrap();
         assert!(target.send("node", "agent", 0, &one()).is_err());
         assert!(target.next.is_empty());
