@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod added_services;
+pub mod collector;
 pub mod guest;
 pub mod kept;
 pub mod ledger;

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +18,9 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(240);
 
 /// No answer is longer, in bytes.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// How the probe's own refusals begin, and no error of the way to it.
+const REFUSED: &str = "the probe cannot";
 
 /// A connection to the probe.
 #[derive(Debug)]
@@ -61,6 +64,41 @@ impl Probe {
     pub fn write_last(self, path: &str, text: &str) -> Result<()> {
         let line = format!("write {path} {text}\n");
         self.stream.borrow_mut().get_mut().write_all(line.as_bytes()).context("the guest has gone")
+    }
+
+    /// Writes the same line into a file so many times.
+    ///
+    /// # Errors
+    /// Where it cannot be written, or the guest does not answer.
+    pub fn write_often(&self, count: u32, path: &str, text: &str) -> Result<()> {
+        self.order(&format!("repeat {count} {path} {text}")).map(drop)
+    }
+
+    /// Sends a datagram to an address and port, as the guest's own routes have it.
+    ///
+    /// # Errors
+    /// Where it cannot be sent, or the guest does not answer.
+    pub fn send(&self, address: &str, text: &str) -> Result<()> {
+        self.order(&format!("send {address} {text}")).map(drop)
+    }
+
+    /// Connects, from within the guest, to whoever listens on an address and port.
+    ///
+    /// # Errors
+    /// Where nobody does, or the guest does not answer.
+    pub fn connect_within(&self, address: SocketAddr) -> Result<()> {
+        self.order(&format!("connect {address}")).map(drop)
+    }
+
+    /// Has PID 1 panic.
+    ///
+    /// # Errors
+    /// Where that cannot be done. The guest may end before it has answered, which is no error.
+    pub fn break_pid_1(self) -> Result<()> {
+        match self.order("break-pid-1") {
+            Err(error) if error.to_string().starts_with(REFUSED) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The names in a folder.
@@ -110,7 +148,7 @@ impl Probe {
             .context("the probe stops short")?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if word != "ok" {
-            bail!("the probe cannot {line:?}: {text}");
+            bail!("{REFUSED} {line:?}: {text}");
         }
         Ok(text)
     }

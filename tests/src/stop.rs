@@ -9,6 +9,10 @@ use xtask::node::Node;
 /// What init promises for a node with drives that never answer (issue: 30 s when well, 90 s so).
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(90);
 
+/// A node whose drives are well stops within 30 s (issue, as above); on a machine that is translated and busy it may take
+/// three times as long here, and each test prints what it took.
+pub const WELL_STOP_TIME_MAX: Duration = Duration::from_secs(90);
+
 /// How long the console is watched: longer than the promise, so that a broken one is told with its figure.
 const WATCH_TIME_MAX: Duration = Duration::from_secs(180);
 

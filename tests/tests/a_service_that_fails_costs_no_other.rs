@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use imbrex_api::node::{Bus, Drive as NodeDrive, DriveState, ServiceState};
@@ -42,10 +42,14 @@ const INIT_BYTES_MAX: u64 = 16 << 20;
 const ACKNOWLEDGED_MIN: u64 = 20;
 const TIME_MAX: Duration = Duration::from_secs(120);
 
+/// From init's last line to its first of the next boot, on a machine that is translated and busy: what the kernel does in
+/// between must not wait for the drive that never answers.
+const RESTART_TIME_MAX: Duration = Duration::from_secs(180);
+
 /// Where the kernel's emulated SCSI drives are told to be ill, and the commands that read and write (SBC-4, 5.12 and
-/// on): those of 10 and of 16 bytes.
+/// on): those of 10 and of 16 bytes; and SYNCHRONIZE CACHE, with which the kernel would have it flush in the end.
 const SCSI_DEBUG: &str = "/sys/kernel/debug/scsi_debug";
-const READS_AND_WRITES: [&str; 4] = ["0x28", "0x2a", "0x88", "0x8a"];
+const COMMANDS: [&str; 6] = ["0x28", "0x2a", "0x88", "0x8a", "0x35", "0x91"];
 
 fn plan(folder: &Path) -> Result<Plan> {
     let mut devices = Vec::new();
@@ -234,7 +238,7 @@ fn a_drive_that_never_answers_does_not_hold_up_the_stop(
     let name = names.iter().find(|name| name.matches(':').count() == 3).context("there is a SCSI drive")?;
     // The kernel waits for it as for a drive that says that it needs an hour.
     probe.write(&format!("/sys/class/scsi_device/{name}/device/timeout"), "3600")?;
-    for command in READS_AND_WRITES {
+    for command in COMMANDS {
         // Type 0 of scsi_debug's errors: the command is never answered; a positive count: from now on.
         probe.write(&format!("{SCSI_DEBUG}/{name}/error"), &format!("0 1 {command}"))?;
     }
@@ -243,6 +247,13 @@ fn a_drive_that_never_answers_does_not_hold_up_the_stop(
     let ordered_ms = agent.node()?.uptime_ms.context("the node tells its uptime")?;
     guest.node.machine().qmp().press_keys(&["ctrl", "alt", "delete"])?;
     let stop = Stop::watch(&mut guest.node, "reboot", ordered_ms)?;
+    guest.node.expect_restart();
+    let restarted = Instant::now();
+    let console = guest.node.machine().console.clone();
+    let again = until(RESTART_TIME_MAX, || console.text().contains("boots").then(|| restarted.elapsed()));
+    let again = again.with_context(|| {
+        format!("the machine does not start again; {}", guest.node.machine().last_words())
+    })?;
     drop(guest);
     // Its answers are of no use any more: the machine is gone.
     let _ = load.finish();
@@ -255,9 +266,10 @@ fn a_drive_that_never_answers_does_not_hold_up_the_stop(
     }
     ensure!(stop.took <= STOP_TIME_MAX, "the stop took {:?}", stop.took);
     println!(
-        "{:28} Ctrl-Alt-Del with a drive that never answers: {:.1} s",
+        "{:28} Ctrl-Alt-Del with a drive that never answers: {:.1} s, and {:.1} s later PID 1 boots again",
         "stopped",
-        stop.took.as_secs_f64()
+        stop.took.as_secs_f64(),
+        again.as_secs_f64()
     );
     Ok(())
 }

@@ -30,8 +30,9 @@ pub(crate) enum Command {
 /// Options of the server.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServeOptions {
-    /// Address of the HTTPS API; port 0 takes a free one.
-    #[arg(long, default_value = "0.0.0.0:7400")]
+    /// Address of the HTTPS API; port 0 takes a free one. `[::]` is every address of the node, IPv6 and
+    /// IPv4, and those of IPv4 alone where the kernel has no IPv6.
+    #[arg(long, default_value = "[::]:7400")]
     pub(crate) listen: SocketAddr,
     /// Directory of the sockets of init and of the drives, of node.toml, and of what the agent writes.
     #[arg(long, default_value = "/run/imbrex")]

@@ -50,7 +50,7 @@ impl Server {
         certificate: Certificate,
     ) -> Result<Self, String> {
         let tls = tls::acceptor(certificate).map_err(|error| format!("TLS cannot be set up: {error}"))?;
-        let tcp = TcpListener::bind(address).await.map_err(|error| {
+        let tcp = listener::bind_tcp(address).await.map_err(|error| {
             format!("cannot listen on {address}: {error}; give another address by --listen")
         })?;
         let unix = listener::bind_unix(unix_path).await?;

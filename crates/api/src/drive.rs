@@ -46,7 +46,7 @@ pub struct DriveStatus {
     pub state: State,
     /// Why it is in that state, in one sentence, where that needs a reason.
     pub state_reason: Option<String>,
-    /// The address of its data API as the process sees it, for example `0.0.0.0:7500`.
+    /// The address of its data API as the process sees it, for example `[::]:7500`.
     pub data_address: Option<String>,
     /// The TCP port of that address.
     pub data_port: Option<u16>,

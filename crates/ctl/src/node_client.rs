@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 use imbrex_api::health::{DriveHealth, KeptHistory, NodeHealth, PollOrder};
-use imbrex_api::node::{Drive, Drives, FormatOrder, Node};
+use imbrex_api::node::{Accepted, Drive, Drives, FormatOrder, Node, Service, Services};
 use imbrex_api::slot::{LightOrder, Slot};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,6 +58,29 @@ impl NodeClient {
     /// As [`NodeClient::node`]; an ID that the node does not know is refused by it.
     pub(crate) async fn drive(&self, id: &str) -> Result<Drive, Error> {
         self.get(&format!("/v1/drives/{}", path_segment(id)?)).await
+    }
+
+    /// What its init runs.
+    ///
+    /// # Errors
+    /// As [`NodeClient::node`].
+    pub(crate) async fn services(&self) -> Result<Vec<Service>, Error> {
+        self.get::<Services>("/v1/services").await.map(|answer| answer.services)
+    }
+
+    /// Starts a service that is down, and forgets its failures.
+    ///
+    /// # Errors
+    /// As [`NodeClient::node`]; a service that the node does not know, or that has nothing to run for, is refused.
+    pub(crate) async fn start_service(&self, name: &str) -> Result<Accepted, Error> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+        if name.is_empty() || !name.bytes().all(plain) || name == "." || name == ".." {
+            let hint = "see the first column of imbrexctl services";
+            return Err(Error::Usage(format!("{name:?} is no service: {hint}")));
+        }
+        let url = format!("{}/v1/services/{name}/start", self.base);
+        let answer = self.exchange(&self.http, Call::plain(Method::POST, &url)).await?;
+        parse(&answer, url)
     }
 
     /// How its drives are.
@@ -147,8 +170,7 @@ impl NodeClient {
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let url = format!("{}{path}", self.base);
         let answer = self.exchange(&self.http, Call::plain(Method::GET, &url)).await?;
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| Error::Unexpected { url, reason: error.to_string() })
+        parse(&answer, url)
     }
 
     async fn exchange(&self, http: &Http, call: Call<'_>) -> Result<Answer, Error> {
@@ -172,6 +194,10 @@ impl NodeClient {
             _ => Error::Unreachable { url: node, reason },
         }
     }
+}
+
+fn parse<T: DeserializeOwned>(answer: &Answer, url: String) -> Result<T, Error> {
+    serde_json::from_slice(&answer.body).map_err(|error| Error::Unexpected { url, reason: error.to_string() })
 }
 
 /// A drive's ID as one segment of a path.

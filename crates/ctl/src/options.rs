@@ -80,6 +80,14 @@ pub(crate) enum Command {
         /// A drive's ID, from the first column of the list.
         id: Option<String>,
     },
+    /// Show what the node runs, and why something does not
+    Services,
+    /// Start services that stay down, and forget their failures
+    Clear {
+        /// Services, from the first column of imbrexctl services.
+        #[arg(required = true, value_name = "SERVICE")]
+        services: Vec<String>,
+    },
     Health(Health),
     History(History),
     Slot(Slot),

@@ -49,7 +49,7 @@ pub struct Options {
     #[arg(long)]
     pub id: Option<String>,
 
-    /// Where to serve the data API over TCP
+    /// Where to serve the data API over TCP; [::] is every address, IPv6 and IPv4
     #[arg(long, value_name = "ADDRESS:PORT", required_unless_present = "socket")]
     pub listen: Option<SocketAddr>,
 

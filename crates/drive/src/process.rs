@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use imbrex_engine::{FormatOrder, Handle, Replace, State};
 use imbrex_zoned::BufferPool;
-use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::failure::Failure;
@@ -14,7 +13,7 @@ use crate::opening::{Opened, open_drive};
 use crate::options::Options;
 use crate::ready::{ready_line, tell_init};
 use crate::reserve::{take_at_start, take_for_next_thread};
-use crate::server::{LocalSocket, Server, Stopped};
+use crate::server::{LocalSocket, Server, Stopped, listen};
 use crate::shutdown::StopSignals;
 
 /// What the process takes besides, in bytes: 4 MiB of code, stacks and runtime, and what the heap of the engine's thread
@@ -37,9 +36,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let mut signals = StopSignals::take().map_err(system("taking over the signals"))?;
     // Both addresses are taken before the drive is touched: where they cannot be, nothing has happened.
     let network = match options.listen {
-        Some(address) => {
-            Some(TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?)
-        }
+        Some(address) => Some(listen(address).await.map_err(|source| Failure::Listen { address, source })?),
         None => None,
     };
     let local = options.socket.as_deref().map(LocalSocket::bind).transpose().map_err(Failure::Socket)?;

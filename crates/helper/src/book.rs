@@ -5,7 +5,7 @@
 //! given; the others are counted up from `port_first`, in order of ID for the drives that are there
 //! when the boot has found them all, in order of appearance for those that come later.
 
-use crate::discovery::Found;
+use crate::discovery::{Found, Scan};
 use crate::file;
 use crate::node_toml::{AGENT_PORT, Drives};
 use imbrex_init::plan::{self, Drive};
@@ -38,9 +38,11 @@ pub(crate) struct Book {
 
 impl Book {
     /// The book as the last run left it; an empty one at boot.
-    pub(crate) fn load() -> Self {
-        let text = std::fs::read(FILE).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+    ///
+    /// # Errors
+    /// Where there is one that cannot be read: to begin a new one would give running drives other ports.
+    pub(crate) fn load() -> Result<Self, String> {
+        file::read_json(Path::new(FILE)).map(Option::unwrap_or_default)
     }
 
     /// Keeps the book for the next run.
@@ -59,15 +61,15 @@ impl Book {
     }
 
     /// Takes what a scan has found, and says in a line each what is new.
-    pub(crate) fn update(
-        &mut self,
-        found: Vec<Found>,
-        configuration: Option<&Drives>,
-        now_ms: u64,
-    ) -> Vec<String> {
+    pub(crate) fn update(&mut self, scan: Scan, configuration: Option<&Drives>, now_ms: u64) -> Vec<String> {
+        let Scan { found, unreadable } = scan;
         let mut lines = Vec::new();
         let present: BTreeSet<String> = found.iter().map(|drive| drive.id.clone()).collect();
-        for drive in self.drives.values_mut().filter(|drive| drive.present && !present.contains(&drive.id)) {
+        // What cannot be read is still there: it keeps its process.
+        let gone = |drive: &&mut Drive| {
+            drive.present && !present.contains(&drive.id) && !unreadable.contains(&drive.device)
+        };
+        for drive in self.drives.values_mut().filter(gone) {
             drive.present = false;
             self.served.remove(&drive.id);
             lines.push(format!("drive {} disappeared ({})", drive.id, drive.device));
@@ -137,7 +139,7 @@ mod tests {
         Drives::default()
     }
 
-    fn found(ids: &[&str]) -> Vec<Found> {
+    fn found(ids: &[&str]) -> Scan {
         let drive = |id: &&str| Found {
             id: (*id).to_owned(),
             device: format!("/dev/{id}"),
@@ -146,7 +148,7 @@ mod tests {
             capacity_bytes: 0,
             sequence: 1,
         };
-        ids.iter().map(drive).collect()
+        Scan { found: ids.iter().map(drive).collect(), unreadable: Vec::new() }
     }
 
     fn ports(book: &Book) -> Vec<(&str, Option<u16>)> {
@@ -173,11 +175,11 @@ mod tests {
         let kept = serde_json::to_vec(&book).unwrap();
         let mut book: Book = serde_json::from_slice(&kept).unwrap();
         assert_eq!(book.update(found(&["b"]), Some(&configuration), 1), ["drive a disappeared (/dev/a)"]);
-        book.update(vec![], Some(&configuration), 2);
+        book.update(Scan::default(), Some(&configuration), 2);
         assert!(book.drives().all(|drive| !drive.present));
         let mut back = found(&["b"]);
-        back[0].device = "/dev/other".to_owned();
-        back[0].sequence = 2;
+        back.found[0].device = "/dev/other".to_owned();
+        back.found[0].sequence = 2;
         assert_eq!(book.update(back.clone(), Some(&configuration), 3), ["drive b appeared (/dev/other)"]);
         let drive = book.drives().find(|drive| drive.present).unwrap();
         assert_eq!((drive.port, drive.device.as_str()), (Some(7501), "/dev/other"));
@@ -211,5 +213,16 @@ mod tests {
             book.update(found(&ids.iter().map(String::as_str).collect::<Vec<_>>()), None, number * 400);
         }
         assert_eq!(book.settle_ms(), QUIET_MS_MAX);
+    }
+
+    #[test]
+    fn a_drive_that_cannot_be_read_for_a_moment_has_not_disappeared() {
+        let (mut book, configuration) = (Book::default(), configuration());
+        book.update(found(&["a", "b"]), Some(&configuration), 0);
+        book.settle(Some(&configuration));
+        let scan = Scan { unreadable: vec!["/dev/a".to_owned()], ..found(&["b"]) };
+        assert_eq!(book.update(scan, Some(&configuration), 1), Vec::<String>::new());
+        assert!(book.drives().all(|drive| drive.present));
+        assert_eq!(book.update(found(&["b"]), Some(&configuration), 2), ["drive a disappeared (/dev/a)"]);
     }
 }

@@ -29,6 +29,7 @@ pub(crate) fn run(address: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::tests as tcp;
     use std::net::TcpListener;
 
     #[test]
@@ -38,7 +39,8 @@ mod tests {
         let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
         assert_eq!(run(&address), Ok(()));
         server.join().unwrap();
-        assert!(run(&address).unwrap_err().contains("no sign of life"));
+        let (nobody, _holder) = tcp::nobody();
+        assert!(run(&nobody.to_string()).unwrap_err().contains("no sign of life"));
         assert!(run("agent").unwrap_err().contains("not an address"));
     }
 }

@@ -5,18 +5,25 @@
 
 use crate::node_toml::Accepted;
 use crate::{ACCEPTED, file};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const MODPROBE: &str = "/usr/sbin/modprobe";
 /// The aliases that were tried, a line each.
 const TRIED: &str = "/run/imbrex/aliases";
 /// The most aliases that one modprobe is given.
 const BATCH_MAX: usize = 64;
-/// The most modprobes at one time: a slow driver holds up only its own batch.
+/// The most modprobes at one time.
 const PARALLEL_MAX: usize = 4;
+/// One that takes longer hangs in a driver: it is left to itself.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// After so long in all nobody is waited for any more.
+const WAIT_MAX: Duration = Duration::from_mins(1);
+/// How often they are looked at.
+const LOOK: Duration = Duration::from_millis(5);
 /// The most rounds: buses behind buses are not deeper than this.
 const ROUNDS_MAX: usize = 16;
 
@@ -27,8 +34,9 @@ pub(crate) fn run() -> Result<(), String> {
         fs::read_to_string(TRIED).unwrap_or_default().lines().map(str::to_owned).collect();
     let named: Vec<String> = named().into_iter().filter(|name| !tried.contains(name)).collect();
     // If one cannot be loaded that a person has named, that is worth a line: no -q.
+    let mut offer = Offer { patience: PATIENCE, until: Instant::now() + WAIT_MAX, hanging: Vec::new() };
     if !named.is_empty() {
-        wait(modprobe(&["-a", "--"], named.iter().map(String::as_str)).into_iter().collect());
+        offer.all(vec![named.clone()], &|names| modprobe(&["-a", "--"], names));
     }
     tried.extend(named);
     keep(&tried)?;
@@ -37,19 +45,14 @@ pub(crate) fn run() -> Result<(), String> {
         if fresh.is_empty() {
             break;
         }
-        for round in batches(&fresh) {
-            let options = ["-a", "-b", "-q", "--"];
-            wait(
-                round
-                    .into_iter()
-                    .filter_map(|batch| modprobe(&options, batch.iter().map(String::as_str)))
-                    .collect(),
-            );
-        }
+        offer.all(batches(&fresh), &|names| modprobe(&["-a", "-b", "-q", "--"], names));
         tried.extend(fresh);
         keep(&tried)?;
     }
-    println!("{} device aliases", tried.iter().filter(|name| name.contains(':')).count());
+    let hanging = &offer.hanging;
+    let more =
+        if hanging.is_empty() { String::new() } else { format!("; still at it: {}", hanging.join(", ")) };
+    println!("{} device aliases{more}", tried.iter().filter(|name| name.contains(':')).count());
     Ok(())
 }
 
@@ -85,23 +88,55 @@ fn aliases(sysfs: &Path) -> BTreeSet<String> {
 }
 
 /// Cut so that [`PARALLEL_MAX`] processes at a time share the work.
-fn batches(aliases: &[String]) -> Vec<Vec<&[String]>> {
+fn batches(aliases: &[String]) -> Vec<Vec<String>> {
     let size = aliases.len().div_ceil(PARALLEL_MAX).clamp(1, BATCH_MAX);
-    let batches: Vec<&[String]> = aliases.chunks(size).collect();
-    batches.chunks(PARALLEL_MAX).map(<[&[String]]>::to_vec).collect()
+    aliases.chunks(size).map(<[String]>::to_vec).collect()
 }
 
-fn modprobe<'a>(options: &[&str], names: impl Iterator<Item = &'a str>) -> Option<Child> {
+fn modprobe(options: &[&str], names: &[String]) -> Option<Child> {
     let mut command = Command::new(MODPROBE);
     command.args(options).args(names).stdin(Stdio::null());
     command.spawn().map_err(|error| eprintln!("{MODPROBE} cannot be run: {error}")).ok()
 }
 
-/// Waits for all of them. One that hangs is ended with this process, by whoever started it.
-fn wait(children: Vec<Child>) {
-    for mut child in children {
-        // Most aliases belong to drivers that are built in or not there: no status says anything.
-        let _ = child.wait();
+/// How long drivers are waited for, and those that hang.
+#[derive(Debug)]
+struct Offer {
+    /// For one process.
+    patience: Duration,
+    /// For all of them.
+    until: Instant,
+    /// Names whose processes are left to themselves: whoever hangs in the kernel cannot be ended.
+    hanging: Vec<String>,
+}
+
+impl Offer {
+    /// Has each batch tried by a process, at most [`PARALLEL_MAX`] at a time. Of one that hangs each name is tried again
+    /// by itself: those behind the driver that hangs were never reached.
+    fn all(&mut self, batches: Vec<Vec<String>>, start: &dyn Fn(&[String]) -> Option<Child>) {
+        let mut queue = VecDeque::from(batches);
+        let mut running: Vec<(Instant, Child, Vec<String>)> = Vec::new();
+        while !queue.is_empty() || !running.is_empty() {
+            let late = Instant::now() >= self.until;
+            while running.len() < PARALLEL_MAX || late {
+                let Some(batch) = queue.pop_front() else { break };
+                running.extend(start(&batch).map(|child| (Instant::now(), child, batch)));
+            }
+            running.retain_mut(|(began, child, batch)| {
+                // Most aliases belong to drivers that are built in or not there: no status says anything.
+                if !matches!(child.try_wait(), Ok(None)) {
+                    return false;
+                }
+                let hangs = late || began.elapsed() >= self.patience;
+                if hangs && batch.len() > 1 && !late {
+                    queue.extend(batch.drain(..).map(|name| vec![name]));
+                } else if hangs {
+                    self.hanging.append(batch);
+                }
+                !hangs
+            });
+            std::thread::sleep(LOOK);
+        }
     }
 }
 
@@ -110,14 +145,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_alias_is_in_one_batch_and_no_more_than_four_run_at_one_time() {
+    fn every_alias_is_in_one_batch_of_no_more_than_sixty_four() {
         for count in [0, 1, 3, 5, 64, 300, 1_000] {
             let aliases: Vec<String> = (0..count).map(|number: usize| number.to_string()).collect();
-            let rounds = batches(&aliases);
-            assert!(rounds.iter().all(|round| round.len() <= PARALLEL_MAX));
-            assert!(rounds.iter().flatten().all(|batch| batch.len() <= BATCH_MAX));
-            assert_eq!(rounds.concat().concat(), aliases);
+            let batches = batches(&aliases);
+            assert!(batches.iter().all(|batch| batch.len() <= BATCH_MAX));
+            assert_eq!(batches.concat(), aliases);
         }
+    }
+
+    /// A process that ends at once, or, for a batch with `hang` in it, not before it is told to.
+    fn process(names: &[String]) -> Option<Child> {
+        let hangs = names.iter().any(|name| name == "hang");
+        let program = if hangs { "/bin/cat" } else { "/bin/true" };
+        Some(Command::new(program).stdin(Stdio::piped()).spawn().unwrap())
+    }
+
+    #[test]
+    fn a_driver_that_hangs_is_left_behind_and_those_in_its_batch_are_tried_without_it() {
+        let tried = std::cell::RefCell::new(Vec::new());
+        let kept = std::cell::RefCell::new(Vec::new());
+        let start = |names: &[String]| {
+            tried.borrow_mut().push(names.join(" "));
+            let mut child = process(names)?;
+            // Its input stays open until the test is over.
+            kept.borrow_mut().extend(child.stdin.take());
+            Some(child)
+        };
+        let until = Instant::now() + Duration::from_mins(10);
+        let mut offer = Offer { patience: Duration::from_millis(50), until, hanging: Vec::new() };
+        let batch = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        offer.all(vec![batch("a hang b"), batch("c d")], &start);
+        let again: BTreeSet<String> = tried.borrow().iter().cloned().collect();
+        assert!(
+            ["a hang b", "c d", "a", "b", "hang"].iter().all(|names| again.contains(*names)),
+            "{again:?}"
+        );
+        assert!(offer.hanging.contains(&"hang".to_owned()), "{:?}", offer.hanging);
+    }
+
+    #[test]
+    fn when_the_time_is_over_everything_is_begun_and_nothing_waited_for() {
+        let count = std::cell::Cell::new(0);
+        let start = |names: &[String]| {
+            count.set(count.get() + 1);
+            process(names)
+        };
+        let patience = Duration::from_hours(1);
+        let mut offer = Offer { patience, until: Instant::now(), hanging: Vec::new() };
+        offer.all(vec![vec!["hang".to_owned()]; 50], &start);
+        assert_eq!((count.get(), offer.hanging.len()), (50, 50));
     }
 
     #[test]

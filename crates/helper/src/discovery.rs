@@ -1,7 +1,7 @@
 //! Host-managed drives as sysfs shows them. Nothing here opens a drive.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 /// A host-managed drive that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,43 +20,82 @@ pub(crate) struct Found {
     pub(crate) sequence: u64,
 }
 
+/// What a look at the machine has given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// The drives that are there, sorted by ID.
+    pub(crate) found: Vec<Found>,
+    /// Device files of which nobody knows what they are now: the kernel did not say.
+    pub(crate) unreadable: Vec<String>,
+}
+
 /// The unit of `size` in sysfs, whatever the drive's blocks are, in bytes.
 const SECTOR_BYTES: u64 = 512;
 
-/// Every host-managed drive below this sysfs, sorted by ID. Where two names lead to one drive, the
-/// first counts.
-pub(crate) fn scan(sysfs: &Path) -> Vec<Found> {
-    let entries = fs::read_dir(sysfs.join("block")).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+/// Every host-managed drive below this sysfs. Where two names lead to one drive, the first counts.
+///
+/// # Errors
+/// Where the list of block devices cannot be read: that is not the same as none.
+pub(crate) fn scan(sysfs: &Path) -> Result<Scan, String> {
+    let folder = sysfs.join("block");
+    let entries: io::Result<Vec<_>> = fs::read_dir(&folder).and_then(Iterator::collect);
+    let entries = entries.map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
+    let mut names: Vec<String> =
+        entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
-    let mut found: Vec<Found> = names.iter().filter_map(|name| look(sysfs, name)).collect();
-    found.sort_by(|one, other| one.id.cmp(&other.id));
-    found.dedup_by(|later, earlier| later.id == earlier.id);
-    found
+    let mut scan = Scan::default();
+    for name in &names {
+        match look(&folder.join(name), name) {
+            Ok(found) => scan.found.extend(found),
+            Err(error) => {
+                eprintln!("{} cannot be looked at: {error}", device(name));
+                scan.unreadable.push(device(name));
+            }
+        }
+    }
+    scan.found.sort_by(|one, other| one.id.cmp(&other.id));
+    scan.found.dedup_by(|later, earlier| later.id == earlier.id);
+    Ok(scan)
 }
 
-fn look(sysfs: &Path, name: &str) -> Option<Found> {
-    let block = sysfs.join("block").join(name);
+fn device(name: &str) -> String {
+    format!("/dev/{}", name.replace('!', "/"))
+}
+
+/// A file of sysfs; empty where there is none, or where the kernel says that the drive has no such thing. Any other
+/// error is one: a drive whose name cannot be read for a moment must not come back under another.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.raw_os_error().is_some_and(|number| ABSENT.contains(&number)) => Ok(Vec::new()),
+        bytes => bytes,
+    }
+}
+
+/// ENXIO and ENODEV (the drive has gone), EINVAL and EOPNOTSUPP (it has no such page): drivers/scsi/scsi_sysfs.c.
+const ABSENT: [i32; 4] = [6, 19, 22, 95];
+
+fn look(block: &Path, name: &str) -> io::Result<Option<Found>> {
     let text = |path: &str| {
-        let bytes = fs::read(block.join(path)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
+        let text = String::from_utf8_lossy(&read(&block.join(path))?).into_owned();
+        Ok::<_, io::Error>(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
     };
     // A path of an NVMe drive with several: its head is the drive.
-    if text("queue/zoned") != "host-managed" || text("hidden") == "1" {
-        return None;
+    if text("queue/zoned")? != "host-managed" || text("hidden")? == "1" {
+        return Ok(None);
     }
-    let wwn = first([text("wwid"), text("device/wwid")]);
-    let page = fs::read(block.join("device/vpd_pg80")).unwrap_or_default();
-    let serial = first([text("device/serial"), vpd_serial(&page), text("serial")]).unwrap_or_default();
+    let wwn = first([text("wwid")?, text("device/wwid")?]);
+    let page = read(&block.join("device/vpd_pg80"))?;
+    let serial = first([text("device/serial")?, vpd_serial(&page), text("serial")?]).unwrap_or_default();
     let id = wwn.or_else(|| first([serial.clone()])).unwrap_or_else(|| name.to_owned());
-    Some(Found {
+    Ok(Some(Found {
         id: clean(&id),
-        device: format!("/dev/{}", name.replace('!', "/")),
-        model: text("device/model"),
+        device: device(name),
+        model: text("device/model")?,
         serial,
-        capacity_bytes: text("size").parse::<u64>().unwrap_or(0).saturating_mul(SECTOR_BYTES),
-        sequence: text("diskseq").parse().unwrap_or(0),
-    })
+        capacity_bytes: text("size")?.parse::<u64>().unwrap_or(0).saturating_mul(SECTOR_BYTES),
+        sequence: text("diskseq")?.parse().unwrap_or(0),
+    }))
 }
 
 fn first<const N: usize>(texts: [String; N]) -> Option<String> {
@@ -125,7 +164,7 @@ mod tests {
         sysfs.file("sda/device/wwid", b"naa.5000c500a1b2c3d4\n");
         sysfs.file("sda/device/vpd_pg80", b"\x00\x80\x00\x08ZHZ12345garbage");
         sysfs.file("sdc/device/vpd_pg80", b"\x00\x80\xff\xff  ZHZ9 ");
-        let found = scan(&sysfs.0);
+        let found = scan(&sysfs.0).unwrap().found;
         let seen: Vec<_> = found.iter().map(|drive| (drive.id.as_str(), drive.device.as_str())).collect();
         assert_eq!(
             seen,
@@ -147,13 +186,30 @@ mod tests {
             sysfs.file(&format!("{name}/queue/zoned"), b"host-managed\n");
             sysfs.file(&format!("{name}/device/wwid"), b"naa.1\n");
         }
-        let found = scan(&sysfs.0);
+        let found = scan(&sysfs.0).unwrap().found;
         assert_eq!(found.iter().map(|drive| drive.device.as_str()).collect::<Vec<_>>(), ["/dev/sda"]);
     }
 
     #[test]
-    fn a_machine_without_drives_has_none() {
-        assert_eq!(scan(Path::new("/nowhere")), []);
+    fn a_machine_without_drives_has_none_and_one_that_cannot_be_read_is_not_one_without() {
+        let sysfs = Fixture::new("none");
+        fs::create_dir_all(sysfs.0.join("block")).unwrap();
+        assert_eq!(scan(&sysfs.0), Ok(Scan::default()));
+        assert!(scan(Path::new("/nowhere")).unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_drive_that_does_not_tell_its_name_does_not_get_another_and_costs_no_other() {
+        let sysfs = Fixture::new("unreadable");
+        for name in ["sda", "sdb"] {
+            sysfs.file(&format!("{name}/queue/zoned"), b"host-managed\n");
+            sysfs.file(&format!("{name}/device/serial"), format!("serial-{name}\n").as_bytes());
+        }
+        // A folder in the place of the file: an error, and not an absent file.
+        fs::create_dir_all(sysfs.0.join("block/sda/device/wwid")).unwrap();
+        let scan = scan(&sysfs.0).unwrap();
+        assert_eq!(scan.unreadable, ["/dev/sda"]);
+        assert_eq!(scan.found.iter().map(|drive| drive.id.as_str()).collect::<Vec<_>>(), ["serial-sdb"]);
     }
 
     #[test]

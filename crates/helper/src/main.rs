@@ -7,9 +7,11 @@ mod book;
 mod budget;
 mod check;
 mod chrony;
+mod clock_floor;
 mod coldplug;
 mod dhcp;
 mod discovery;
+mod ending;
 mod file;
 mod kexec;
 mod manifests;
@@ -19,19 +21,23 @@ mod planner;
 mod privileges;
 mod pstore;
 mod ship;
+mod tcp;
+mod timestamp;
 
 use imbrex_init::plan::NODE_TOML;
 use planner::Extent;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 /// Where `configure` leaves what later runs need of the configuration.
 const ACCEPTED: &str = "/run/imbrex/node.json";
+/// The program that fetches the configuration.
+const AGENT: &str = "/usr/bin/imbrex-agent";
 /// The longest `node.toml`, in bytes: the fetch holds it to this too.
 const NODE_TOML_BYTES_MAX: u64 = 64 * 1024;
 
 const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle, run, coldplug, \
-                     configure, network-prepare, network, check ADDRESS:PORT, pstore, ship-logs, \
+                     configure URL, sync DEVICE..., reset-after SECONDS, network-prepare, network, check ADDRESS:PORT, pstore, ship-logs, \
                      kexec-load KERNEL INITRD, dhcp-hook";
 
 fn main() -> ExitCode {
@@ -46,7 +52,12 @@ fn main() -> ExitCode {
         ["run", words @ ..] => privileges::run(words),
         ["kexec-load", kernel, initrd] => kexec::load(kernel, initrd),
         ["coldplug"] => coldplug::run(),
-        ["configure"] => configure(Path::new(NODE_TOML)),
+        ["configure", url] => fetch(url).and_then(|()| configure(Path::new(NODE_TOML))),
+        ["sync", devices @ ..] => {
+            ending::sync(Path::new("/sys"), devices);
+            Ok(())
+        }
+        ["reset-after", seconds] => ending::reset_after(seconds),
         ["network-prepare"] => network::prepare(),
         ["network"] => network::run(),
         ["check", address] => check::run(address),
@@ -61,6 +72,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Has the agent's program fetch `node.toml`: that has HTTP, so that nothing else needs it.
+fn fetch(url: &str) -> Result<(), String> {
+    let mut command = Command::new(AGENT);
+    let output = command
+        .args(["fetch-config", "--url", url, "--out", NODE_TOML])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{AGENT} cannot be run: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let said = text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned);
+    output
+        .status
+        .success()
+        .then_some(())
+        .ok_or_else(|| said.unwrap_or_else(|| format!("{AGENT}: {}", output.status)))
 }
 
 /// Reads `node.toml`, writes what its services want, and last that it was accepted. Says the node's name.

@@ -5,7 +5,7 @@
 //! a manifest costs that service, and no other.
 
 use crate::privileges::Privileges;
-use imbrex_init::plan::{Specification, Start};
+use imbrex_init::plan::{Readiness, Specification, Start};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,6 +16,9 @@ pub(crate) const FOLDER: &str = "/usr/lib/imbrex/services";
 /// The most manifests, and the most bytes of one.
 const MANIFESTS_MAX: usize = 64;
 const MANIFEST_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a service may take to become ready where its manifest does not say, in seconds.
+const READY_WITHIN_S: u64 = 120;
 
 /// Words to fill in, each with its value.
 pub(crate) type Words<'a> = [(&'a str, String)];
@@ -29,17 +32,29 @@ const WORDS_TRIED: [&str; 7] =
 pub(crate) struct Manifests(BTreeMap<String, String>);
 
 impl Manifests {
-    /// Reads every manifest, and says in one sentence each what is wrong with some.
-    pub(crate) fn read(folder: &Path) -> (Self, Vec<String>) {
+    /// Reads every manifest, and says in one sentence each what is wrong with some. `running`: services run by a plan.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read: that is no folder without manifests. Nor is a file that cannot be read one
+    /// that was taken away, where services run: theirs may be among them.
+    pub(crate) fn read(folder: &Path, running: bool) -> Result<(Self, Vec<String>), String> {
+        let cannot = |path: &Path, error| format!("{} cannot be read: {error}", path.display());
         let (mut manifests, mut complaints) = (Self::default(), Vec::new());
-        let mut paths: Vec<_> =
-            std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).and_then(Iterator::collect);
+        let entries = entries.map_err(|error| cannot(folder, error))?;
+        let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
         paths.sort();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         for path in &paths {
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+            let text = match std::fs::read(path) {
+                Err(error) if running && error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(cannot(path, error));
+                }
+                text => text.map_err(|error| error.to_string()),
+            };
             let checked = text.and_then(|text| {
+                let text = String::from_utf8(text).map_err(|error| error.to_string())?;
                 if text.len() > MANIFEST_BYTES_MAX || manifests.0.len() >= MANIFESTS_MAX {
                     return Err(format!("at most {MANIFESTS_MAX} of {MANIFEST_BYTES_MAX} bytes each"));
                 }
@@ -50,7 +65,7 @@ impl Manifests {
                 Err(error) => complaints.push(format!("the manifest {} is refused: {error}", path.display())),
             }
         }
-        (manifests, complaints)
+        Ok((manifests, complaints))
     }
 
     /// The service of this name, or of this template, with `words` filled in.
@@ -84,6 +99,9 @@ fn parse(name: &str, text: &str, words: &Words<'_>) -> Result<Specification, Str
     let mut service: Specification = table.try_into().map_err(sentence)?;
     let id = words.iter().find(|(word, _)| *word == "id").map_or("", |(_, value)| value);
     service.name = if name.ends_with('@') { format!("{name}{id}") } else { name.to_owned() };
+    if service.readiness != Readiness::Started {
+        service.ready_within_s.get_or_insert(READY_WITHIN_S);
+    }
     check(&service)?;
     let privileges = Privileges::find(user.as_deref(), capabilities.as_deref())?;
     service.command = privileges.wrap(service.command);
@@ -98,6 +116,7 @@ fn check(service: &Specification) -> Result<(), String> {
             "command begins with an absolute path",
         ),
         (service.stop.deadline_s > 60, "stop.deadline_s is at most 60"),
+        (service.ready_within_s == Some(0), "ready_within_s is at least 1"),
         (health.is_some_and(|health| health.within_s == 0), "health.within_s is at least 1"),
         (
             health.is_some_and(|health| !health.command.is_empty() && health.every_s == 0),
@@ -141,7 +160,7 @@ pub(crate) mod tests {
     pub(crate) fn manifests() -> Manifests {
         let folder =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../image/overlay/usr/lib/imbrex/services");
-        let (manifests, complaints) = Manifests::read(&folder);
+        let (manifests, complaints) = Manifests::read(&folder, false).unwrap();
         assert_eq!(complaints, Vec::<String>::new());
         manifests
     }
@@ -168,7 +187,7 @@ pub(crate) mod tests {
         assert!(before.starts_with("/usr/bin/imbrex-helper run --keep "), "{before}");
         assert_eq!(
             command,
-            "/usr/bin/imbrex-drive --device /dev/sda --id naa.5000c500a1b2c3d4 --listen 0.0.0.0:7500 \
+            "/usr/bin/imbrex-drive --device /dev/sda --id naa.5000c500a1b2c3d4 --listen [::]:7500 \
              --socket /run/imbrex/drive-naa.5000c500a1b2c3d4.sock --memory 128MiB"
         );
         assert_eq!((drive.limits.memory_min_mib, drive.limits.memory_max_mib), (Some(208), Some(672)));
@@ -211,7 +230,7 @@ pub(crate) mod tests {
         ] {
             std::fs::write(folder.join(name), text).unwrap();
         }
-        let (manifests, complaints) = Manifests::read(&folder);
+        let (manifests, complaints) = Manifests::read(&folder, true).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(manifests.0.keys().collect::<Vec<_>>(), ["good"]);
         for (complaint, word) in
@@ -220,5 +239,30 @@ pub(crate) mod tests {
             assert!(complaint.contains(word) && !complaint.contains('\n'), "{complaint}");
         }
         assert_eq!(complaints.len(), 4);
+    }
+
+    #[test]
+    fn a_folder_or_a_file_that_cannot_be_read_is_not_taken_for_one_that_is_not_there() {
+        let folder = std::env::temp_dir().join(format!("imbrex-unreadable-{}", std::process::id()));
+        assert!(Manifests::read(&folder, false).unwrap_err().contains("cannot be read"));
+        // A folder in the place of a file: it is there, and nobody can read it.
+        std::fs::create_dir_all(folder.join("agent.toml")).unwrap();
+        let running = Manifests::read(&folder, true);
+        let (none, complaints) = Manifests::read(&folder, false).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let error = running.unwrap_err();
+        assert!(error.contains("agent.toml cannot be read"), "{error}");
+        // At boot nothing is lost by going on without it.
+        assert!(none.0.is_empty() && complaints.len() == 1, "{complaints:?}");
+    }
+
+    #[test]
+    fn whoever_says_that_it_is_ready_has_a_time_for_it() {
+        let of = |text: &str| parse("x", text, &[]).map(|service| service.ready_within_s);
+        let pipe = "command = [\"/x\"]\nreadiness = \"pipe\"\n";
+        assert_eq!(of(pipe), Ok(Some(READY_WITHIN_S)));
+        assert_eq!(of(&format!("{pipe}ready_within_s = 7\n")), Ok(Some(7)));
+        assert_eq!(of("command = [\"/x\"]\n"), Ok(None));
+        assert!(of(&format!("{pipe}ready_within_s = 0\n")).is_err());
     }
 }

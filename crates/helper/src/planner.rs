@@ -4,7 +4,7 @@
 use crate::book::Book;
 use crate::manifests::{self, Manifests};
 use crate::node_toml::{Accepted, Drives};
-use crate::{ACCEPTED, budget, discovery, file};
+use crate::{ACCEPTED, budget, clock_floor, discovery, file};
 use imbrex_init::plan::{self, Drive, Plan, Specification, Start};
 use nix::time::{ClockId, clock_gettime};
 use std::path::Path;
@@ -26,21 +26,29 @@ pub(crate) enum Extent {
 
 /// Writes the plan.
 pub(crate) fn run(extent: Extent) -> Result<(), String> {
-    let (manifests, complaints) = Manifests::read(Path::new(manifests::FOLDER));
-    let text = std::fs::read(ACCEPTED).unwrap_or_default();
-    let accepted: Option<Accepted> = serde_json::from_slice(&text).ok();
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let mut book = Book::load();
+    // Before the first service starts: the agent's certificate has a time in it.
+    let clock = clock_floor::raise_to_floor();
+    let clock = clock.unwrap_or_else(|error| Some(format!("the clock cannot be set: {error}")));
+    // From here on whatever cannot be read is an error, and no plan is the last plan: to take it for absent would stop
+    // what runs.
+    let running = Path::new(plan::FILE).exists();
+    let (manifests, complaints) = Manifests::read(Path::new(manifests::FOLDER), running)?;
+    let accepted: Option<Accepted> = file::read_json(Path::new(ACCEPTED))?;
+    let meminfo = std::fs::read_to_string("/proc/meminfo");
+    let meminfo = meminfo.map_err(|error| format!("the machine's memory is not known: {error}"))?;
+    let mut book = Book::load()?;
     let drives = accepted.as_ref().map(|accepted| &accepted.drives);
     let settled_before = book.settled;
-    let record = if extent == Extent::Services { Vec::new() } else { look(&mut book, extent, drives) };
+    let record = if extent == Extent::Services { Vec::new() } else { look(&mut book, extent, drives)? };
     let node = Node {
         manifests: &manifests,
         accepted: accepted.as_ref(),
         machine_mib: budget::machine_mib(&meminfo),
     };
     let (services, refusals) = node.services(&mut book, !settled_before);
-    let announce = complaints.into_iter().chain(refusals).filter(|line| book.say(line)).collect();
+    let mut announce: Vec<String> =
+        complaints.into_iter().chain(refusals).filter(|line| book.say(line)).collect();
+    announce.extend(clock);
     let plan = Plan {
         services,
         drives: book.drives().cloned().collect(),
@@ -56,24 +64,24 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
 }
 
 /// Looks for drives and says what is new.
-fn look(book: &mut Book, extent: Extent, drives: Option<&Drives>) -> Vec<String> {
+fn look(book: &mut Book, extent: Extent, drives: Option<&Drives>) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     loop {
         let now_ms = now_ms();
-        lines.extend(book.update(discovery::scan(Path::new("/sys")), drives, now_ms));
+        lines.extend(book.update(discovery::scan(Path::new("/sys"))?, drives, now_ms));
         if extent != Extent::Settle || book.settled {
-            return lines;
+            return Ok(lines);
         }
         if book.settle_ms() <= now_ms {
             book.settle(drives);
-            return lines;
+            return Ok(lines);
         }
         std::thread::sleep(LOOK);
     }
 }
 
 /// Milliseconds since the kernel started.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -166,7 +174,7 @@ impl Node<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::Found;
+    use crate::discovery::{Found, Scan};
     use crate::manifests::tests;
 
     fn book(ids: &[&str], drives: &Drives) -> Book {
@@ -176,7 +184,7 @@ mod tests {
         book
     }
 
-    fn found(ids: &[&str]) -> Vec<Found> {
+    fn found(ids: &[&str]) -> Scan {
         let found = |id: &&str| Found {
             id: (*id).to_owned(),
             device: format!("/dev/{id}"),
@@ -185,7 +193,7 @@ mod tests {
             capacity_bytes: 1 << 40,
             sequence: 1,
         };
-        ids.iter().map(found).collect()
+        Scan { found: ids.iter().map(found).collect(), unreadable: Vec::new() }
     }
 
     fn drive_names(services: &[Specification]) -> Vec<&str> {
@@ -229,7 +237,7 @@ mod tests {
         let mut back = found(&["a"]);
         assert!(known.update(back.clone(), Some(&accepted.drives), 1).is_empty());
         assert_eq!(node.services(&mut known, false).0, before);
-        back[0].sequence = 2;
+        back.found[0].sequence = 2;
         known.update(back, Some(&accepted.drives), 2);
         assert_ne!(node.services(&mut known, false).0, before);
     }

@@ -3,8 +3,12 @@
 //!
 //! What waits to be sent waits in init's rings, which are bounded; what falls out of a ring before it
 //! was sent is counted, and the count is sent in its place. Nothing is kept here but how far each
-//! target has come.
+//! target has come, and how far it has taken that: what a target that closes the connection has not
+//! acknowledged is sent again. A line may come twice then, and none is lost on the way.
 
+use crate::planner::now_ms;
+use crate::tcp;
+use crate::timestamp::timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,7 +16,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Init's control socket.
 const INIT: &str = "/run/imbrex/init.sock";
@@ -23,6 +27,8 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How often the rings are looked at, and how long a step over the network may take.
 const LOOK: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_secs(10);
+/// With something on its way for so long and nothing acknowledged, a target is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The longest wait after a target did not take anything.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
@@ -80,14 +86,20 @@ struct Target {
     stream: Option<TcpStream>,
     /// Number of the next line of each service.
     next: BTreeMap<String, u64>,
+    /// The same, as far as the target's machine has acknowledged them on a connection that was open afterwards.
+    taken: BTreeMap<String, u64>,
+    /// When nothing was on its way that was not acknowledged, the last time.
+    idle: Instant,
     wait: Duration,
-    due: SystemTime,
+    due: Instant,
 }
 
 /// What init's ring has of one service from some line on.
 #[derive(Debug, Deserialize)]
 struct Lines {
     lines: Vec<String>,
+    /// When each of them came, in milliseconds since boot.
+    times_ms: Vec<u64>,
     /// Number of the first of them.
     first: u64,
 }
@@ -133,24 +145,59 @@ impl Target {
     fn new(line: &str) -> Option<Self> {
         let (kind, place) = line.split_once(' ')?;
         let format = if kind == "syslog" { Format::Syslog } else { Format::Json };
-        let next = BTreeMap::new();
-        Some(Self { format, place: place.to_owned(), stream: None, next, wait: LOOK, due: UNIX_EPOCH })
+        let (next, taken, now) = (BTreeMap::new(), BTreeMap::new(), Instant::now());
+        Some(Self {
+            format,
+            place: place.to_owned(),
+            stream: None,
+            next,
+            taken,
+            idle: now,
+            wait: LOOK,
+            due: now,
+        })
     }
 
     /// Sends what is new. A target that takes nothing is left alone for longer each time.
     fn turn(&mut self, host: &str, services: &[String]) {
-        if SystemTime::now() < self.due {
+        if Instant::now() < self.due {
             return;
         }
-        match services.iter().try_for_each(|service| self.send_new(host, service)) {
+        match self.check().and_then(|()| services.iter().try_for_each(|service| self.send_new(host, service)))
+        {
             Ok(()) => self.wait = LOOK,
             Err(error) => {
                 eprintln!("{}: {error}", self.place);
-                self.stream = None;
-                self.due = SystemTime::now() + self.wait;
-                self.wait = (self.wait * 2).min(WAIT_MAX);
+                self.give_up();
             }
         }
+    }
+
+    /// Looks whether the connection still stands, and how far the target has taken what was sent before.
+    ///
+    /// # Errors
+    /// One clause, where it does not, or where the target has acknowledged nothing for [`SILENCE_MAX`].
+    fn check(&mut self) -> Result<(), String> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        tcp::check_open(stream).map_err(|error| format!("the connection is gone: {error}"))?;
+        if tcp::unacknowledged_bytes(stream).is_ok_and(|bytes| bytes == 0) {
+            self.idle = Instant::now();
+            self.taken.clone_from(&self.next);
+        }
+        let silent = self.idle.elapsed() >= SILENCE_MAX;
+        if silent {
+            Err(format!("it has acknowledged nothing for {} s", SILENCE_MAX.as_secs()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Closes the connection, and goes back to what was taken.
+    fn give_up(&mut self) {
+        self.stream = None;
+        self.next.clone_from(&self.taken);
+        self.due = Instant::now() + self.wait;
+        self.wait = (self.wait * 2).min(WAIT_MAX);
     }
 
     fn send_new(&mut self, host: &str, service: &str) -> Result<(), String> {
@@ -169,9 +216,13 @@ impl Target {
         if new.lines.is_empty() && notice.is_none() {
             return Ok(());
         }
-        let now = timestamp(SystemTime::now());
-        let lines = notice.iter().chain(&new.lines);
-        let bytes: Vec<u8> = lines.flat_map(|line| self.format.frame(&now, host, service, line)).collect();
+        let clocks = (SystemTime::now(), now_ms());
+        let first_ms = new.times_ms.first().copied().unwrap_or(clocks.1);
+        let notice = notice.iter().map(|line| (first_ms, line));
+        let bytes: Vec<u8> = notice
+            .chain(new.times_ms.iter().copied().zip(&new.lines))
+            .flat_map(|(time_ms, line)| self.format.frame(&came(clocks, time_ms), host, service, line))
+            .collect();
         self.stream()?.write_all(&bytes).map_err(|error| format!("it takes no lines: {error}"))?;
         self.next.insert(service.to_owned(), new.first + new.lines.len() as u64);
         Ok(())
@@ -185,9 +236,17 @@ impl Target {
             let stream = TcpStream::connect_timeout(address, STEP).map_err(failed)?;
             stream.set_write_timeout(Some(STEP)).map_err(failed)?;
             self.stream = Some(stream);
+            self.idle = Instant::now();
         }
         self.stream.as_mut().ok_or_else(|| "it cannot be reached".to_owned())
     }
+}
+
+/// When a line came, as the wall clock has it now: also one from before the clock was set. `clocks`: that clock, and the
+/// milliseconds since boot.
+fn came((wall, now_ms): (SystemTime, u64), time_ms: u64) -> String {
+    let ago = Duration::from_millis(now_ms.saturating_sub(time_ms));
+    timestamp(wall.checked_sub(ago).unwrap_or(UNIX_EPOCH))
 }
 
 impl Format {
@@ -210,40 +269,10 @@ impl Format {
     }
 }
 
-/// RFC 3339 in UTC, to the millisecond: when the line was read, at most a second after it was written.
-fn timestamp(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
-}
-
-/// Year, month and day of a number of days since 1970 (Howard Hinnant, "chrono-compatible low-level date
-/// algorithms", `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::net::TcpListener;
-
-    #[test]
-    fn a_time_is_written_as_the_standards_want_it() {
-        let at = |seconds: u64| timestamp(UNIX_EPOCH + Duration::from_millis(seconds * 1_000 + 7));
-        assert_eq!(at(0), "1970-01-01T00:00:00.007Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00:00:00.007Z");
-        assert_eq!(at(1_795_269_599), "2026-11-21T13:59:59.007Z");
-    }
 
     #[test]
     fn lines_arrive_framed_and_what_was_lost_is_told_in_its_place() {
@@ -253,6 +282,7 @@ mod tests {
         let lines = |first, lines: &[&str]| Lines {
             first,
             lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            times_ms: vec![0; lines.len()],
         };
         target.send("node", "agent", 0, &lines(0, &["one", "two"])).unwrap();
         target.send("node", "agent", 2, &lines(5, &["six"])).unwrap();
@@ -264,6 +294,48 @@ mod tests {
         let first = &rest[..length.parse().unwrap()];
         assert!(first.starts_with("<30>1 ") && first.ends_with("Z node agent agent - - one"), "{first}");
         assert!(text.contains("3 lines were lost here") && text.ends_with("agent - - six"), "{text}");
+    }
+
+    fn one() -> Lines {
+        Lines { first: 0, lines: vec!["one".to_owned()], times_ms: vec![now_ms()] }
+    }
+
+    #[test]
+    fn a_line_has_the_time_at_which_it_came_and_not_that_at_which_it_was_sent() {
+        let sent = UNIX_EPOCH + Duration::from_secs(1_795_269_599);
+        assert_eq!(came((sent, 9_000), 9_000), "2026-11-21T13:59:59.000Z");
+        assert_eq!(came((sent, 9_000), 500), "2026-11-21T13:59:50.500Z");
+        // One that comes out of the future of a clock read a moment before is of now.
+        assert_eq!(came((sent, 9_000), 9_001), "2026-11-21T13:59:59.000Z");
+    }
+
+    #[test]
+    fn what_a_target_has_not_taken_when_it_closes_is_sent_again_and_what_it_has_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut target = Target::new(&format!("json {}", listener.local_addr().unwrap())).unwrap();
+        target.send("node", "agent", 0, &one()).unwrap();
+        let (mut first, _) = listener.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(&mut first).read_line(&mut line).unwrap();
+        assert!(line.contains("one"), "{line}");
+        while target.taken.is_empty() {
+            target.check().unwrap();
+        }
+        target
+            .send("node", "agent", 1, &Lines { first: 1, lines: vec!["two".to_owned()], times_ms: vec![0] })
+            .unwrap();
+        // It closes with the second line unread.
+        drop(first);
+        let error = loop {
+            match target.check() {
+                Ok(()) => target.taken = BTreeMap::from([("agent".to_owned(), 1)]),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.starts_with("the connection is gone"), "{error}");
+        target.give_up();
+        assert_eq!(target.next["agent"], 1);
+        assert!(target.stream.is_none() && target.due > Instant::now());
     }
 
     #[test]
@@ -284,9 +356,9 @@ mod tests {
 
     #[test]
     fn a_target_that_is_not_there_loses_nothing_but_time() {
-        let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (place, _holder) = tcp::tests::nobody();
         let mut target = Target::new(&format!("json {place}")).unwrap();
-        assert!(target.send("node", "agent", 0, &Lines { first: 0, lines: vec!["one".to_owned()] }).is_err());
+        assert!(target.send("node", "agent", 0, &one()).is_err());
         assert!(target.next.is_empty());
     }
 

@@ -1,12 +1,14 @@
 //! The boot as named stages. A pure function: facts and the time go in, the steps to take come out.
 //!
-//! Invariants: the agent is started before the network and the drives are touched; no stage waits
-//! for a drive for ever; the stages' times are recorded; each step comes once.
+//! Invariants: the agent is started before the network and the drives are touched; each stage has a
+//! deadline, after which the boot goes on without it; the stages' times are recorded; each step comes
+//! once, and the end of a stage once more where what it is for comes after its deadline.
+
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 
-/// How long the drives of the boot may take to become ready before the boot is over without them.
-const DRIVES_DEADLINE_MS: u64 = 60_000;
 /// The most drives that one line names.
 const NAMES_MAX: usize = 8;
 
@@ -33,16 +35,10 @@ pub(crate) const STAGES: [Stage; 6] =
     [Stage::Filesystems, Stage::Modules, Stage::Agent, Stage::Network, Stage::Configuration, Stage::Drives];
 
 impl Stage {
-    /// Its name, as the status and the console write it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Filesystems => "filesystems",
-            Self::Modules => "modules",
-            Self::Agent => "agent",
-            Self::Network => "network",
-            Self::Configuration => "configuration",
-            Self::Drives => "drives",
-        }
+    /// After so long, in milliseconds, it is told as failed and the boot goes on without it. Less for the drivers: a
+    /// drive waits for them.
+    const fn deadline_ms(self) -> u64 {
+        if matches!(self, Self::Modules) { 30_000 } else { 60_000 }
     }
 }
 
@@ -71,6 +67,9 @@ pub(crate) struct Record {
     pub(crate) outcome: Outcome,
     /// More about it.
     pub(crate) detail: Option<String>,
+    /// Its deadline has passed; what it is for may still come, and is told then.
+    #[serde(skip)]
+    pub(crate) late: bool,
 }
 
 /// What the node knows of its configuration.
@@ -150,7 +149,8 @@ impl Boot {
 
     /// Says how it stands with a stage that is under way.
     pub(crate) fn note(&mut self, stage: Stage, detail: String) {
-        let running = |record: &&mut Record| record.stage == stage && record.took_ms.is_none();
+        let running =
+            |record: &&mut Record| record.stage == stage && (record.took_ms.is_none() || record.late);
         if let Some(record) = self.records.iter_mut().find(running) {
             record.detail = Some(detail);
         }
@@ -158,7 +158,13 @@ impl Boot {
 
     /// When time alone may end a stage, in milliseconds since boot.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
-        self.find(Stage::Drives).filter(|r| r.took_ms.is_none()).map(|r| r.started_ms + DRIVES_DEADLINE_MS)
+        let running = self.records.iter().filter(|record| record.took_ms.is_none());
+        running.map(|record| record.started_ms + record.stage.deadline_ms()).min()
+    }
+
+    /// Whether a stage's deadline has passed, and what it is for has not come since.
+    pub(crate) fn late(&self, stage: Stage) -> bool {
+        self.find(stage).is_some_and(|record| record.late)
     }
 
     /// Says what to do next. To be called until it has nothing to say.
@@ -172,6 +178,7 @@ impl Boot {
                     took_ms: None,
                     outcome: Outcome::Running,
                     detail: None,
+                    late: false,
                 };
                 self.records.push(record);
                 steps.push(Step::Begin(stage));
@@ -181,13 +188,17 @@ impl Boot {
         if !steps.is_empty() {
             return steps;
         }
-        for record in self.records.iter_mut().filter(|record| record.took_ms.is_none()) {
-            if let Some((outcome, detail)) = ending(record, facts, now_ms) {
-                record.outcome = outcome;
-                record.detail = detail;
-                record.took_ms = Some(now_ms.saturating_sub(record.started_ms));
-                steps.push(Step::Ended(record.clone()));
-            }
+        let drivers_late = self.late(Stage::Modules);
+        for record in self.records.iter_mut().filter(|record| record.took_ms.is_none() || record.late) {
+            let due = now_ms >= record.started_ms + record.stage.deadline_ms();
+            let end = ending(record.stage, facts, due, drivers_late);
+            let was_late = std::mem::replace(&mut record.late, due && end.is_none());
+            let overdue = (record.late && !was_late).then(|| (Outcome::Failed, Some(overdue(record))));
+            let Some((outcome, detail)) = end.or(overdue) else { continue };
+            record.outcome = outcome;
+            record.detail = detail;
+            record.took_ms = Some(now_ms.saturating_sub(record.started_ms));
+            steps.push(Step::Ended(record.clone()));
         }
         let all = self.records.len() == STAGES.len() && self.records.iter().all(|r| r.took_ms.is_some());
         if all && !self.finished {
@@ -215,15 +226,25 @@ impl Boot {
             }
             // Ports are given by ID, so that every driver should have had its chance.
             Stage::Drives => {
-                self.ended(Stage::Configuration) && self.ended(Stage::Modules) && facts.agent_tried
+                let configured = facts.configuration != Configuration::Pending;
+                configured
+                    && self.ended(Stage::Configuration)
+                    && self.ended(Stage::Modules)
+                    && facts.agent_tried
             }
         }
     }
 }
 
-/// How a running stage ends, if it does.
-fn ending(record: &Record, facts: &Facts, now_ms: u64) -> Option<(Outcome, Option<String>)> {
-    match record.stage {
+/// What is said of a stage that has not ended in its time.
+fn overdue(record: &Record) -> String {
+    let why = record.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+    format!("not within {} s, and still waited for{why}", record.stage.deadline_ms() / 1_000)
+}
+
+/// How a stage ends, if it does. `due`: its deadline has passed; `drivers_late`: so has that of the drivers.
+fn ending(stage: Stage, facts: &Facts, due: bool, drivers_late: bool) -> Option<(Outcome, Option<String>)> {
+    match stage {
         Stage::Filesystems => None,
         Stage::Modules => facts.modules_idle.then(|| (Outcome::Done, Some(facts.modules_detail.clone()))),
         Stage::Agent => facts.agent_ready.then_some((Outcome::Done, None)),
@@ -233,18 +254,18 @@ fn ending(record: &Record, facts: &Facts, now_ms: u64) -> Option<(Outcome, Optio
             Configuration::NotGiven => Some((Outcome::Failed, Some(NO_CONFIGURATION.to_owned()))),
             Configuration::Applied(name) => Some((Outcome::Done, Some(name.clone()))),
         },
-        Stage::Drives => drives_ending(record, facts, now_ms),
+        Stage::Drives => drives_ending(facts, due, drivers_late),
     }
 }
 
-fn drives_ending(record: &Record, facts: &Facts, now_ms: u64) -> Option<(Outcome, Option<String>)> {
+fn drives_ending(facts: &Facts, due: bool, drivers_late: bool) -> Option<(Outcome, Option<String>)> {
     let DriveFacts { found, settled, starting, failed } = &facts.drives;
     if facts.configuration == Configuration::NotGiven {
         return settled
             .then(|| (Outcome::Done, Some(format!("{found} found, none started: no configuration"))));
     }
-    let late = now_ms >= record.started_ms + DRIVES_DEADLINE_MS;
-    if !(settled & facts.modules_idle & starting.is_empty() | late) {
+    let drivers_over = facts.modules_idle || drivers_late;
+    if !(*settled && drivers_over && starting.is_empty() || due) {
         return None;
     }
     let mut missing: Vec<&str> = starting.iter().chain(failed).map(String::as_str).collect();
@@ -258,123 +279,5 @@ fn drives_ending(record: &Record, facts: &Facts, now_ms: u64) -> Option<(Outcome
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         let detail = format!("{ready} of {found} ready; not: {}{more}", missing.join(", "));
         Some((Outcome::Failed, Some(detail)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filesystems() -> Record {
-        let (stage, outcome) = (Stage::Filesystems, Outcome::Done);
-        Record { stage, started_ms: 100, took_ms: Some(5), outcome, detail: None }
-    }
-
-    fn begun(steps: &[Step]) -> Vec<Stage> {
-        steps
-            .iter()
-            .filter_map(|step| if let Step::Begin(stage) = step { Some(*stage) } else { None })
-            .collect()
-    }
-
-    #[test]
-    fn the_agent_starts_before_the_network_and_the_drives_whatever_else_is_known() {
-        let mut boot = Boot::new(filesystems());
-        let mut facts = Facts {
-            modules_idle: true,
-            address: Some("eth0 10.0.2.15".to_owned()),
-            configuration: Configuration::Applied("demo".to_owned()),
-            ..Facts::default()
-        };
-        assert_eq!(begun(&boot.advance(&facts, 105)), [Stage::Modules, Stage::Agent]);
-        for now_ms in 106..200 {
-            assert_eq!(begun(&boot.advance(&facts, now_ms)), []);
-        }
-        facts.agent_tried = true;
-        assert_eq!(begun(&boot.advance(&facts, 200)), [Stage::Network]);
-    }
-
-    #[test]
-    fn a_boot_goes_through_its_stages_and_each_step_comes_once() {
-        let mut boot = Boot::new(filesystems());
-        let mut facts = Facts::default();
-        let (mut begun_all, mut finished, mut now_ms) = (Vec::new(), 0, 110);
-        for round in 0..60 {
-            match round {
-                3 => facts.agent_tried = true,
-                9 => facts.modules_idle = true,
-                12 => facts.address = Some("eth0 10.0.2.15".to_owned()),
-                20 => facts.configuration = Configuration::Applied("demo".to_owned()),
-                30 => facts.agent_ready = true,
-                40 => facts.drives = DriveFacts { found: 4, settled: true, ..DriveFacts::default() },
-                _ => {}
-            }
-            now_ms += 10;
-            let steps = boot.advance(&facts, now_ms);
-            begun_all.extend(begun(&steps));
-            finished += steps.iter().filter(|step| **step == Step::Finished).count();
-        }
-        assert_eq!(begun_all, STAGES[1..]);
-        assert_eq!(finished, 1);
-        assert!(
-            boot.records().iter().all(|record| record.outcome == Outcome::Done && record.took_ms.is_some())
-        );
-        assert_eq!(boot.find(Stage::Drives).unwrap().detail.as_deref(), Some("4 of 4 ready"));
-    }
-
-    #[test]
-    fn a_dead_or_slow_drive_ends_the_boot_by_name_and_in_bounded_time() {
-        let mut boot = Boot::new(filesystems());
-        let facts = Facts {
-            modules_idle: true,
-            agent_tried: true,
-            agent_ready: true,
-            address: Some("eth0 10.0.2.15".to_owned()),
-            configuration: Configuration::Applied("demo".to_owned()),
-            drives: DriveFacts {
-                found: 3,
-                settled: true,
-                starting: vec!["drive@b".to_owned()],
-                failed: vec!["drive@a".to_owned()],
-            },
-            ..Facts::default()
-        };
-        for now_ms in 1_000..1_010 {
-            boot.advance(&facts, now_ms);
-        }
-        assert!(!boot.finished());
-        let deadline_ms = boot.deadline_ms().unwrap();
-        assert!(deadline_ms <= 1_010 + DRIVES_DEADLINE_MS);
-        assert!(boot.advance(&facts, deadline_ms).contains(&Step::Finished));
-        let drives = boot.find(Stage::Drives).unwrap();
-        assert_eq!(drives.outcome, Outcome::Failed);
-        assert_eq!(drives.detail.as_deref(), Some("1 of 3 ready; not: drive@a, drive@b"));
-    }
-
-    #[test]
-    fn without_a_configuration_the_boot_ends_with_the_drives_listed_and_the_reason() {
-        let mut boot = Boot::new(filesystems());
-        let facts = Facts {
-            modules_idle: true,
-            agent_tried: true,
-            agent_ready: true,
-            address: Some("eth0 10.0.2.15".to_owned()),
-            configuration: Configuration::NotGiven,
-            drives: DriveFacts {
-                found: 2,
-                settled: true,
-                starting: vec![],
-                failed: vec!["drive@a".to_owned(), "drive@b".to_owned()],
-            },
-            ..Facts::default()
-        };
-        for now_ms in 1_000..1_010 {
-            boot.advance(&facts, now_ms);
-        }
-        assert!(boot.finished());
-        assert_eq!(boot.find(Stage::Configuration).unwrap().detail.as_deref(), Some(NO_CONFIGURATION));
-        let drives = boot.find(Stage::Drives).unwrap();
-        assert_eq!(drives.outcome, Outcome::Done);
-        assert_eq!(drives.detail.as_deref(), Some("2 found, none started: no configuration"));
     }
 }

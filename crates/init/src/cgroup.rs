@@ -22,20 +22,24 @@ fn path(service: &str) -> PathBuf {
 }
 
 /// Makes the service's group with its limits, and opens the file through which a process joins it.
-/// A controller that the kernel lacks costs its limit, not the group.
-///
-/// # Errors
-/// Where there are no control groups; the service then runs without one.
-pub(crate) fn open(service: &str, limits: &Limits) -> io::Result<File> {
-    let path = path(service);
-    match fs::create_dir(&path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    for (file, value) in settings(limits) {
-        let _ = fs::write(path.join(file), value);
-    }
-    OpenOptions::new().write(true).open(path.join("cgroup.procs"))
+/// A controller that the kernel lacks costs its limit, not the group; what could not be set is told.
+pub(crate) fn open(service: &str, limits: &Limits) -> (Option<File>, Vec<String>) {
+    make(&path(service), limits)
+}
+
+fn make(path: &Path, limits: &Limits) -> (Option<File>, Vec<String>) {
+    let made = fs::create_dir(path)
+        .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) });
+    let joined = made.and_then(|()| OpenOptions::new().write(true).open(path.join("cgroup.procs")));
+    let group = match joined {
+        Ok(group) => group,
+        Err(error) => return (None, vec![format!("it runs without any limit: {error}")]),
+    };
+    let set = |(file, value): (&str, String)| {
+        let error = fs::write(path.join(file), &value).err()?;
+        Some(format!("{file} cannot be set to {value}: {error}"))
+    };
+    (Some(group), settings(limits).into_iter().filter_map(set).collect())
 }
 
 /// The files of a group, and what is written to each.
@@ -60,20 +64,39 @@ pub(crate) fn kill(service: &str) -> bool {
     fs::write(path(service).join("cgroup.kill"), "1").is_ok()
 }
 
-/// How often the kernel has killed this service for want of memory.
-pub(crate) fn oom_kills(service: &str) -> u64 {
-    count_oom_kills(&fs::read_to_string(path(service).join("memory.events")).unwrap_or_default())
+/// What the kernel did to a service for want of memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OutOfMemory {
+    /// How often it was killed.
+    pub(crate) kills: u64,
+    /// How often its own limit had no room left. The machine's memory running out does not count here.
+    own: u64,
 }
 
-/// Where the group is killed as a whole, that is what counts: `oom_kill` has the victim twice then.
-fn count_oom_kills(events: &str) -> u64 {
-    let number = |key: &str| {
-        let mut fields = events.lines().filter_map(|line| line.split_once(' '));
-        fields.find(|(name, _)| *name == key).and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
-    };
-    match number("oom_group_kill") {
-        0 => number("oom_kill"),
-        groups => groups,
+impl OutOfMemory {
+    /// What `memory.events` of the service's group tells (cgroup-v2.rst of the kernel).
+    pub(crate) fn of(service: &str) -> Self {
+        Self::read(&fs::read_to_string(path(service).join("memory.events")).unwrap_or_default())
+    }
+
+    fn read(events: &str) -> Self {
+        let number = |key: &str| {
+            let mut fields = events.lines().filter_map(|line| line.split_once(' '));
+            fields.find(|(name, _)| *name == key).and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+        };
+        // Where the group is killed as a whole, that is what counts: `oom_kill` has the victim twice then.
+        let groups = number("oom_group_kill");
+        Self { kills: if groups == 0 { number("oom_kill") } else { groups }, own: number("oom") }
+    }
+
+    /// Why the service was killed since `before`, where it was.
+    pub(crate) fn since(self, before: Self) -> Option<&'static str> {
+        let own = self.own > before.own;
+        (self.kills > before.kills).then_some(if own {
+            "it was over its memory limit"
+        } else {
+            "the machine had no memory left"
+        })
     }
 }
 
@@ -83,9 +106,38 @@ mod tests {
 
     #[test]
     fn a_group_that_was_killed_as_a_whole_was_killed_once() {
-        let events = |group| format!("low 0\nhigh 0\nmax 9\noom 1\noom_kill 2\noom_group_kill {group}\n");
-        assert_eq!((count_oom_kills(&events(1)), count_oom_kills(&events(0))), (1, 2));
-        assert_eq!(count_oom_kills(""), 0);
+        let kills = |group| {
+            let events = format!("low 0\nhigh 0\nmax 9\noom 1\noom_kill 2\noom_group_kill {group}\n");
+            OutOfMemory::read(&events).kills
+        };
+        assert_eq!((kills(1), kills(0)), (1, 2));
+        assert_eq!(OutOfMemory::read(""), OutOfMemory::default());
+    }
+
+    #[test]
+    fn a_kill_for_want_of_the_machines_memory_is_not_told_as_the_services_own_limit() {
+        let before = OutOfMemory { kills: 1, own: 1 };
+        let after = |kills, own| OutOfMemory { kills, own }.since(before);
+        assert_eq!(after(2, 2), Some("it was over its memory limit"));
+        assert_eq!(after(2, 1), Some("the machine had no memory left"));
+        assert_eq!((after(1, 1), after(1, 2)), (None, None));
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_set_is_told_and_costs_no_other() {
+        let folder = std::env::temp_dir().join(format!("imbrex-cgroup-{}", std::process::id()));
+        let group = folder.join("service");
+        let limits = Limits { memory_max_mib: Some(2), pids_max: Some(7), ..Limits::default() };
+        let (none, complaints) = make(&group, &limits);
+        assert!(none.is_none() && complaints[0].starts_with("it runs without any limit: "), "{complaints:?}");
+        // A folder in the place of the file: the kernel refuses.
+        fs::create_dir_all(group.join("memory.max")).unwrap();
+        fs::write(group.join("cgroup.procs"), "").unwrap();
+        let (joined, complaints) = make(&group, &limits);
+        assert!(joined.is_some() && complaints.len() == 1, "{complaints:?}");
+        assert!(complaints[0].starts_with("memory.max cannot be set to 2097152: "), "{complaints:?}");
+        assert_eq!(fs::read_to_string(group.join("pids.max")).unwrap(), "7");
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) fn fatal(reason: &str) -> ! {
             )]
             std::thread::sleep(Duration::from_millis(STEP_MS));
         }
-        shutdown::sync_bounded();
+        shutdown::let_go(&[]);
     }
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     loop {

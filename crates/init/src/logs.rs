@@ -6,6 +6,7 @@
 //! and not kept, so that a service that logs without end costs the time of counting its lines.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 /// The most bytes of one line; what goes beyond is cut off, and the line ends with an ellipsis.
 pub(crate) const LINE_BYTES_MAX: usize = 1024;
@@ -28,12 +29,12 @@ struct Block {
 }
 
 /// The last lines of one service.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ring {
     sealed: VecDeque<Block>,
     sealed_bytes: usize,
     text_bytes: usize,
-    /// Whole lines that wait to be compressed, each with its line end.
+    /// Whole lines that wait to be compressed, each after its time, with its line end.
     open: String,
     open_lines: u64,
     /// Lines that were kept and fell out again, and lines that were never kept.
@@ -42,44 +43,24 @@ pub(crate) struct Ring {
     dropped_now: u64,
     unfinished: Vec<u8>,
     cut: bool,
-    /// Bytes that may still be kept, and when that was so, in milliseconds since boot.
-    allowance: u64,
-    allowance_ms: u64,
-}
-
-impl Default for Ring {
-    fn default() -> Self {
-        Self {
-            sealed: VecDeque::new(),
-            sealed_bytes: 0,
-            text_bytes: 0,
-            open: String::new(),
-            open_lines: 0,
-            evicted: 0,
-            dropped: 0,
-            dropped_now: 0,
-            unfinished: Vec::new(),
-            cut: false,
-            allowance: BURST_BYTES,
-            allowance_ms: 0,
-        }
-    }
+    /// What it has used of [`BURST_BYTES`], and when something last came, in milliseconds since boot.
+    spent_bytes: u64,
+    heard_ms: u64,
 }
 
 impl Ring {
     /// Takes bytes as they came out of a pipe.
     pub(crate) fn write(&mut self, mut bytes: &[u8], now_ms: u64) {
-        let earned = now_ms.saturating_sub(self.allowance_ms).saturating_mul(BYTES_PER_SECOND) / 1_000;
-        self.allowance = self.allowance.saturating_add(earned).min(BURST_BYTES);
-        self.allowance_ms = now_ms.max(self.allowance_ms);
+        self.hear(now_ms);
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         // Half of what it may save up must be there again before it is listened to again.
-        if length > self.allowance || (self.dropped_now > 0 && self.allowance < BURST_BYTES / 2) {
+        let left_bytes = BURST_BYTES.saturating_sub(self.spent_bytes);
+        if length > left_bytes || (self.dropped_now > 0 && left_bytes < BURST_BYTES / 2) {
             let lines: usize = bytes.iter().map(|&byte| usize::from(byte == b'\n')).sum();
             self.dropped_now += u64::try_from(lines).unwrap_or(u64::MAX).max(1);
             return;
         }
-        self.allowance -= length;
+        self.spent_bytes += length;
         self.tell_dropped();
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.extend(&bytes[..end]);
@@ -89,8 +70,15 @@ impl Ring {
         self.extend(bytes);
     }
 
+    fn hear(&mut self, now_ms: u64) {
+        let earned_bytes = now_ms.saturating_sub(self.heard_ms).saturating_mul(BYTES_PER_SECOND) / 1_000;
+        self.spent_bytes = self.spent_bytes.saturating_sub(earned_bytes);
+        self.heard_ms = now_ms.max(self.heard_ms);
+    }
+
     /// Takes one whole line of init's own, which always has room.
-    pub(crate) fn push(&mut self, line: &str) {
+    pub(crate) fn push(&mut self, line: &str, now_ms: u64) {
+        self.hear(now_ms);
         self.finish();
         self.extend(line.as_bytes());
         self.finish_line();
@@ -104,17 +92,18 @@ impl Ring {
         }
     }
 
-    /// The lines from this number on, oldest first, and the number of the first of them.
-    pub(crate) fn lines_from(&self, from: u64) -> (u64, Vec<String>) {
+    /// The lines from this number on, oldest first, each with the time at which it came in milliseconds since
+    /// boot, and the number of the first of them.
+    pub(crate) fn lines_from(&self, from: u64) -> (u64, Vec<(u64, String)>) {
         let (mut number, mut lines) = (self.evicted, Vec::new());
         for block in &self.sealed {
             if number + block.lines > from {
-                lines.extend(block.text().lines().map(str::to_owned));
+                lines.extend(block.text().lines().map(timed));
             } else {
                 number += block.lines;
             }
         }
-        lines.extend(self.open.lines().map(str::to_owned));
+        lines.extend(self.open.lines().map(timed));
         let skipped = from.saturating_sub(number).min(u64::try_from(lines.len()).unwrap_or(u64::MAX));
         lines.drain(..usize::try_from(skipped).unwrap_or(0));
         (number + skipped, lines)
@@ -123,8 +112,9 @@ impl Ring {
     /// The last lines that say anything, at most `count`, oldest first.
     pub(crate) fn last(&self, count: usize) -> Vec<String> {
         let sealed = self.sealed.back().map(Block::text).unwrap_or_default();
-        let lines = sealed.lines().chain(self.open.lines()).filter(|line| !line.trim().is_empty());
-        let mut last: Vec<String> = lines.rev().take(count).map(str::to_owned).collect();
+        let lines = sealed.lines().chain(self.open.lines()).map(|line| timed(line).1);
+        let said = lines.rev().filter(|line| !line.trim().is_empty());
+        let mut last: Vec<String> = said.take(count).collect();
         last.reverse();
         last
     }
@@ -139,7 +129,8 @@ impl Ring {
         if lines > 0 {
             self.dropped += lines;
             self.unfinished.clear();
-            self.push(&format!("init: {lines} lines were not kept: too many came at once"));
+            let line = format!("init: {lines} lines were not kept: too many came at once");
+            self.push(&line, self.heard_ms);
         }
     }
 
@@ -154,6 +145,8 @@ impl Ring {
         let plain = |character: char| {
             if character.is_control() && character != '\t' { '\u{fffd}' } else { character }
         };
+        // To a String no write fails.
+        let _ = write!(self.open, "{} ", self.heard_ms);
         self.open.extend(text.trim_end_matches('\r').chars().map(plain));
         self.open.push_str(if std::mem::take(&mut self.cut) { "…\n" } else { "\n" });
         self.open_lines += 1;
@@ -182,6 +175,12 @@ impl Ring {
     }
 }
 
+/// A line as it is kept: its time, and what it says.
+fn timed(line: &str) -> (u64, String) {
+    let (time_ms, text) = line.split_once(' ').unwrap_or(("", line));
+    (time_ms.parse().unwrap_or(0), text.to_owned())
+}
+
 impl Block {
     fn text(&self) -> String {
         let text = lz4_flex::block::decompress(&self.compressed, self.text_bytes).unwrap_or_default();
@@ -193,13 +192,34 @@ impl Block {
 mod tests {
     use super::*;
 
+    fn texts(ring: &Ring, from: u64) -> (u64, Vec<String>) {
+        let (first, lines) = ring.lines_from(from);
+        (first, lines.into_iter().map(|(_, line)| line).collect())
+    }
+
+    #[test]
+    fn each_line_has_the_time_at_which_it_came_also_out_of_a_sealed_block() {
+        let mut ring = Ring::default();
+        for number in 0..2_000_u64 {
+            ring.write(format!("line {number}\n").as_bytes(), number * 10);
+        }
+        ring.write(b"begun", 30_000);
+        ring.finish();
+        let (first, lines) = ring.lines_from(5);
+        assert!(first == 5 && !ring.sealed.is_empty());
+        for (number, (time_ms, line)) in (5..2_000).zip(&lines) {
+            assert_eq!((*time_ms, line), (number * 10, &format!("line {number}")));
+        }
+        assert_eq!(lines.last(), Some(&(30_000, "begun".to_owned())));
+    }
+
     #[test]
     fn lines_come_out_as_they_went_in_however_they_were_cut_on_the_way() {
         let mut ring = Ring::default();
         for piece in ["one\ntw", "o\n", "\nthr", "ee"] {
             ring.write(piece.as_bytes(), 0);
         }
-        assert_eq!(ring.lines_from(0).1, ["one", "two", ""]);
+        assert_eq!(texts(&ring, 0).1, ["one", "two", ""]);
         ring.finish();
         assert_eq!(ring.last(2), ["two", "three"]);
     }
@@ -213,7 +233,7 @@ mod tests {
             assert!(ring.sealed_bytes <= SEALED_BYTES_MAX && ring.text_bytes <= TEXT_BYTES_MAX);
             assert!(ring.open.len() < BLOCK_BYTES + LINE_BYTES_MAX * 3);
         }
-        let (first, lines) = ring.lines_from(0);
+        let (first, lines) = texts(&ring, 0);
         assert_eq!(first + lines.len() as u64, 100_000);
         assert_eq!(ring.lost(), first);
         assert!(ring.last(1)[0].starts_with("99999 "));
@@ -235,7 +255,7 @@ mod tests {
             last[0].ends_with("were not kept: too many came at once") && last[1] == "quiet again",
             "{last:?}"
         );
-        let (first, lines) = ring.lines_from(0);
+        let (first, lines) = texts(&ring, 0);
         assert_eq!(first + lines.len() as u64 + ring.dropped, 1_000_000 + 2);
     }
 
@@ -245,7 +265,7 @@ mod tests {
         for number in 0..20_000_u64 {
             ring.write(format!("line {number}\n").as_bytes(), number * 10);
             if number % 777 == 0 {
-                let (first, lines) = ring.lines_from(next);
+                let (first, lines) = texts(&ring, next);
                 assert!(first == next && lines.first().is_none_or(|line| *line == format!("line {first}")));
                 next = first + lines.len() as u64;
                 read += lines.len() as u64;
@@ -262,7 +282,7 @@ mod tests {
         }
         assert!(ring.unfinished.len() <= LINE_BYTES_MAX);
         ring.write(b"\nnext\n", 0);
-        let lines = ring.lines_from(0).1;
+        let lines = texts(&ring, 0).1;
         assert_eq!(lines[0].chars().count(), LINE_BYTES_MAX + 1);
         assert!(lines[0].ends_with('…'));
         assert_eq!(lines[1], "next");

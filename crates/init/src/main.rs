@@ -27,15 +27,10 @@ mod watchdog;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let verb = std::env::args().nth(1);
     if std::process::id() == 1 {
         fatal::install();
         let reason = node::run();
         fatal::fatal(&reason);
-    }
-    if verb.as_deref() == Some("sync") {
-        nix::unistd::sync();
-        return ExitCode::SUCCESS;
     }
     eprintln!("imbrex-init is PID 1 of an Imbrex node and does nothing elsewhere");
     ExitCode::FAILURE

@@ -164,6 +164,8 @@ pub struct Specification {
     pub binds_to: Vec<String>,
     /// How it tells that it is ready.
     pub readiness: Readiness,
+    /// Not ready for so long after its start, in seconds, it is killed: that is a failure.
+    pub ready_within_s: Option<u64>,
     /// How it shows that it lives, where it is asked to.
     pub health: Option<Health>,
     /// Not well for so long, in seconds, the hardware watchdog is no longer fed on its behalf.

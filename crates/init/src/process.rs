@@ -14,6 +14,9 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+/// What does for a node whatever PID 1 need not do.
+pub(crate) const PROGRAM: &str = "/usr/bin/imbrex-helper";
+
 /// A process that was just started, and the pipes that lead to it.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -25,6 +28,8 @@ pub(crate) struct Child {
     pub(crate) ready: Option<File>,
     /// Where it says anything, where it speaks sd_notify(3).
     pub(crate) notify: Option<UnixDatagram>,
+    /// Limits that it has not, a clause each.
+    pub(crate) complaints: Vec<String>,
 }
 
 /// Starts a service's process: in a session and a control group of its own, with an empty
@@ -36,7 +41,7 @@ pub(crate) fn start(service: &Specification) -> io::Result<Child> {
     let (program, arguments) = service.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command.args(arguments).envs(&service.environment);
-    let group = cgroup::open(&service.name, &service.limits).ok();
+    let (group, mut complaints) = cgroup::open(&service.name, &service.limits);
     let ready = (service.readiness == Readiness::Pipe).then(pipe).transpose()?;
     if let Some((_, writer)) = &ready {
         command.env("IMBREX_READY_FD", writer.as_raw_fd().to_string());
@@ -47,8 +52,9 @@ pub(crate) fn start(service: &Specification) -> io::Result<Child> {
     let (ready_reader, ready_writer) = ready.unzip();
     let child = spawn(command, group, ready_writer)?;
     // Children inherit the value of the service's own manifest, not init's.
-    let _ = fs::write(format!("/proc/{}/oom_score_adj", child.pid), service.limits.oom_score.to_string());
-    Ok(Child { ready: ready_reader.map(File::from), notify, ..child })
+    let score = fs::write(format!("/proc/{}/oom_score_adj", child.pid), service.limits.oom_score.to_string());
+    complaints.extend(score.err().map(|error| format!("its OOM score cannot be set: {error}")));
+    Ok(Child { ready: ready_reader.map(File::from), notify, complaints, ..child })
 }
 
 /// A socket of the service's own, so that nobody else speaks for it.
@@ -103,6 +109,7 @@ fn spawn(mut command: Command, group: Option<File>, ready: Option<OwnedFd>) -> i
         output: File::from(output),
         ready: None,
         notify: None,
+        complaints: Vec::new(),
     })
 }
 
@@ -118,16 +125,11 @@ pub(crate) fn terminate(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }
 
-/// Ends a service's process and everything that it started.
+/// Ends a service's process, which was not reaped yet, and everything that it started.
 pub(crate) fn kill_all(service: &str, pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    kill_rest(service, pid);
-}
-
-/// Ends what a service's process has left behind.
-pub(crate) fn kill_rest(service: &str, pid: i32) {
     if !cgroup::kill(service) {
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        kill_helper(pid);
     }
 }
 
@@ -160,6 +162,9 @@ pub(crate) enum Exit {
     /// By this signal.
     Signal(i32),
 }
+
+/// How an end in order reads: [`Exit`] as text.
+pub(crate) const IN_ORDER: &str = "exited with status 0";
 
 impl std::fmt::Display for Exit {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

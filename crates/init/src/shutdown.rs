@@ -1,11 +1,11 @@
 //! The end, when every service has stopped: kill what is left, sync, unmount, and let go.
 
-use crate::process::{Reaped, reap};
+use crate::process::{PROGRAM, Reaped, reap};
 use crate::{console, platform};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// What the machine does when init has finished.
@@ -33,15 +33,18 @@ impl Ending {
 /// How long processes that nobody knows may take to die, and a sync to end, in milliseconds each.
 const WAIT_MS: u64 = 2_000;
 const STEP_MS: u64 = 10;
+/// How long the kernel may take for its part, in seconds: it asks each drive once more to flush, one after the
+/// other. Less than the watchdog's last patience, for machines without one.
+const KERNEL_S: &str = "30";
 
-/// Ends the machine's run. Never returns.
-pub(crate) fn end(ending: Ending) -> ! {
+/// Ends the machine's run. Never returns. The kernel does not ask `silent`, devices that no longer answer.
+pub(crate) fn end(ending: Ending, silent: &[String]) -> ! {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     wait_until(reap_silently);
     for line in platform::unmount_disks() {
         console::line(&line);
     }
-    sync_bounded();
+    let_go(silent);
     console::line(&format!("{} after {} ms of uptime", ending.verb(), platform::now_ms()));
     let mode = match ending {
         Ending::PowerOff => RebootMode::RB_POWER_OFF,
@@ -60,16 +63,18 @@ pub(crate) fn end(ending: Ending) -> ! {
     }
 }
 
-/// Writes back what the kernel holds, in a process of its own, so that a dead disk cannot hold up
-/// the end for longer than the wait.
-pub(crate) fn sync_bounded() {
-    let program = std::env::current_exe().unwrap_or_else(|_| "/init".into());
-    let child = Command::new(program).arg("sync").stdin(Stdio::null()).spawn();
-    if child.is_ok() {
+/// Lets go of devices that no longer answer and writes back what the kernel holds, in a process of its own, so
+/// that a dead disk cannot hold up the end for longer than the wait. Another resets the machine where the kernel
+/// does not come to its own end after that.
+pub(crate) fn let_go(silent: &[String]) {
+    if helper("sync", silent).is_ok() {
         wait_until(reap_silently);
-    } else {
-        nix::unistd::sync();
     }
+    let _ = helper("reset-after", &[KERNEL_S.to_owned()]);
+}
+
+fn helper(verb: &str, words: &[String]) -> std::io::Result<Child> {
+    Command::new(PROGRAM).arg(verb).args(words).stdin(Stdio::null()).spawn()
 }
 
 fn wait_until(done: impl Fn() -> bool) {

@@ -11,4 +11,8 @@ pub struct Additions {
     pub forwards: Vec<(u16, u16)>,
     /// Memory of one drive's process, in MiB; init's own choice where it is not given.
     pub drive_memory_mib: Option<u64>,
+    /// More of the node's configuration, `node.toml`: whole tables, at its end.
+    pub configuration: String,
+    /// More network cards on the wire of the first one.
+    pub more_cards: u32,
 }

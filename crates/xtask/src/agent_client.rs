@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use imbrex_api::drive::FormatOrder;
 use imbrex_api::health::{DriveHealth, NodeHealth};
-use imbrex_api::node::{Drive, Drives, Node, Services};
+use imbrex_api::node::{Drive, Drives, KexecOrder, Node, Services};
 use serde::de::DeserializeOwned;
 
 use crate::http_client::{Connection, Response};
@@ -137,6 +137,23 @@ impl AgentClient {
     /// Where the node refuses, in its own words.
     pub fn power_off(&self) -> Result<()> {
         self.request("POST", "/v1/node/poweroff", Some(b"{}")).map(drop)
+    }
+
+    /// Stops the node in order and starts it again.
+    ///
+    /// # Errors
+    /// Where the node refuses, in its own words.
+    pub fn reboot(&self) -> Result<()> {
+        self.request("POST", "/v1/node/reboot", Some(b"{}")).map(drop)
+    }
+
+    /// Has the node fetch another image, stop in order, and go on with that one without its firmware.
+    ///
+    /// # Errors
+    /// Where the node refuses, in its own words.
+    pub fn kexec(&self, order: &KexecOrder) -> Result<()> {
+        let body = serde_json::to_vec(order).context("an order is not JSON")?;
+        self.request("POST", "/v1/node/kexec", Some(&body)).map(drop)
     }
 
     /// What the node answers at a path.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,10 +16,14 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
 /// Lines of a request's head that are read.
 const LINES_MAX: usize = 100;
 
+/// The files by their paths; each is kept for as long as a client fetches it.
+type Files = Arc<Mutex<BTreeMap<String, Arc<[u8]>>>>;
+
 /// A running server; it ends when this is dropped.
 #[derive(Debug)]
 pub struct HttpFiles {
     address: SocketAddr,
+    files: Files,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,18 +37,25 @@ impl HttpFiles {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on a port of the loopback")?;
         let address = listener.local_addr().context("cannot tell the port of the loopback")?;
+        let files = files.into_iter().map(|(path, content)| (path, content.into()));
+        let files: Files = Arc::new(Mutex::new(files.collect()));
         let stopping = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stopping);
+        let (seen, served) = (Arc::clone(&stopping), Arc::clone(&files));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if seen.load(Ordering::Relaxed) {
                     return;
                 }
                 // A client that goes away in the middle asks again.
-                let _ = stream.and_then(|stream| answer(stream, &files));
+                let _ = stream.and_then(|stream| answer(stream, &served));
             }
         });
-        Ok(Self { address, stopping, thread: Some(thread) })
+        Ok(Self { address, files, stopping, thread: Some(thread) })
+    }
+
+    /// Serves these bytes at that path from now on.
+    pub fn set(&self, path: &str, content: Vec<u8>) {
+        lock(&self.files).insert(path.to_owned(), content.into());
     }
 
     /// The port.
@@ -65,7 +76,11 @@ impl Drop for HttpFiles {
     }
 }
 
-fn answer(stream: TcpStream, files: &BTreeMap<String, Vec<u8>>) -> std::io::Result<()> {
+fn lock(files: &Files) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<[u8]>>> {
+    files.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answer(stream: TcpStream, files: &Files) -> std::io::Result<()> {
     stream.set_read_timeout(Some(REQUEST_TIME_MAX))?;
     stream.set_write_timeout(Some(REQUEST_TIME_MAX))?;
     let mut reader = BufReader::new(stream);
@@ -80,8 +95,9 @@ fn answer(stream: TcpStream, files: &BTreeMap<String, Vec<u8>>) -> std::io::Resu
         }
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
-    let (status, body) = match files.get(path) {
-        Some(body) => ("200 OK", body.as_slice()),
+    let file = lock(files).get(path).cloned();
+    let (status, body) = match &file {
+        Some(body) => ("200 OK", &body[..]),
         None => ("404 Not Found", &b"there is no such file\n"[..]),
     };
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
@@ -99,13 +115,15 @@ mod tests {
     use crate::http_client::Connection;
 
     #[test]
-    fn a_file_is_served_and_another_is_not_found() {
+    fn a_file_is_served_until_it_is_another_and_one_that_is_not_there_is_not_found() {
         let server = HttpFiles::serve(BTreeMap::from([("/a".to_owned(), b"content".to_vec())])).unwrap();
         let get = |path: &str| {
             let mut connection = Connection::open(server.address, Duration::from_secs(5)).unwrap();
             connection.request("GET", path, &[], &[]).unwrap()
         };
         assert_eq!(get("/a").text(), "content");
+        server.set("/a", b"another".to_vec());
+        assert_eq!(get("/a").text(), "another");
         assert_eq!(get("/b").status, 404);
     }
 }

@@ -19,6 +19,7 @@ pub mod cpio;
 pub mod debian_tree;
 pub mod demonstration;
 pub mod drive_file;
+pub mod drive_kind;
 pub mod host_packages;
 pub mod http_client;
 pub mod http_files;

@@ -60,6 +60,8 @@ pub struct Parts {
     pub drives: Vec<DriveFile>,
     /// Further arguments of QEMU, for further devices.
     pub devices: Vec<String>,
+    /// Network cards on the wire of the first one, `card0`: `card1` and so on.
+    pub more_cards: u32,
     /// Ports of the loopback that lead into the guest: outside, inside.
     pub forwards: Vec<(u16, u16)>,
     /// After which the machine is killed; `None` where a person decides.
@@ -196,19 +198,28 @@ fn arguments(image: &Image, parts: &Parts) -> Vec<String> {
     for (outside, inside) in &parts.forwards {
         network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{outside}-:{inside}"));
     }
+    // Several cards share the user network by a hub.
+    let first = if parts.more_cards == 0 { "net0" } else { "wire0" };
     match &parts.boot {
         Boot::Direct => {
             add(&["-kernel", &path(&image.kernel), "-initrd", &path(&image.initrd)]);
             add(&["-append", &parts.kernel_options]);
             // Without its boot program the network card costs no time at the start.
-            add(&["-device", "virtio-net-pci,netdev=net0,romfile="]);
+            add(&["-device", &format!("virtio-net-pci,netdev={first},id=card0,romfile=")]);
         }
         Boot::Network { folder, script } => {
             network.push_str(&format!(",tftp={},bootfile={script}", folder.display()));
-            add(&["-boot", "n", "-device", "virtio-net-pci,netdev=net0"]);
+            add(&["-boot", "n", "-device", &format!("virtio-net-pci,netdev={first},id=card0")]);
         }
     }
     add(&["-netdev", &network]);
+    if parts.more_cards > 0 {
+        add(&["-netdev", "hubport,id=wire0,hubid=0", "-netdev", "hubport,id=wire,hubid=0,netdev=net0"]);
+    }
+    for card in 1..=parts.more_cards {
+        add(&["-netdev", &format!("hubport,id=wire{card},hubid=0")]);
+        add(&["-device", &format!("virtio-net-pci,netdev=wire{card},id=card{card},romfile=")]);
+    }
     for drive in &parts.drives {
         arguments.extend(drive.arguments());
     }

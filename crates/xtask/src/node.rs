@@ -15,6 +15,7 @@ pub use crate::additions::Additions;
 use crate::agent_client::AgentClient;
 use crate::command::until;
 use crate::drive_file::DriveFile;
+pub use crate::drive_kind::DriveKind;
 use crate::http_files::HttpFiles;
 use crate::image::Image;
 use crate::machine::{Boot, Machine, Parts, fresh_folder};
@@ -22,10 +23,13 @@ use crate::step::Step;
 use crate::workspace::Workspace;
 
 /// The host as a guest sees it in QEMU's user network.
-const HOST_IN_GUEST: &str = "10.0.2.2";
+pub const HOST_IN_GUEST: &str = "10.0.2.2";
+
+/// Where the node's configuration is served.
+const NODE_TOML: &str = "/node.toml";
 
 /// Port of the agent in the guest.
-const AGENT_PORT: u16 = 7400;
+pub const AGENT_PORT: u16 = 7400;
 
 /// From power on to an API that answers, translated, over a slow network boot, on a busy machine.
 pub const BOOT_TIME_MAX: Duration = Duration::from_secs(240);
@@ -35,65 +39,6 @@ pub const DRIVES_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// From the order to power off to its end.
 const POWER_OFF_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// Drives of a node.
-#[derive(Clone, Copy, Debug)]
-pub enum DriveKind {
-    /// NVMe namespaces with zones, emulated by QEMU.
-    ZonedNvme {
-        /// How many.
-        count: u32,
-        /// Size of each.
-        size_bytes: u64,
-    },
-    /// As zoned NVMe namespaces, the second of which has a sector in every zone that cannot be read.
-    BadSectors {
-        /// How many.
-        count: u32,
-        /// Size of each.
-        size_bytes: u64,
-        /// Where the sector lies, in bytes from the start of a zone.
-        offset_bytes: u64,
-    },
-    /// The kernel's own emulated host-managed SCSI disks, in the guest's memory.
-    ScsiDebug {
-        /// How many.
-        count: u32,
-        /// Size of each in MiB.
-        size_mib: u32,
-    },
-    /// Drives that the [`Additions`] bring.
-    Added {
-        /// How many.
-        count: u32,
-    },
-}
-
-impl DriveKind {
-    /// How many drives.
-    #[must_use]
-    pub fn count(self) -> u32 {
-        match self {
-            Self::ZonedNvme { count, .. }
-            | Self::BadSectors { count, .. }
-            | Self::ScsiDebug { count, .. }
-            | Self::Added { count } => count,
-        }
-    }
-
-    /// What the kernel must be told for them.
-    #[must_use]
-    pub fn kernel_options(self) -> String {
-        match self {
-            Self::ZonedNvme { .. } | Self::BadSectors { .. } | Self::Added { .. } => String::new(),
-            Self::ScsiDebug { count, size_mib } => format!(
-                " imbrex.modules=scsi_debug scsi_debug.zbc=managed scsi_debug.sector_size=4096 \
-                 scsi_debug.zone_size_mb=16 scsi_debug.zone_nr_conv=2 scsi_debug.dev_size_mb={size_mib} \
-                 scsi_debug.add_host={count} scsi_debug.per_host_store=1 scsi_debug.delay=0"
-            ),
-        }
-    }
-}
 
 /// What a node is to be.
 #[derive(Clone, Debug)]
@@ -129,7 +74,7 @@ pub struct BootTime {
 #[derive(Debug)]
 pub struct Node {
     machine: Machine,
-    _configuration: HttpFiles,
+    configuration: HttpFiles,
     options: Options,
     accelerator: Accelerator,
     powered_on: Instant,
@@ -161,9 +106,9 @@ impl Node {
             DriveKind::ScsiDebug { .. } | DriveKind::Added { .. } => Vec::new(),
         };
         let configuration =
-            HttpFiles::serve(BTreeMap::from([("/node.toml".to_owned(), node_toml(&options).into_bytes())]))?;
-        let url = format!("http://{HOST_IN_GUEST}:{}/node.toml", configuration.port());
-        let Additions { devices, kernel_options, forwards, .. } = options.additions.clone();
+            HttpFiles::serve(BTreeMap::from([(NODE_TOML.to_owned(), node_toml(&options).into_bytes())]))?;
+        let url = format!("http://{HOST_IN_GUEST}:{}{NODE_TOML}", configuration.port());
+        let Additions { devices, kernel_options, forwards, more_cards, .. } = options.additions.clone();
         let drive_options = options.drives.kernel_options();
         let fixed = format!("console=ttyS0,115200 panic=10{drive_options} {kernel_options}");
         let boot = match options.network_boot {
@@ -180,12 +125,13 @@ impl Node {
             boot,
             drives,
             devices,
+            more_cards,
             forwards: data.chain(forwards).chain([(options.agent_port, AGENT_PORT)]).collect(),
             run_time_max: options.run_time_max,
         };
         let powered_on = Instant::now();
         let machine = Machine::start(image, &parts)?;
-        Ok(Self { machine, _configuration: configuration, options, accelerator, powered_on, agent: None })
+        Ok(Self { machine, configuration, options, accelerator, powered_on, agent: None })
     }
 
     /// Waits until the API answers and every drive is known and past its start.
@@ -321,6 +267,12 @@ impl Node {
         Ok(())
     }
 
+    /// Gives the node another memory for each drive's process, in MiB, from its next boot on.
+    pub fn configure_drive_memory(&mut self, drive_memory_mib: Option<u64>) {
+        self.options.additions.drive_memory_mib = drive_memory_mib;
+        self.configuration.set(NODE_TOML, node_toml(&self.options).into_bytes());
+    }
+
     /// The node is about to start again by itself: what is known of this boot counts no more. Wait for the next.
     pub fn expect_restart(&mut self) {
         self.agent = None;
@@ -350,10 +302,11 @@ impl Node {
 fn node_toml(options: &Options) -> String {
     let memory = options.additions.drive_memory_mib.map(|mib| format!("memory_mib = {mib}\n"));
     format!(
-        "name = \"{}\"\n\n[drives]\nport_first = {}\n{}",
+        "name = \"{}\"\n\n[drives]\nport_first = {}\n{}\n{}",
         options.name,
         options.port_first,
-        memory.unwrap_or_default()
+        memory.unwrap_or_default(),
+        options.additions.configuration
     )
 }
 

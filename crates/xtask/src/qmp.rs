@@ -99,6 +99,14 @@ impl Qmp {
         self.execute("qom-set", &json!({ "path": path, "property": property, "value": value })).map(drop)
     }
 
+    /// Puts the cable of a network card in, or pulls it out.
+    ///
+    /// # Errors
+    /// Where QEMU refuses or has gone.
+    pub fn set_link(&mut self, card: &str, up: bool) -> Result<()> {
+        self.execute("set_link", &json!({"name": card, "up": up})).map(drop)
+    }
+
     /// Plugs a device in: its driver and its properties, all of them as words.
     ///
     /// # Errors

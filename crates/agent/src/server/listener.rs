@@ -3,11 +3,12 @@
 use std::fs;
 use std::future::Future;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -44,6 +45,28 @@ where
     }
 }
 
+/// Listens on a TCP address. `[::]` takes IPv4 too, as ipv6(7) has it where nobody sets `IPV6_V6ONLY`.
+///
+/// # Errors
+///
+/// Those of the operating system.
+pub(super) async fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) => match without_ipv6(address, &error) {
+            Some(other) => TcpListener::bind(other).await,
+            None => Err(error),
+        },
+        listener => listener,
+    }
+}
+
+/// What to listen on instead, where the kernel has no IPv6 (`ipv6.disable=1`) and every address is meant.
+fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
+    // socket(2): EAFNOSUPPORT, 97 on every architecture that the image is built for.
+    let missing = address.ip() == Ipv6Addr::UNSPECIFIED && error.raw_os_error() == Some(97);
+    missing.then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+}
+
 /// Listens on a Unix socket at `path` that only the owner may use.
 ///
 /// # Errors
@@ -71,6 +94,25 @@ pub(super) async fn bind_unix(path: &Path) -> Result<UnixListener, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_the_kernel_has_no_ipv6_every_address_is_those_of_ipv4() {
+        let all = "[::]:7400".parse().unwrap();
+        let missing = io::Error::from_raw_os_error(97);
+        assert_eq!(without_ipv6(all, &missing), Some("0.0.0.0:7400".parse().unwrap()));
+        assert_eq!(without_ipv6(all, &io::ErrorKind::AddrInUse.into()), None);
+        assert_eq!(without_ipv6("[2001:db8::1]:7400".parse().unwrap(), &missing), None);
+    }
+
+    #[tokio::test]
+    async fn every_address_is_reached_by_ipv4_and_by_ipv6() {
+        let listener = bind_tcp("[::]:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hosts = ["127.0.0.1", "::1"].map(|host| host.parse::<std::net::IpAddr>().unwrap());
+        for host in hosts.into_iter().filter(|host| host.is_ipv4() || address.is_ipv6()) {
+            tokio::net::TcpStream::connect((host, address.port())).await.unwrap();
+        }
+    }
 
     #[tokio::test]
     async fn a_socket_that_nobody_serves_is_replaced_and_one_that_is_served_is_not() {

@@ -10,6 +10,7 @@ mod node;
 mod put;
 mod rm;
 mod scrub;
+mod services;
 mod slot;
 mod verify;
 
@@ -28,6 +29,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     match command {
         Command::Node => node::run(&session).await,
         Command::Drives { id } => drives::run(&session, id.as_deref()).await,
+        Command::Services => services::run(&session).await,
+        Command::Clear { services } => services::clear(&session, &services).await,
         Command::Health(options) => health::run(&session, &options).await,
         Command::History(options) => history::run(&session, &options.order).await,
         Command::Slot(options) => slot::run(&session, &options).await,

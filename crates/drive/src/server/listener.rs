@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,29 @@ pub(super) trait Listener: Send + 'static {
 
     /// The next connection.
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// Listens on a TCP address. `[::]` is every address of the machine: IPv4 too, as ipv6(7) has it where nobody sets
+/// `IPV6_V6ONLY`, and IPv4 alone where the kernel has no IPv6.
+///
+/// # Errors
+///
+/// Those of the operating system.
+pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) => match without_ipv6(address, &error) {
+            Some(other) => TcpListener::bind(other).await,
+            None => Err(error),
+        },
+        listener => listener,
+    }
+}
+
+/// What to listen on instead, where the kernel has no IPv6 (`ipv6.disable=1`) and every address is meant.
+fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
+    // socket(2): EAFNOSUPPORT, 97 on every architecture that the image is built for.
+    let missing = address.ip() == Ipv6Addr::UNSPECIFIED && error.raw_os_error() == Some(97);
+    missing.then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
 }
 
 impl Listener for TcpListener {
@@ -85,5 +109,29 @@ pub(super) async fn accept(listener: impl Listener, serving: Serving, connection
             serve_connection(stream, serving, router, treatment).await;
             drop(place);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_kernel_has_no_ipv6_every_address_is_those_of_ipv4() {
+        let all = "[::]:7500".parse().unwrap();
+        let missing = io::Error::from_raw_os_error(97);
+        assert_eq!(without_ipv6(all, &missing), Some("0.0.0.0:7500".parse().unwrap()));
+        assert_eq!(without_ipv6(all, &io::ErrorKind::AddrInUse.into()), None);
+        assert_eq!(without_ipv6("[2001:db8::1]:7500".parse().unwrap(), &missing), None);
+    }
+
+    #[tokio::test]
+    async fn every_address_is_reached_by_ipv4_and_by_ipv6() {
+        let listener = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hosts = ["127.0.0.1", "::1"].map(|host| host.parse::<std::net::IpAddr>().unwrap());
+        for host in hosts.into_iter().filter(|host| host.is_ipv4() || address.is_ipv6()) {
+            TcpStream::connect((host, address.port())).await.unwrap();
+        }
     }
 }

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+pub(crate) use self::listener::listen;
 pub use self::local_socket::{LocalSocket, LocalSocketError};
 use crate::app::App;
 use crate::limits::Limits;

@@ -1,11 +1,9 @@
 //! Processes: services are started and their ends reported, helpers have their deadlines.
 
-use super::{Event, Helper, HelperKind, Node, Source, cgroup, platform, process};
-use crate::process::{Child, Exit};
+use super::{Event, Helper, HelperKind, Node, Source, platform, process};
+use crate::cgroup::{self, OutOfMemory};
+use crate::process::{Child, Exit, PROGRAM};
 use std::io;
-
-/// What does for a node whatever PID 1 need not do.
-const PROGRAM: &str = "/usr/bin/imbrex-helper";
 
 impl Node {
     /// Starts a process of a service and says how that went.
@@ -17,6 +15,9 @@ impl Node {
         match process::start(&specification) {
             Ok(child) => {
                 let pid = child.pid;
+                for complaint in &child.complaints {
+                    self.record(&format!("{name}: {complaint}"));
+                }
                 self.processes.insert(pid, name.clone());
                 self.watch_child(child, &name, Some(&name));
                 self.record(&format!("{name} started as process {pid}"));
@@ -30,7 +31,7 @@ impl Node {
     }
 
     fn watch_child(&mut self, child: Child, log: &str, service: Option<&str>) {
-        let Child { pid, output, ready, notify } = child;
+        let Child { pid, output, ready, notify, .. } = child;
         let output = Source::Output { log: log.to_owned(), pid, pipe: output };
         let named = |service: &str| service.to_owned();
         let ready =
@@ -49,15 +50,12 @@ impl Node {
 
     /// A service's process was reaped.
     pub(super) fn service_ended(&mut self, name: String, pid: i32, exit: Exit) {
-        process::kill_rest(&name, pid);
+        // What it has left behind. By its group: its number may be another process's by now.
+        let _ = cgroup::kill(&name);
         self.close_pipes(pid);
-        let oom_kills = cgroup::oom_kills(&name);
-        let before = self.oom_kills.insert(name.clone(), oom_kills).unwrap_or(0);
-        let exit = if oom_kills > before {
-            format!("{exit}: it was over its memory limit")
-        } else {
-            exit.to_string()
-        };
+        let memory = OutOfMemory::of(&name);
+        let before = self.out_of_memory.insert(name.clone(), memory).unwrap_or_default();
+        let exit = memory.since(before).map_or_else(|| exit.to_string(), |why| format!("{exit}: {why}"));
         if self.supervisor.stopping() {
             self.announce(&format!("{name} stopped: {exit}"));
         } else {
@@ -154,7 +152,6 @@ impl Node {
         match kind {
             HelperKind::Plan => self.planned(exit),
             HelperKind::Coldplug => self.coldplug_ended(),
-            HelperKind::FetchConfiguration => self.fetch_ended(exit),
             HelperKind::Configure => self.configured(exit),
             HelperKind::PrepareNetwork => self.network_prepared(),
             HelperKind::Pstore => self.pstore_collected(),
@@ -172,7 +169,6 @@ impl HelperKind {
         match self {
             Self::Plan => "plan",
             Self::Coldplug => "coldplug",
-            Self::FetchConfiguration => "fetch-config",
             Self::Configure => "configure",
             Self::PrepareNetwork => "network-prepare",
             Self::Pstore => "pstore",

@@ -56,6 +56,7 @@ impl Node {
             plan: Plan::default(),
             planning: false,
             plan_retry_ms: 0,
+            plan_error: None,
             network_prepared: false,
             drivers_sought: false,
             drivers_said: String::new(),
@@ -67,7 +68,7 @@ impl Node {
             logs: BTreeMap::new(),
             processes: BTreeMap::new(),
             helpers: BTreeMap::new(),
-            oom_kills: BTreeMap::new(),
+            out_of_memory: BTreeMap::new(),
             command_line,
             configuration: None,
             fetch: Fetch {

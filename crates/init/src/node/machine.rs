@@ -1,6 +1,7 @@
 //! What the node is told by the machine itself, and tells it: watchdog, power button, clock, the last crash.
 
 use super::{HelperKind, Node, Source, console, platform, power_button};
+use crate::boot::Stage;
 use crate::supervisor::State;
 use crate::watchdog::Watchdog;
 use std::path::Path;
@@ -16,7 +17,8 @@ impl Node {
     /// Takes a watchdog and power buttons that have appeared.
     pub(super) fn look_at_machine(&mut self, now_ms: u64) {
         // Not before the drivers had their turn, among them the one that makes a watchdog leave a trace.
-        if self.drivers_sought || !std::mem::take(&mut self.dirty.machine) {
+        let drivers_sought = self.drivers_sought && !self.boot.late(Stage::Modules);
+        if drivers_sought || !std::mem::take(&mut self.dirty.machine) {
             return;
         }
         if self.watchdog.is_none() {

@@ -22,7 +22,7 @@ use crate::shutdown::{self, Ending};
 use crate::supervisor::backoff::{Backoff, Random};
 use crate::supervisor::{Action, Event, Supervisor};
 use crate::watchdog::Watchdog;
-use crate::{cgroup, console, control, network, platform, power_button, process, uevent};
+use crate::{cgroup, console, control, network, platform, power_button, process, supervisor, uevent};
 use imbrex_init::plan::{self, Plan};
 use nix::sys::epoll::Epoll;
 use nix::sys::signalfd::SignalFd;
@@ -67,7 +67,6 @@ struct Helper {
 enum HelperKind {
     Plan,
     Coldplug,
-    FetchConfiguration,
     Configure,
     PrepareNetwork,
     Pstore,
@@ -114,6 +113,8 @@ struct Node {
     /// Whether the helper makes a new one, and when it may at the earliest.
     planning: bool,
     plan_retry_ms: u64,
+    /// Why there is no newer one.
+    plan_error: Option<String>,
     network_prepared: bool,
     /// Whether a helper looks for drivers, and what the last one said.
     drivers_sought: bool,
@@ -130,8 +131,8 @@ struct Node {
     /// Living processes of services.
     processes: BTreeMap<i32, String>,
     helpers: BTreeMap<i32, Helper>,
-    /// How often the kernel has killed each service for want of memory, as last seen.
-    oom_kills: BTreeMap<String, u64>,
+    /// What the kernel did to each service for want of memory, as last seen.
+    out_of_memory: BTreeMap<String, cgroup::OutOfMemory>,
     command_line: CommandLine,
     /// The node's name, once it has a configuration.
     configuration: Option<String>,
@@ -159,7 +160,6 @@ fn begin() -> Result<Node, String> {
     let command_line = CommandLine::parse(&text);
     platform::tune_kernel(command_line.loud, command_line.panic_chosen);
     cgroup::prepare();
-    let floor = crate::clock::raise_to_floor();
     console::line(&format!("Imbrex {} boots", env!("CARGO_PKG_VERSION")));
     let mut node = Node::new(
         command_line,
@@ -169,13 +169,10 @@ fn begin() -> Result<Node, String> {
             took_ms: Some(platform::now_ms().saturating_sub(started_ms)),
             outcome: Outcome::Done,
             detail: (!left_out.is_empty()).then(|| left_out.join("; ")),
+            late: false,
         },
     )
     .map_err(|error| format!("the event loop cannot be made: {error}"))?;
-    match floor {
-        Ok(raised) => raised.iter().for_each(|line| node.announce(line)),
-        Err(error) => node.announce(&format!("the clock cannot be set: {error}")),
-    }
     node.start_own_helper(HelperKind::Pstore, &["pstore"], machine::PSTORE_DEADLINE_MS);
     for word in node.command_line.unknown.clone() {
         node.announce(&format!(
@@ -262,10 +259,21 @@ impl Node {
                 }
                 Action::Finish => {
                     self.watchdog.iter_mut().for_each(Watchdog::feed_last);
-                    shutdown::end(self.ending)
+                    shutdown::end(self.ending, &self.silent_devices())
                 }
             }
         }
+    }
+
+    /// The devices of drives whose processes have not ended in order: the kernel would wait for each of them.
+    fn silent_devices(&self) -> Vec<String> {
+        let in_order = |service: &supervisor::Service| {
+            service.pid.is_none() && service.last_exit.as_deref() == Some(process::IN_ORDER)
+        };
+        let served = |name: &str| self.supervisor.services().get(name);
+        let silent =
+            self.plan.drives.iter().filter(|drive| served(&drive.service).is_some_and(|one| !in_order(one)));
+        silent.filter(|drive| drive.present).map(|drive| drive.device.clone()).collect()
     }
 
     /// Stops the node in order; told again, at once.
@@ -283,7 +291,8 @@ impl Node {
 
     /// Writes a line into init's own log.
     fn record(&mut self, line: &str) {
-        self.logs.entry(INIT.to_owned()).or_default().push(&format!("{} ms: {line}", platform::now_ms()));
+        let now_ms = platform::now_ms();
+        self.logs.entry(INIT.to_owned()).or_default().push(&format!("{now_ms} ms: {line}"), now_ms);
     }
 
     /// Writes a line into init's own log and on the console.

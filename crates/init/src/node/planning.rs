@@ -19,9 +19,10 @@ impl Node {
         if ready && std::mem::take(&mut self.dirty.plan) {
             // No drive is looked at before the agent was started, and none gets a port before every
             // driver has had its chance.
+            let drivers_over = self.modules_idle() || self.boot.late(Stage::Modules);
             let extent = match () {
                 () if !self.begun(Stage::Network) => "services",
-                () if self.begun(Stage::Drives) && self.modules_idle() => "settle",
+                () if self.begun(Stage::Drives) && drivers_over => "settle",
                 () => "drives",
             };
             self.planning = true;
@@ -44,7 +45,14 @@ impl Node {
         match text.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string())) {
             Ok(plan) => self.apply_plan(plan),
             Err(error) => {
-                self.announce(&format!("there is no new plan of what is to run: {error}"));
+                let line = format!("there is no new plan of what is to run: {error}; the last one holds");
+                // Said once on the console, and at each try in the log.
+                if self.plan_error.as_ref() == Some(&error) {
+                    self.record(&line);
+                } else {
+                    self.announce(&line);
+                }
+                self.plan_error = Some(error);
                 self.plan_retry_ms = platform::now_ms() + RETRY_MS;
                 self.dirty.plan = true;
             }
@@ -55,6 +63,7 @@ impl Node {
         std::mem::take(&mut plan.record).iter().for_each(|line| self.record(line));
         std::mem::take(&mut plan.announce).iter().for_each(|line| self.announce(line));
         self.plan = plan;
+        self.plan_error = None;
         let planned = |name: &String| self.plan.services.iter().any(|service| service.name == *name);
         let down = |state| matches!(state, State::Stopped | State::Stopping { next: Next::Stop, .. });
         let services = self.supervisor.services().iter();

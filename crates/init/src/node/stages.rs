@@ -27,7 +27,8 @@ impl Node {
                     let word = if record.outcome == Outcome::Failed { "failed after" } else { "took" };
                     let took_ms = record.took_ms.unwrap_or(0);
                     let detail = record.detail.map_or_else(String::new, |detail| format!(": {detail}"));
-                    self.announce(&format!("stage {} {word} {took_ms} ms{detail}", record.stage.name()));
+                    let stage = format!("{:?}", record.stage).to_lowercase();
+                    self.announce(&format!("stage {stage} {word} {took_ms} ms{detail}"));
                 }
                 Step::Finished => self.boot_finished(),
             }

@@ -68,9 +68,9 @@ impl Node {
             "last_exit": service.last_exit,
             "rss_bytes": service.pid.and_then(platform::rss_bytes),
             "memory_max_mib": service.specification.limits.memory_max_mib,
-            "oom_kills": self.oom_kills.get(name).copied().unwrap_or(0),
+            "oom_kills": self.out_of_memory.get(name).map_or(0, |memory| memory.kills),
             "log_lines_lost": ring.map_or(0, Ring::lost),
-            "reason": service.reason,
+            "reason": service.reason(),
             "last_lines": ring.filter(|_| down).map(|ring| ring.last(LAST_LINES)).unwrap_or_default(),
         })
     }
@@ -83,7 +83,10 @@ impl Node {
             return refusal(&crate::supervisor::orders::unknown(service));
         };
         let (first, lines) = ring.lines_from(from);
-        json!({ "ok": true, "first": first, "lines": lines, "lost": ring.lost() }).to_string().into_bytes()
+        let (times_ms, lines): (Vec<u64>, Vec<String>) = lines.into_iter().unzip();
+        let log =
+            json!({ "ok": true, "first": first, "lines": lines, "times_ms": times_ms, "lost": ring.lost() });
+        log.to_string().into_bytes()
     }
 }
 

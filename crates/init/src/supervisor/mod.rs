@@ -7,7 +7,8 @@
 //! - nothing is started while the node stops, nor a service that was withdrawn or is in maintenance;
 //! - after a failure a service waits 0.1 s to 60 s, and five failures in ten minutes end in
 //!   maintenance until a person clears it, save for the services that a person needs in order to;
-//! - a service whose manifest asks for signs of life and that gives none is killed, and that is a failure;
+//! - a service that does not become ready in its time, or whose manifest asks for signs of life and that gives
+//!   none, is killed, and that is a failure;
 //! - a service takes another down only where that one is bound to it;
 //! - a shutdown ends in bounded time, whatever the processes do.
 //!
@@ -29,46 +30,26 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) const KILL_DEADLINE_MS: u64 = 5_000;
 /// The same when the shutdown was ordered twice.
 pub(crate) const KILL_DEADLINE_FORCED_MS: u64 = 2_000;
+/// The most processes that are started from one [`Event::Tick`] to the next: each keeps the caller busy.
+pub(crate) const SPAWNS_MAX: usize = 4;
 
-/// What happened.
+/// What happened. Everywhere `name` is the service, `pid` its process, and `reason` one clause.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
     /// This service is to run, with this specification.
     Declare(Box<Specification>),
     /// This service is to stop and not to start again, for this reason.
-    Withdraw {
-        /// The service.
-        name: String,
-        /// One clause: why.
-        reason: String,
-    },
+    Withdraw { name: String, reason: String },
     /// The service's process was started.
-    Started {
-        /// The service.
-        name: String,
-        /// Its process.
-        pid: i32,
-    },
+    Started { name: String, pid: i32 },
     /// The service's process could not be started.
-    SpawnFailed {
-        /// The service.
-        name: String,
-        /// One clause: why.
-        reason: String,
-    },
+    SpawnFailed { name: String, reason: String },
     /// The service says that it is ready.
-    Ready {
-        /// The service.
-        name: String,
-    },
+    Ready { name: String },
     /// The service shows that it lives.
-    Alive {
-        /// The service.
-        name: String,
-    },
+    Alive { name: String },
     /// The service's process ended and was reaped.
     Exited {
-        /// The service.
         name: String,
         /// How, for example `killed by signal 9`.
         exit: String,
@@ -83,35 +64,17 @@ pub(crate) enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Start a process of this service.
-    Spawn {
-        /// The service.
-        name: String,
-    },
+    Spawn { name: String },
     /// Send SIGTERM to the process.
-    Terminate {
-        /// The service.
-        name: String,
-        /// Its process.
-        pid: i32,
-    },
+    Terminate { name: String, pid: i32 },
     /// Send SIGKILL to the process and everything that it started.
-    Kill {
-        /// The service.
-        name: String,
-        /// Its process.
-        pid: i32,
-    },
+    Kill { name: String, pid: i32 },
     /// Write a line into init's own log.
     Record(String),
     /// The same, and on the console too: a person should see it.
     Announce(String),
     /// Announce that this service is in maintenance, with what it said last.
-    GiveUp {
-        /// The service.
-        name: String,
-        /// Why, as a clause.
-        reason: String,
-    },
+    GiveUp { name: String, reason: String },
     /// Every service has stopped or was given up: the node can stop.
     Finish,
 }
@@ -122,6 +85,8 @@ pub(crate) struct Supervisor {
     services: BTreeMap<String, Service>,
     shutdown: Shutdown,
     random: Random,
+    /// How many processes may be started before the next tick.
+    spawns_left: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +100,8 @@ enum Shutdown {
 impl Supervisor {
     /// No services yet. The seed moves restarts apart between nodes.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { services: BTreeMap::new(), shutdown: Shutdown::No, random: Random::new(seed) }
+        let (services, random) = (BTreeMap::new(), Random::new(seed));
+        Self { services, shutdown: Shutdown::No, random, spawns_left: SPAWNS_MAX }
     }
 
     /// Every service, by name.
@@ -150,7 +116,8 @@ impl Supervisor {
 
     /// When the next [`Event::Tick`] is due, in milliseconds since boot.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
-        self.services.values().filter_map(Service::deadline_ms).min()
+        let more = (self.spawns_left == 0 && !self.stopping() && self.startable().is_some()).then_some(0);
+        more.or_else(|| self.services.values().filter_map(Service::deadline_ms).min())
     }
 
     /// Why the machine should rather start again: a service that matters has not been well for too long.
@@ -172,7 +139,7 @@ impl Supervisor {
             Event::Ready { name } => self.ready(&name, now_ms),
             Event::Alive { name } => self.alive(&name, now_ms),
             Event::Exited { name, exit } => self.exited(&name, exit, now_ms, &mut actions),
-            Event::Tick => {}
+            Event::Tick => self.spawns_left = SPAWNS_MAX,
             Event::Shutdown => self.shut_down(now_ms, &mut actions),
         }
         self.pass_deadlines(now_ms, &mut actions);
@@ -196,7 +163,6 @@ impl Supervisor {
         service.specification = specification;
         match service.state {
             State::Stopped => {
-                service.reason = None;
                 service.sound_ms = now_ms;
                 service.enter(State::Waiting, now_ms);
             }
@@ -324,7 +290,8 @@ impl Supervisor {
 
     /// Starts what waits for nothing any more, in the order of the needs.
     fn start_waiting(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        while let Some(name) = self.startable() {
+        while let Some(name) = self.startable().filter(|_| self.spawns_left > 0) {
+            self.spawns_left -= 1;
             if let Some(service) = self.services.get_mut(&name) {
                 service.tried = true;
                 service.enter(State::Starting, now_ms);

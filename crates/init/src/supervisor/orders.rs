@@ -30,7 +30,6 @@ impl Supervisor {
         service.unwell = None;
         match (service.state, order) {
             (State::Waiting | State::Backoff { .. } | State::Maintenance, _) => {
-                service.reason = None;
                 service.enter(State::Waiting, now_ms);
             }
             (State::Stopping { next: Next::Stop, .. }, _) => {

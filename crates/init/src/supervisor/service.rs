@@ -54,8 +54,8 @@ pub(crate) struct Service {
     pub(crate) starts: u64,
     /// How its last process ended.
     pub(crate) last_exit: Option<String>,
-    /// Why it is down, where that needs a reason.
-    pub(crate) reason: Option<String>,
+    /// Why it is down or not to start, where that needs a reason.
+    pub(super) reason: Option<String>,
     /// Not even SIGKILL ended it: it is stuck in the kernel, and nobody waits for it any longer.
     pub(crate) stuck: bool,
     pub(super) backoff: Backoff,
@@ -90,17 +90,30 @@ impl Service {
         }
     }
 
-    /// When it must have shown that it lives, in milliseconds since boot.
-    fn alive_deadline_ms(&self) -> Option<u64> {
-        let health = self.specification.health.as_ref().filter(|_| self.state == State::Ready)?;
-        Some(self.well_ms.saturating_add(health.within_s.saturating_mul(1_000)))
+    /// Why it is down, where that needs a reason.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        let stuck = self.stuck.then_some("it was killed and has not died: it is stuck in the kernel");
+        stuck.or(self.reason.as_deref())
     }
 
-    /// Kills a process that has not shown that it lives. Its end counts as a failure.
+    /// When it must have become ready, or shown that it lives, in milliseconds since boot.
+    fn alive_deadline_ms(&self) -> Option<u64> {
+        let (since_ms, within_s) = match self.state {
+            State::Starting => (self.started_ms, self.pid.and(self.specification.ready_within_s)?),
+            State::Ready => (self.well_ms, self.specification.health.as_ref()?.within_s),
+            _ => return None,
+        };
+        Some(since_ms.saturating_add(within_s.saturating_mul(1_000)))
+    }
+
+    /// Kills a process that has not become ready, or not shown that it lives. Its end counts as a failure.
     pub(super) fn check_alive(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         if self.alive_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now_ms) {
-            let silent_s = now_ms.saturating_sub(self.well_ms) / 1_000;
-            let why = format!("it gave no sign of life for {silent_s} s");
+            let silent_s = |since_ms| now_ms.saturating_sub(since_ms) / 1_000;
+            let why = match self.state {
+                State::Starting => format!("it was not ready within {} s", silent_s(self.started_ms)),
+                _ => format!("it gave no sign of life for {} s", silent_s(self.well_ms)),
+            };
             actions.push(Action::Announce(format!("{}: {why} and is killed", self.specification.name)));
             self.unwell = Some(why);
             self.kill(Next::Start, KILL_DEADLINE_MS, now_ms, actions);
@@ -134,6 +147,9 @@ impl Service {
         self.since_ms = now_ms;
         if !matches!(state, State::Stopping { .. }) {
             self.stuck = false;
+        }
+        if matches!(state, State::Waiting | State::Starting | State::Ready) {
+            self.reason = None;
         }
     }
 
@@ -176,7 +192,6 @@ impl Service {
         if killed {
             actions
                 .push(Action::Announce(format!("{name} does not die of SIGKILL: it is stuck in the kernel")));
-            self.reason = Some("it was killed and has not died: it is stuck in the kernel".to_owned());
             self.stuck = true;
         } else {
             let waited_ms = self.stop_deadline_ms();

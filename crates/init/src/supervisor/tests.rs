@@ -9,13 +9,19 @@ use std::collections::{BTreeSet, VecDeque};
 /// Services as the image has them, in what the supervisor looks at.
 fn service(name: &str) -> Specification {
     let agent = || vec![AGENT.to_owned()];
-    let drive = Specification { readiness: Readiness::Pipe, needs: agent(), ..Specification::default() };
+    let drive = Specification {
+        readiness: Readiness::Pipe,
+        ready_within_s: Some(300),
+        needs: agent(),
+        ..Specification::default()
+    };
     let plain = Specification { needs: agent(), ..Specification::default() };
     let stop = |order, deadline_s| Stop { order, deadline_s };
     let health = Health { command: vec!["/bin/check".to_owned()], every_s: 20, within_s: 120 };
     let specification = match name {
         AGENT => Specification {
             readiness: Readiness::Pipe,
+            ready_within_s: Some(60),
             crash_loop: CrashLoop::RetryForEver,
             health: Some(health),
             watchdog_s: Some(900),
@@ -56,7 +62,10 @@ struct Model {
     finished: bool,
     spawns: u64,
     crash_loops: u64,
-    /// Processes that were killed because they gave no sign of life.
+    /// Starts since the last tick, and how often there were as many as there may be.
+    spawns_in_turn: usize,
+    full_turns: u64,
+    /// Processes that were killed because they did not become ready, or gave no sign of life.
     silences: u64,
     /// When each service last gave a sign of life or was wanted anew.
     sound_ms: BTreeMap<String, u64>,
@@ -81,6 +90,8 @@ impl Model {
             finished: false,
             spawns: 0,
             crash_loops: 0,
+            spawns_in_turn: 0,
+            full_turns: 0,
             silences: 0,
             sound_ms: BTreeMap::new(),
             overdue: 0,
@@ -100,6 +111,7 @@ impl Model {
             Event::Declare(one) if matches!(state(&one.name), None | Some(State::Stopped)) => {
                 self.sound_ms.insert(one.name.clone(), self.now_ms);
             }
+            Event::Tick => self.spawns_in_turn = 0,
             _ => {}
         }
         let actions = self.supervisor.handle(event, self.now_ms);
@@ -140,6 +152,9 @@ impl Model {
         }
         self.ever_spawned.insert(name.clone());
         self.spawns += 1;
+        self.spawns_in_turn += 1;
+        self.full_turns += u64::from(self.spawns_in_turn == SPAWNS_MAX);
+        assert!(self.spawns_in_turn <= SPAWNS_MAX, "{} starts in one turn", self.spawns_in_turn);
         if self.chance(10) {
             self.note_failure(&name);
             return self.give(Event::SpawnFailed { name, reason: "no such file".to_owned() });
@@ -244,6 +259,12 @@ impl Model {
                     "{name} is silent for {silent_ms} ms and still ready"
                 );
             }
+            if let (Some(_), State::Starting, Some(within_s)) =
+                (pid, service.state, service.specification.ready_within_s)
+            {
+                let waited_ms = self.now_ms - service.started_ms;
+                assert!(waited_ms < within_s * 1_000, "{name} has been starting for {waited_ms} ms");
+            }
             let bound_to = |other: &String| {
                 self.supervisor.services().get(other).is_some_and(|one| one.state == State::Ready)
             };
@@ -260,6 +281,9 @@ impl Model {
                 let forever = service.specification.crash_loop == CrashLoop::RetryForEver;
                 assert!(few || forever, "{name} failed too often and is not in maintenance");
             }
+            if matches!(service.state, State::Starting | State::Ready) {
+                assert_eq!(service.reason(), None, "{name} runs and says why it is down");
+            }
             let down = service.state == State::Stopped;
             assert!(
                 down || pid.is_some() || self.shutdown_ms.is_none(),
@@ -267,7 +291,7 @@ impl Model {
                 service.state
             );
             if service.state == State::Maintenance {
-                assert!(service.reason.is_some(), "{name} is in maintenance without a reason");
+                assert!(service.reason().is_some(), "{name} is in maintenance without a reason");
                 assert_eq!(service.specification.crash_loop, CrashLoop::Maintenance, "{name}");
             }
         }
@@ -305,7 +329,7 @@ impl Model {
 #[test]
 fn millions_of_random_events_break_no_rule() {
     let (mut events, mut spawns, mut crash_loops, mut shutdowns) = (0_u64, 0, 0, 0_u64);
-    let (mut silences, mut overdue) = (0, 0);
+    let (mut silences, mut overdue, mut full_turns) = (0, 0, 0);
     for seed in 1..=4_000 {
         let mut model = Model::new(seed);
         for _ in 0..2_500 {
@@ -323,6 +347,7 @@ fn millions_of_random_events_break_no_rule() {
         crash_loops += model.crash_loops;
         silences += model.silences;
         overdue += model.overdue;
+        full_turns += model.full_turns;
     }
     println!(
         "{events} events: {spawns} starts, {crash_loops} crash loops, {silences} killed for their silence, \
@@ -330,7 +355,7 @@ fn millions_of_random_events_break_no_rule() {
     );
     let much =
         events > 2_000_000 && spawns > 200_000 && crash_loops > 10_000 && silences > 1_000 && overdue > 1_000;
-    assert!(much, "the events reach too little");
+    assert!(much && full_turns > 100, "the events reach too little: {full_turns} full turns");
 }
 
 fn started(supervisor: &mut Supervisor, name: &str, pid: i32, now_ms: u64) {
@@ -374,10 +399,7 @@ fn a_drive_in_a_crash_loop_stays_down_until_a_person_clears_it() {
     supervisor.handle(Event::Exited { name: name(), exit: "killed by signal 11".to_owned() }, now_ms);
     let drive = &supervisor.services()["drive@one"];
     assert_eq!(drive.state, State::Maintenance);
-    assert_eq!(
-        drive.reason.as_deref(),
-        Some("it failed 5 times within 10 minutes; the last: killed by signal 11")
-    );
+    assert_eq!(drive.reason(), Some("it failed 5 times within 10 minutes; the last: killed by signal 11"));
     // The agent's next sign of life is due, and nothing else.
     assert_eq!(supervisor.deadline_ms(), Some(120_000));
     assert_eq!(supervisor.order("drive@one", Order::Start, now_ms), Ok(vec![Action::Spawn { name: name() }]));
@@ -479,4 +501,67 @@ fn a_service_without_a_check_that_was_ready_for_a_week_is_not_overdue_the_moment
         .handle(Event::Exited { name: AGENT.to_owned(), exit: "exited with status 1".to_owned() }, week_ms);
     assert_eq!(supervisor.overdue(week_ms + 900_000), None);
     assert!(supervisor.overdue(week_ms + 900_001).is_some());
+}
+
+#[test]
+fn sixty_four_drives_start_a_few_at_a_turn_and_the_next_turn_is_due_at_once() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, AGENT, 10, 0);
+    let (mut pid, mut waiting) = (100, VecDeque::new());
+    for number in 0..64 {
+        let drive = Specification { name: format!("{DRIVE}{number}"), ..service("drive@one") };
+        waiting.extend(supervisor.handle(Event::Declare(Box::new(drive)), 5));
+    }
+    // The agent was one of the first turn's.
+    assert_eq!(waiting.len(), SPAWNS_MAX - 1);
+    for turn in 0..64 {
+        let mut count = 0;
+        while let Some(action) = waiting.pop_front() {
+            let Action::Spawn { name } = action else { panic!("{action:?}") };
+            (pid, count) = (pid + 1, count + 1);
+            waiting.extend(supervisor.handle(Event::Started { name, pid }, 5));
+        }
+        assert!(count <= SPAWNS_MAX, "{count} in turn {turn}");
+        if supervisor.deadline_ms() != Some(0) {
+            break;
+        }
+        waiting.extend(supervisor.handle(Event::Tick, 5));
+    }
+    assert_eq!(pid, 164);
+}
+
+#[test]
+fn a_service_that_does_not_become_ready_in_its_time_is_killed_and_that_is_a_failure() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, AGENT, 10, 0);
+    let name = || "drive@one".to_owned();
+    supervisor.handle(Event::Declare(Box::new(service("drive@one"))), 0);
+    supervisor.handle(Event::Started { name: name(), pid: 11 }, 1_000);
+    supervisor.handle(Event::Alive { name: AGENT.to_owned() }, 290_000);
+    assert_eq!(supervisor.deadline_ms(), Some(301_000));
+    assert_eq!(supervisor.handle(Event::Tick, 300_999), []);
+    let actions = supervisor.handle(Event::Tick, 301_000);
+    assert!(actions.contains(&Action::Kill { name: name(), pid: 11 }), "{actions:?}");
+    let exited = Event::Exited { name: name(), exit: "killed by signal 9".to_owned() };
+    let actions = supervisor.handle(exited, 301_001);
+    let [Action::Record(line)] = &actions[..] else { panic!("{actions:?}") };
+    assert!(line.starts_with("drive@one: it was not ready within 300 s (killed by signal 9)"), "{line}");
+}
+
+#[test]
+fn a_service_that_runs_again_no_longer_says_why_it_was_down() {
+    let mut supervisor = Supervisor::new(1);
+    started(&mut supervisor, AGENT, 10, 0);
+    started(&mut supervisor, "drive@one", 11, 0);
+    let name = || "drive@one".to_owned();
+    supervisor.handle(Event::Withdraw { name: name(), reason: "the drive disappeared".to_owned() }, 0);
+    supervisor.handle(Event::Declare(Box::new(service("drive@one"))), 10);
+    for now_ms in [30_000, 35_000] {
+        supervisor.handle(Event::Tick, now_ms);
+    }
+    let reason = |supervisor: &Supervisor| supervisor.services()["drive@one"].reason().map(str::to_owned);
+    assert!(reason(&supervisor).unwrap().contains("stuck in the kernel"));
+    supervisor.handle(Event::Exited { name: name(), exit: "killed by signal 9".to_owned() }, 40_000);
+    supervisor.handle(Event::Started { name: name(), pid: 12 }, 40_000);
+    assert_eq!(reason(&supervisor), None);
 }

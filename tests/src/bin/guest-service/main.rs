@@ -5,9 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod breaker;
+mod time_server;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -19,6 +22,9 @@ use nix::sys::signal::{SigSet, Signal};
 
 /// How often a service looks for the file that it waits for.
 const POLL: Duration = Duration::from_millis(100);
+
+/// How long somebody who listens may take to be reached.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What the process that is too large takes at a time, and in all where nobody stops it.
 const STEP_BYTES: usize = 1 << 20;
@@ -37,6 +43,9 @@ fn main() -> ExitCode {
         ["hog", file] => hog(Path::new(file)),
         ["storm", file, bytes] => storm(Path::new(file), bytes),
         ["stubborn"] => stubborn(),
+        ["flush", seconds] => flush(seconds),
+        ["say", file] => say(Path::new(file)),
+        ["time", ahead_s] => time_server::serve(ahead_s),
         ["check", file] => {
             return if Path::new(file).exists() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
@@ -117,6 +126,30 @@ fn stubborn() -> Result<()> {
     idle()
 }
 
+/// Takes its time once it is told to end, and says on the console that it had it.
+fn flush(seconds: &str) -> Result<()> {
+    let seconds = seconds.parse().context("a number of seconds")?;
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGTERM);
+    mask.thread_block().context("cannot block a signal")?;
+    mask.wait().context("cannot wait for a signal")?;
+    std::thread::sleep(Duration::from_secs(seconds));
+    fs::write("/dev/console", "test-flush: flushed\n").context("there is no console")
+}
+
+/// Says what the file says, each time that it is there.
+fn say(file: &Path) -> Result<()> {
+    loop {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        if text.is_empty() {
+            std::thread::sleep(POLL);
+            continue;
+        }
+        fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
+        println!("{text}");
+    }
+}
+
 /// Starts so many children that end at once, and ends without waiting for any: they are PID 1's then.
 fn parent(count: &str) -> Result<()> {
     for _ in 0..count.parse::<u32>().context("a number of children")? {
@@ -167,6 +200,25 @@ fn order(line: &str) -> Result<Vec<u8>> {
         ["mount", kind, path] => mount(Some(*kind), *path, Some(*kind), MsFlags::empty(), None::<&str>)
             .with_context(|| format!("cannot mount {kind} at {path}"))
             .map(|()| Vec::new()),
+        ["repeat", count, rest] => {
+            let (path, text) = rest.split_once(' ').context("a path and a text")?;
+            for _ in 0..count.parse::<u32>().context("a number of times")? {
+                fs::write(path, text).with_context(|| format!("cannot write {path}"))?;
+            }
+            Ok(Vec::new())
+        }
+        ["send", address, text] => {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("cannot send")?;
+            socket.send_to(text.as_bytes(), address).with_context(|| format!("cannot send to {address}"))?;
+            Ok(Vec::new())
+        }
+        ["connect", address] => {
+            let target = address.parse().with_context(|| format!("{address} is no address"))?;
+            TcpStream::connect_timeout(&target, CONNECT_TIME_MAX)
+                .with_context(|| format!("nobody listens on {address}"))
+                .map(|_| Vec::new())
+        }
+        ["break-pid-1"] => breaker::break_pid_1().map(|()| Vec::new()),
         ["orphans", parents, children] => orphans(parents, children),
         ["zombies"] => Ok(zombies().to_string().into_bytes()),
         _ => bail!("the probe has no order {line:?}"),

@@ -1,0 +1,89 @@
+//! What the kernel knows of a TCP connection on which we only send.
+#![expect(unsafe_code, reason = "an ioctl of sockets, which the standard library has not")]
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+
+/// The most bytes that are thrown away at one look: we are not talked to.
+const UNASKED_BYTES_MAX: usize = 64 * 1024;
+
+/// Whether the connection still stands, without waiting. What the other side says is thrown away.
+///
+/// That it says nothing more is an end: behind a proxy, which acknowledges bytes that its own other side no longer takes,
+/// nothing else tells it in time.
+///
+/// # Errors
+/// Where it was closed or reset, or is broken.
+pub(crate) fn check_open(stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let outcome = drain(stream);
+    stream.set_nonblocking(false)?;
+    outcome
+}
+
+fn drain(stream: &mut TcpStream) -> io::Result<()> {
+    let (mut buffer, mut drained) = ([0_u8; 4096], 0);
+    while drained < UNASKED_BYTES_MAX {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err(io::Error::other("the other side has closed it")),
+            Ok(length) => drained += length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// How much of what was written the other side's kernel has not acknowledged yet: `SIOCOUTQ` of tcp(7).
+///
+/// # Errors
+/// Those of the kernel.
+pub(crate) fn unacknowledged_bytes(stream: &TcpStream) -> io::Result<u32> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request, which has the number of TIOCOUTQ, writes one int, which `bytes` is for the whole call.
+    if unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u32::try_from(bytes).unwrap_or(0))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{SocketAddr, TcpListener};
+
+    /// An address on which nobody listens, and nobody can as long as the connection that has its port is held.
+    pub(crate) fn nobody() -> (SocketAddr, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let holder = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (holder.local_addr().unwrap(), holder)
+    }
+
+    #[test]
+    fn what_nobody_reads_is_unacknowledged_and_an_end_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut other, _) = listener.accept().unwrap();
+        check_open(&mut stream).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut written = 0;
+        while let Ok(length) = stream.write(&[b'x'; 65_536]) {
+            written += length;
+        }
+        assert!(unacknowledged_bytes(&stream).unwrap() > 0);
+        stream.set_nonblocking(false).unwrap();
+        std::io::copy(&mut Read::by_ref(&mut other).take(written as u64), &mut io::sink()).unwrap();
+        while unacknowledged_bytes(&stream).unwrap() > 0 {
+            std::thread::yield_now();
+        }
+        other.write_all(b"unasked").unwrap();
+        check_open(&mut stream).unwrap();
+        drop(other);
+        while check_open(&mut stream).is_ok() {
+            std::thread::yield_now();
+        }
+    }
+}
