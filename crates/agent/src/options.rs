@@ -92,4 +92,10 @@ mod tests {
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
     }
+
+    #[test]
+    fn a_node_is_reached_by_ipv6_too_where_nobody_says_otherwise() {
+        let options = Options::parse_from(["imbrex-agent"]);
+        assert_eq!(options.serve.listen, "[::]:7400".parse().unwrap());
+    }
 }
