@@ -148,10 +148,14 @@ impl Store {
             return false;
         }
         self.scrub.looked_us = self.now_us;
-        let readable = ZoneEntry::is_to_be_scrubbed;
-        let neighbour = self.scrub.neighbours.pop_front().filter(|zone| readable(self.zones.get(*zone)));
+        let neighbour = self.scrub.neighbours.pop_front();
+        // A zone that was sealed just now has its turn when its footer is there.
+        let readable = |zone: u32, entry: &ZoneEntry| {
+            entry.is_to_be_scrubbed() && (entry.role != ZoneRole::Sealed || !self.writes_are_at_risk(zone))
+        };
+        let neighbour = neighbour.filter(|zone| readable(*zone, self.zones.get(*zone)));
         let due = || {
-            let zones = self.zones.iter().filter(|(_, entry)| readable(entry));
+            let zones = self.zones.iter().filter(|(zone, entry)| readable(*zone, entry));
             let zones = zones.map(|(zone, entry)| (self.scrub.due_unix_s(entry), zone));
             zones.min().filter(|(due, _)| *due <= self.unix_s).map(|(_, zone)| zone)
         };
