@@ -27,7 +27,13 @@ impl Mount<'_, '_> {
             (HeaderUnit::Blank, None) if zone.kind == ZoneKind::Conventional => return Ok(None),
             _ => match self.incarnation_of_first_record(zone.index)? {
                 // An engine opens a zone with the log's next sequence as its incarnation.
-                Some(incarnation) => (incarnation, 0),
+                Some((incarnation, true)) => (incarnation, 0),
+                // Its header would say that it held a checkpoint, and will where it can be read another time.
+                Some((_, false)) => {
+                    self.zones.get_mut(zone.index).role = ZoneRole::Lost;
+                    finish_zone(self.io, &mut self.zones, zone.index)?;
+                    return Ok(None);
+                }
                 None => {
                     self.lose_zone(zone.index)?;
                     return Ok(None);
@@ -52,17 +58,19 @@ impl Mount<'_, '_> {
         }))
     }
 
-    /// The life of a zone whose header and footer are both damaged, as its first record tells it.
-    fn incarnation_of_first_record(&mut self, zone: u32) -> Result<Option<u64>, DeviceError> {
+    /// The life of a zone whose header and footer are both damaged, as its first record tells it, and whether that is one of
+    /// the log's.
+    fn incarnation_of_first_record(&mut self, zone: u32) -> Result<Option<(u64, bool)>, DeviceError> {
         let label = &self.label;
         let bytes = match self.io.read(zone, 1, 1) {
             Ok(bytes) => bytes,
             Err(DeviceError::Gone) => return Err(DeviceError::Gone),
             Err(_) => return Ok(None),
         };
-        Ok(imbrex_format::claimed_incarnation(bytes).filter(|incarnation| {
-            let scope = ZoneScope::new(label, zone, *incarnation);
-            imbrex_format::decode_record_header(bytes, &scope, 1).is_ok()
+        Ok(imbrex_format::claimed_incarnation(bytes).and_then(|incarnation| {
+            let scope = ZoneScope::new(label, zone, incarnation);
+            let header = imbrex_format::decode_record_header(bytes, &scope, 1).ok()?;
+            Some((incarnation, header.kind.may_stand_in(ZoneContent::Records)))
         }))
     }
 
