@@ -54,7 +54,6 @@ impl Store {
         let number = self.checkpointing.number;
         self.checkpointing.number += 1;
         self.checkpointing.newest = Some(running.slot);
-        self.checkpointing.counted_us = self.now_us;
         self.checkpointing.failures = 0;
         self.checkpointing.is_last_done = self.is_stopping;
         self.stats.checkpoints += 1;

@@ -31,8 +31,6 @@ pub(crate) struct Checkpointing {
     /// The number of the next one.
     pub(crate) number: u64,
     every_bytes: u64,
-    /// When the newest one came to count, in microseconds of the engine's clock; 0 before the first.
-    pub(crate) counted_us: u64,
     pub(crate) part_units: u32,
     pub(crate) buffer: Option<Buffer>,
     pub(crate) running: Option<Running>,
@@ -132,7 +130,6 @@ impl Checkpointing {
             newest: mounted.checkpoint.map(|checkpoint| checkpoint.slot),
             number: mounted.next_checkpoint,
             every_bytes: options.checkpoint_bytes,
-            counted_us: 0,
             part_units,
             buffer,
             running: None,

@@ -43,6 +43,7 @@ impl Store {
         self.stats.device_writes += 1;
         self.stats.device_written_bytes += buffer.len() as u64;
         self.written_since_checkpoint_bytes += buffer.len() as u64;
+        self.written_us = self.now_us;
         match device.submit_write(Token(TOKEN_WRITE), offset_bytes, buffer) {
             Ok(()) => self.log_in_flight += 1,
             Err((error, _)) => self.stop_writing(&error),

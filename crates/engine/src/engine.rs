@@ -167,8 +167,9 @@ impl Engine {
         self.stopping.clear();
     }
 
-    /// Answers those who waited for the end.
+    /// Publishes the last figures, and answers those who waited for the end.
     pub(crate) fn finish(mut self) {
+        self.publish();
         self.stopping.drain(..).for_each(|reply| reply.send(Ok(())));
     }
 

@@ -26,8 +26,9 @@ const CHECKPOINT_WORTH: u64 = 100;
 /// But no more than this part of all zones is waited for: they are empty and of no use meanwhile.
 const WAITING_PART_MAX: usize = 256;
 
-/// For so long after a checkpoint a zone in which only tombstones stand waits for the next, in microseconds.
-const SPENT_ZONE_WAIT_US: u64 = 60_000_000;
+/// For so long after the last write to the log a zone in which only tombstones stand waits for a checkpoint, in
+/// microseconds: while more is written, there are checkpoints for other reasons.
+const SPENT_ZONE_WAIT_US: u64 = 1_000_000;
 
 /// What a zone holds beside records, at the least that matters: its header, a footer, and some commits and tombstones. Of
 /// a zone of 256 MiB it is nothing; where zones are small, one that looks half dead can be as full as it can be.
@@ -204,7 +205,7 @@ impl Store {
             && self.trash.is_empty()
             && self.zones.reset_count() > 0
             && self.checkpointing.may_begin();
-        is_held_up.then(|| self.checkpointing.counted_us.saturating_add(SPENT_ZONE_WAIT_US))
+        is_held_up.then(|| self.written_us.saturating_add(SPENT_ZONE_WAIT_US))
     }
 
     /// How many zones one checkpoint is to free. Twice as many wait then, since each waits for two checkpoints.

@@ -111,6 +111,8 @@ pub(crate) struct Store {
     pub(crate) slowness: Slowness,
     pub(crate) checkpointing: Checkpointing,
     pub(crate) written_since_checkpoint_bytes: u64,
+    /// When the log was last written to, in microseconds of the engine's clock.
+    pub(crate) written_us: u64,
     pub(crate) stats: Stats,
     /// What ended writing, once something has.
     pub(crate) fault: Option<State>,
@@ -183,6 +185,7 @@ impl Store {
             has_reclaimable: true,
             has_spent_zone: false,
             written_since_checkpoint_bytes: 0,
+            written_us: 0,
             stats: Stats { labels_renewed: mounted.labels_renewed, ..Stats::default() },
             fault: None,
             is_stopping: false,
