@@ -154,6 +154,8 @@ impl Store {
         tracing::error!(zone, %error, "a zone is fenced: nothing more is written to it");
         entry.role = ZoneRole::Fenced;
         entry.evacuate = true;
+        // Where it was being sealed, its footer is not there, or is not to be trusted.
+        entry.table_entries = 0;
         entry.closed_at_unix_s = unix_s;
         entry.closed_sequence = closed_sequence;
         self.referee.closed(zone, entry.incarnation);

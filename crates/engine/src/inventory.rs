@@ -2,11 +2,12 @@
 //!
 //! It plans reads and takes what they bring; who owns it carries them out. A zone without a good footer is read from
 //! its first unit to its last good one, and every unit is looked at: a header that is damaged, or that a crash has torn,
-//! hides nothing behind it.
+//! hides nothing behind it. What a void record names is not listed, as the mount does not count it either
+//! ([`crate::scan`]): a torn block claims units that others use.
 
 use imbrex_format::{
-    Commit, Footer, Label, RecordKind, TableEntry, Trailer, UNIT_BYTES, ZoneScope, check_payload,
-    decode_record_header, footer_units, payload,
+    Commit, Footer, Label, RecordHeader, RecordKind, TableEntry, Trailer, UNIT_BYTES, VoidRange, ZoneScope,
+    check_payload, decode_record_header, footer_units, payload,
 };
 use imbrex_zoned::DeviceError;
 
@@ -25,6 +26,8 @@ pub(crate) struct Inventory {
     entries: Vec<TableEntry>,
     /// How many good units no record explains.
     unexplained_units: u32,
+    /// Where the last commit ends that was found.
+    committed_end: u32,
     /// Whether a footer was to be there that could not be read.
     is_without_footer: bool,
 }
@@ -44,6 +47,7 @@ impl Inventory {
             step: Step::Done,
             entries: empty_table(entries_max),
             unexplained_units: 0,
+            committed_end: 1,
             is_without_footer: false,
         }
     }
@@ -53,6 +57,7 @@ impl Inventory {
         self.zone = zone;
         self.entries.clear();
         self.unexplained_units = 0;
+        self.committed_end = 1;
         self.is_without_footer = false;
         self.step = if has_footer {
             Step::Footer { unit_count: footer_units(entry.table_entries as usize) }
@@ -138,6 +143,8 @@ impl Inventory {
                     return self.advance(unit, explained, end);
                 }
                 self.commit(here, &header);
+            } else if header.kind == RecordKind::Void {
+                self.void(here, &header);
             } else if header.kind == RecordKind::Block {
                 let entry = TableEntry::Block {
                     key: header.key,
@@ -155,7 +162,7 @@ impl Inventory {
     }
 
     /// Takes what a commit lists. Tombstones count only here: one that a crash has cut off kills nothing.
-    fn commit(&mut self, bytes: &[u8], header: &imbrex_format::RecordHeader) {
+    fn commit(&mut self, bytes: &[u8], header: &RecordHeader) {
         let whole = 0..header.payload_bytes as usize;
         if check_payload(bytes, header, whole).is_err() {
             self.unexplained_units += header.unit_count;
@@ -163,6 +170,19 @@ impl Inventory {
         }
         let Ok(commit) = Commit::decode(payload(bytes, header)) else { return };
         commit.entries.into_iter().for_each(|entry| self.found(entry));
+        self.committed_end = header.unit_offset + header.unit_count;
+    }
+
+    /// Forgets blocks of a group that a crash has torn. A void record that does not begin where the last commit ended says
+    /// nothing of what a commit between them may hold that cannot be read.
+    fn void(&mut self, bytes: &[u8], header: &RecordHeader) {
+        if check_payload(bytes, header, 0..header.payload_bytes as usize).is_err() {
+            return;
+        }
+        let Ok(range) = VoidRange::decode(payload(bytes, header)) else { return };
+        if range.first_unit == self.committed_end {
+            self.entries.retain(|entry| place_of(entry).0 < range.first_unit);
+        }
     }
 
     /// Lists a record or a tombstone in its place, in the table's own memory. A record is listed once: by its commit, where

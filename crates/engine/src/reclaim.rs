@@ -103,7 +103,7 @@ impl Store {
     fn choose_victim(&mut self) -> bool {
         let Some(zone) = self.find_victim() else { return false };
         let entry = self.zones.get(zone);
-        self.reclaim.inventory.begin(zone, entry, entry.role == ZoneRole::Sealed);
+        self.reclaim.inventory.begin(zone, entry, entry.has_footer());
         self.reclaim.victim = Some(Victim {
             zone,
             step: Step::Table,

@@ -123,12 +123,11 @@ impl Store {
         if current.is_reading || self.now_us < self.scrub.pace.allowed_us() {
             return;
         }
-        let entry = self.zones.get(current.zone);
-        if entry.incarnation != current.incarnation || !entry.is_readable_log() {
-            // Reclaim was faster.
+        if self.is_zone_gone(current) {
             self.scrub.current = None;
             return;
         }
+        let entry = self.zones.get(current.zone);
         match &current.step {
             Step::Header => {
                 let header = Location { zone: current.zone, unit_offset: 0, unit_count: 1 };
@@ -140,6 +139,12 @@ impl Store {
             },
             Step::Walk(_) => self.read_next_piece(device),
         }
+    }
+
+    /// Whether reclaim was faster, so that what is read of the zone may be what a reset has left there.
+    fn is_zone_gone(&self, current: &Current) -> bool {
+        let entry = self.zones.get(current.zone);
+        entry.incarnation != current.incarnation || !entry.is_readable_log()
     }
 
     /// Chooses the zone that is most overdue.
@@ -163,7 +168,7 @@ impl Store {
         self.set_scrub_pace(zone, neighbour.is_some());
         let entry = self.zones.get(zone);
         self.scrub.open_end_units = None;
-        self.scrub.inventory.begin(zone, entry, entry.role == ZoneRole::Sealed);
+        self.scrub.inventory.begin(zone, entry, entry.has_footer());
         if let Some(open) = self.open.of_zone(zone) {
             self.scrub.inventory.set(zone, &open.entries);
             self.scrub.open_end_units = Some(entry.good_units);
@@ -211,10 +216,7 @@ impl Store {
     fn begin_walk(&mut self, device: &mut dyn Device) {
         let Some(current) = self.scrub.current.as_mut() else { return };
         let entry = self.zones.get(current.zone);
-        let footer = match entry.role {
-            ZoneRole::Sealed => footer_units(entry.table_entries as usize),
-            _ => 0,
-        };
+        let footer = if entry.has_footer() { footer_units(entry.table_entries as usize) } else { 0 };
         let scope = ZoneScope::new(&self.label, current.zone, current.incarnation);
         // A zone that was open when its list was taken may have been sealed since: what came later waits for its next turn.
         let listed_end = self.scrub.open_end_units.take().unwrap_or(u32::MAX);
@@ -294,6 +296,12 @@ impl Store {
         current.is_reading = false;
         if let Err(DeviceError::ZoneCondition { zone, condition }) = &result {
             self.zone_changed(*zone, *condition);
+        }
+        if self.scrub.current.as_ref().is_some_and(|current| self.is_zone_gone(current)) {
+            // The read had waited in its queue while the zone was reset.
+            self.scrub.current = None;
+            self.scrub.buffer = self.scrub.buffer.take().or(buffer);
+            return;
         }
         let Some(current) = self.scrub.current.as_mut() else { return };
         match &mut current.step {

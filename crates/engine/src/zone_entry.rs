@@ -138,6 +138,12 @@ impl ZoneEntry {
         matches!(self.role, ZoneRole::Open | ZoneRole::Sealed | ZoneRole::Fenced)
     }
 
+    /// Whether a footer stands at its end. A mount calls sealed what a checkpoint calls trash, though it may have been fenced
+    /// before: that has no footer, and no list of entries.
+    pub(crate) fn has_footer(&self) -> bool {
+        self.role == ZoneRole::Sealed && self.table_entries > 0
+    }
+
     /// Whether the scrub reads it: something in it lives, or says what does not.
     pub(crate) fn is_to_be_scrubbed(&self) -> bool {
         self.is_readable_log() && self.good_units > 1 && (self.live_units > 0 || self.tombstones > 0)
