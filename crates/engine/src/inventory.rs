@@ -249,3 +249,7 @@ pub(crate) fn table_of(label: &Label, zone: u32, footer: &[u8]) -> Option<Vec<Ta
     let trailer = Trailer::decode(&footer[last_unit..], label, zone).ok()?;
     Footer::decode_table(footer, &trailer, label).ok()
 }
+
+#[cfg(test)]
+#[path = "inventory_tests.rs"]
+mod tests;
