@@ -165,7 +165,11 @@ impl Checkpointing {
 
     /// Whether one can be begun, as far as checkpoints themselves go.
     pub(crate) fn may_begin(&self) -> bool {
-        self.is_kept() && self.running.is_none() && self.relocation.is_none() && self.failures < FAILURES_MAX
+        self.is_kept()
+            && self.in_flight == 0
+            && self.running.is_none()
+            && self.relocation.is_none()
+            && self.failures < FAILURES_MAX
     }
 
     /// Whether nothing of a checkpoint is under way.

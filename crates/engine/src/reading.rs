@@ -121,6 +121,7 @@ impl Store {
     }
 
     fn count_read(&mut self, read: &Read, length_bytes: u64) {
+        self.slowness.own_reads += u64::from(matches!(read.purpose, ReadPurpose::Zone(..)));
         match read.purpose {
             ReadPurpose::Zone(ZoneReader::Reclaim | ZoneReader::Inspection, _) => {
                 self.stats.reclaim_read_bytes += length_bytes;

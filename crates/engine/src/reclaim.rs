@@ -9,7 +9,7 @@
 //! A record that cannot be read, or whose checksum is wrong, stays where it is and is listed as damaged: its zone is
 //! not reset until a client has replaced or deleted the block.
 
-use imbrex_zoned::{Buffer, Device, DeviceError};
+use imbrex_zoned::{Buffer, Condition, Device, DeviceError};
 
 use crate::arena::Arena;
 use crate::inventory::Inventory;
@@ -128,6 +128,7 @@ impl Store {
             matches!(entry.role, ZoneRole::Sealed | ZoneRole::Fenced)
                 && !self.writes_are_at_risk(*zone)
                 && !entry.is_stuck
+                && entry.condition != Condition::Offline
                 && self.can_empty(entry)
                 && (entry.evacuate || (entry.can_be_reset() && (may_reclaim || self.is_spent(entry))))
         });

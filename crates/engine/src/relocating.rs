@@ -302,6 +302,8 @@ impl Store {
             self.referee.release(zone);
             self.zones.set_free(zone);
         }
+        // Another run would fail as this one.
+        self.checkpointing.next_run_at_resets = self.stats.zones_reset + self.zones.count() as u64;
         tracing::error!(
             "no label can be written: this drive keeps no checkpoints any more, and zones that are reset stay unused"
         );

@@ -21,7 +21,7 @@ use crate::inventory::Inventory;
 use crate::location::Location;
 use crate::options::Options;
 use crate::reads::{Read, ReadPurpose, ZoneReader};
-use crate::request::{DamageKind, ScrubStatus, ZoneRole};
+use crate::request::{DamageKind, ScrubStatus, State, ZoneRole};
 use crate::schedule::Work;
 use crate::scrub_pace::ScrubPace;
 use crate::scrub_slots::SlotScrub;
@@ -54,6 +54,8 @@ pub(crate) struct Scrub {
 struct Current {
     zone: u32,
     incarnation: u64,
+    /// The zone's when its turn began: a zone that is sealed meanwhile has another turn.
+    closed_sequence: u64,
     step: Step,
     is_reading: bool,
     /// What was found damaged in it, and how many blocks of that.
@@ -116,6 +118,9 @@ impl Store {
 
     /// Goes on with a zone, or begins one that is due.
     pub(crate) fn pump_scrub(&mut self, device: &mut dyn Device) {
+        if matches!(self.fault, Some(State::Failed { .. })) {
+            return;
+        }
         if self.scrub.current.is_none() && (self.pump_slot_scrub(device) || !self.begin_zone()) {
             return;
         }
@@ -176,6 +181,7 @@ impl Store {
         self.scrub.current = Some(Current {
             zone,
             incarnation: entry.incarnation,
+            closed_sequence: entry.closed_sequence,
             step: Step::Header,
             is_reading: false,
             errors: 0,
@@ -247,7 +253,11 @@ impl Store {
     fn end_scrub_of_zone(&mut self) {
         let Some(current) = self.scrub.current.take() else { return };
         let unix_s = self.unix_s;
-        self.zones.get_mut(current.zone).scrubbed_at_unix_s = unix_s;
+        let entry = self.zones.get_mut(current.zone);
+        if entry.closed_sequence == current.closed_sequence {
+            // Else more was written to it meanwhile, before it was sealed.
+            entry.scrubbed_at_unix_s = unix_s;
+        }
         let structures = current.errors - current.damaged_blocks;
         if structures > 0 {
             tracing::warn!(
@@ -277,6 +287,7 @@ impl Store {
     /// A read that could not begin is tried again when the engine next turns.
     pub(crate) fn scrub_refused(&mut self, buffer: Option<Buffer>) {
         self.scrub.buffer = self.scrub.buffer.take().or(buffer);
+        self.scrub.looked_us = self.now_us;
         match self.scrub.current.as_mut() {
             Some(current) => current.is_reading = false,
             None => self.slot_read_refused(),
@@ -290,6 +301,13 @@ impl Store {
         result: Result<(), DeviceError>,
         buffer: Option<Buffer>,
     ) {
+        if result == Err(DeviceError::Gone) {
+            // What a drive that is gone does not give is no damage.
+            self.scrub.current = None;
+            self.scrub.slots.leave();
+            self.scrub.buffer = self.scrub.buffer.take().or(buffer);
+            return self.stop_writing(&DeviceError::Gone);
+        }
         let Some(current) = self.scrub.current.as_mut() else {
             return self.slots_read(location, &result, buffer);
         };

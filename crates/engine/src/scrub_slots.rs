@@ -24,6 +24,13 @@ pub(crate) struct SlotScrub {
     pub(crate) is_reading: bool,
 }
 
+impl SlotScrub {
+    /// Ends its turn, which begins anew another time.
+    pub(crate) fn leave(&mut self) {
+        (self.walk, self.is_reading) = (None, false);
+    }
+}
+
 /// The way through the labels and one slot.
 struct SlotWalk {
     /// Label zones that are still to be read.

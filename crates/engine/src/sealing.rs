@@ -88,6 +88,8 @@ impl Store {
         entry.table_entries = u32::try_from(old.entries.len()).unwrap_or(u32::MAX);
         entry.closed_at_unix_s = unix_s;
         entry.closed_sequence = closed_sequence;
+        // What was read of it while it was open is not all of it.
+        entry.scrubbed_at_unix_s = 0;
         self.referee.closed(zone, entry.incarnation);
         let (capacity, first_sequence) = (entry.capacity_units, entry.first_sequence);
         let scope = ZoneScope::new(&self.label, zone, entry.incarnation);

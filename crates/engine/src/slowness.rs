@@ -52,6 +52,8 @@ struct Done {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Slowness {
+    /// Reads of the device by reclaim and scrub.
+    pub(crate) own_reads: u64,
     busy_us: u64,
     busy_since_us: Option<u64>,
     /// When the present window began.
@@ -130,7 +132,8 @@ impl Store {
             self.stats.slowdowns += u64::from(is_slow);
             tracing::warn!(is_slow, "the drive's pace has changed, held against what it was");
         }
-        if holds_own_work(self.slowness.slow) {
+        // A zone for which writers wait cannot.
+        if holds_own_work(self.slowness.slow) && !self.waits_for_zone {
             self.reads.waiting.hold_at_least(self.now_us.saturating_add(HOLD_US));
         }
     }
@@ -140,9 +143,8 @@ impl Store {
         let bytes = stats.device_read_bytes
             + stats.reclaim_read_bytes
             + stats.scrubbed_bytes
-            + stats.device_written_bytes
-            + stats.checkpoint_bytes;
-        let operations = stats.device_reads + stats.device_writes + stats.flushes;
+            + stats.device_written_bytes;
+        let operations = stats.device_reads + self.slowness.own_reads + stats.device_writes + stats.flushes;
         let units = bytes / imbrex_format::UNIT_BYTES as u64;
         let cost_units = units + operations * u64::from(SEEK_UNITS);
         Done { busy_us: self.slowness.busy_us, operations, cost_units }

@@ -146,7 +146,10 @@ impl ZoneEntry {
 
     /// Whether the scrub reads it: something in it lives, or says what does not.
     pub(crate) fn is_to_be_scrubbed(&self) -> bool {
-        self.is_readable_log() && self.good_units > 1 && (self.live_units > 0 || self.tombstones > 0)
+        self.condition != Condition::Offline
+            && self.is_readable_log()
+            && self.good_units > 1
+            && (self.live_units > 0 || self.tombstones > 0)
     }
 
     /// Whether nothing stands in it any more but tombstones, and it takes no more records.

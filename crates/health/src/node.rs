@@ -28,9 +28,22 @@ pub struct NodeDrive<'a> {
     pub verdict: &'a Verdict,
     /// Bytes that it holds, which a drain has to put elsewhere.
     pub used_bytes: u64,
-    /// Since when it has been watched, in seconds since 1970: evidence that is as old may be older. `None` where nobody
-    /// knows.
+    /// From when on it is known when its evidence began, in seconds since 1970 ([`beginnings_known_since`]): what is as
+    /// old may be older. `None` where nobody knows.
     pub watched_since_unix_s: Option<u64>,
+}
+
+/// What is so of a drive within this of when it was first seen was so before, in seconds: it is asked only then.
+const FIRST_LOOK_S: u64 = 3600;
+
+/// Evidence that is older may have begun at any time before, in seconds: a statement is held for seven days.
+const BEGINNING_KNOWN_S: u64 = 6 * 24 * 3600;
+
+/// From when on it is known when evidence of a drive began that was first seen at `watched_since_unix_s`: times in
+/// seconds since 1970.
+#[must_use]
+pub fn beginnings_known_since(watched_since_unix_s: u64, now_unix_s: u64) -> u64 {
+    watched_since_unix_s.saturating_add(FIRST_LOOK_S).max(now_unix_s.saturating_sub(BEGINNING_KNOWN_S))
 }
 
 /// The space of the node.

@@ -1,6 +1,6 @@
 //! Blast guards: what hits many drives at once drains none of them, and says that it has one cause.
 
-use imbrex_health::node::{Guard, NodeDrive, NodeSpace, judge_node};
+use imbrex_health::node::{Guard, NodeDrive, NodeSpace, beginnings_known_since, judge_node};
 use imbrex_health::notes::Notes;
 use imbrex_health::{DriveKey, Finding, History, Identity, Observation, Verdict, judge};
 use smartctl_parser::Report;
@@ -17,9 +17,11 @@ fn drive(number: usize, passes: bool, hba: &str) -> Drive {
     watched(number, &[(0, passes)], hba)
 }
 
-/// A drive that went bad so many days ago, having been well before.
+/// A drive that went bad so many days ago, having been well before, and says so every day.
 fn went_bad(number: usize, days: u64, hba: &str) -> Drive {
-    watched(number, &[(30, true), (days, false), (0, false)], hba)
+    let bad = (0..=days).rev().map(|day| (day, false));
+    let told: Vec<(u64, bool)> = std::iter::once((30, true)).chain(bad).collect();
+    watched(number, &told, hba)
 }
 
 /// A drive that passed, or did not, so many days ago.
@@ -32,13 +34,17 @@ fn watched(number: usize, told: &[(u64, bool)], hba: &str) -> Drive {
         ..Identity::default()
     };
     let mut history = History::new(identity.clone());
+    // A survey sees it some seconds before it is asked.
+    let first = told.iter().map(|(days_ago, _)| NOW - days_ago * DAY_S).min().expect("something told");
+    history.record(Observation { at_unix_s: first - 5, finding: Finding::Presence { present: true } });
     for (days_ago, passes) in told {
         let report = Report { smart_passed: Some(*passes), ..Report::default() };
         let at_unix_s = NOW - days_ago * DAY_S;
         history.record(Observation { at_unix_s, finding: Finding::Smart { report: Box::new(report) } });
     }
     let verdict = judge(&history, &Notes::default(), NOW);
-    Drive(DriveKey::of(&identity).expect("a serial"), identity, verdict, history.watched_since_unix_s())
+    let known_since = history.watched_since_unix_s().map(|at| beginnings_known_since(at, NOW));
+    Drive(DriveKey::of(&identity).expect("a serial"), identity, verdict, known_since)
 }
 
 fn view(drives: &[Drive]) -> Vec<NodeDrive<'_>> {
@@ -124,6 +130,8 @@ fn five_that_went_bad_within_a_day_are_too_many_and_over_a_month_they_are_not() 
     };
     assert!(cause(&drives([3; 5])).is_some());
     assert_eq!(cause(&drives([1, 2, 4, 5, 6])), None, "one after the other");
+    // What has said so for longer than a statement is held began nobody knows when.
+    assert_eq!(cause(&drives([8, 12, 16, 20, 25])), None, "one after the other");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! drive once more to flush, one after the other, and waits for minutes for one that never answers.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,10 +15,8 @@ pub(crate) fn sync(sysfs: &Path, devices: &[&str]) {
         let state = sysfs.join("block").join(name).join("device/state");
         // SCSI only: of an NVMe drive the kernel itself bounds the wait, and its state cannot be written. Without the
         // line's end the kernel does not take the word (drivers/scsi/scsi_sysfs.c, store_state_field).
-        if let Err(error) = fs::OpenOptions::new()
-            .write(true)
-            .open(&state)
-            .and_then(|mut file| std::io::Write::write_all(&mut file, b"offline\n"))
+        if let Err(error) =
+            fs::OpenOptions::new().write(true).open(&state).and_then(|mut file| file.write_all(b"offline\n"))
         {
             eprintln!("{device} is left to the kernel: {error}");
         }
@@ -34,9 +34,10 @@ pub(crate) fn reset_after(seconds: &str) -> Result<(), String> {
     std::thread::sleep(wait);
     let line =
         format!("imbrex: the kernel has not come to its end within {seconds} s: the machine is reset\n");
-    // Neither may keep from the reset.
-    let _ = fs::write("/dev/console", &line);
+    // Neither may keep from the reset: a serial line that stands still would.
     let _ = fs::write("/dev/kmsg", format!("<3>{line}"));
+    let console = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open("/dev/console");
+    let _ = console.and_then(|mut console| console.write_all(line.as_bytes()));
     fs::write("/proc/sysrq-trigger", "b").map_err(|error| format!("the machine cannot be reset: {error}"))
 }
 

@@ -165,7 +165,8 @@ impl Target {
         }
         match self.check().and_then(|()| services.iter().try_for_each(|service| self.send_new(host, service)))
         {
-            Ok(()) => self.wait = LOOK,
+            // What was written is not taken yet: where a target hangs up on it each time, the wait grows all the same.
+            Ok(()) => {}
             Err(error) => {
                 eprintln!("{}: {error}", self.place);
                 self.give_up();
@@ -182,6 +183,7 @@ impl Target {
         tcp::check_open(stream).map_err(|error| format!("the connection is gone: {error}"))?;
         if tcp::unacknowledged_bytes(stream).is_ok_and(|bytes| bytes == 0) {
             self.idle = Instant::now();
+            self.wait = LOOK;
             self.taken.clone_from(&self.next);
         }
         let silent = self.idle.elapsed() >= SILENCE_MAX;

@@ -55,11 +55,13 @@ pub(crate) mod tests {
     use std::io::Write;
     use std::net::{SocketAddr, TcpListener};
 
-    /// An address on which nobody listens, and nobody can as long as the connection that has its port is held.
-    pub(crate) fn nobody() -> (SocketAddr, TcpStream) {
+    /// An address on which nobody listens, and nobody can as long as both ends of the connection that has its port are
+    /// held.
+    pub(crate) fn nobody() -> (SocketAddr, [TcpStream; 2]) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let holder = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (holder.local_addr().unwrap(), holder)
+        let (peer, _) = listener.accept().unwrap();
+        (holder.local_addr().unwrap(), [holder, peer])
     }
 
     #[test]

@@ -33,9 +33,10 @@ impl Ending {
 /// How long processes that nobody knows may take to die, and a sync to end, in milliseconds each.
 const WAIT_MS: u64 = 2_000;
 const STEP_MS: u64 = 10;
-/// How long the kernel may take for its part, in seconds: it asks each drive once more to flush, one after the
-/// other. Less than the watchdog's last patience, for machines without one.
-const KERNEL_S: &str = "30";
+/// How long the kernel may take for its part, in seconds: it asks each drive to flush and to stop turning, one after
+/// the other, and a drive takes seconds for it. Where one is silent, no more is waited.
+const KERNEL_S: u32 = 30;
+const KERNEL_S_PER_DRIVE: u32 = 5;
 
 /// Ends the machine's run. Never returns. The kernel does not ask `silent`, devices that no longer answer.
 pub(crate) fn end(ending: Ending, silent: &[String]) -> ! {
@@ -70,7 +71,14 @@ pub(crate) fn let_go(silent: &[String]) {
     if helper("sync", silent).is_ok() {
         wait_until(reap_silently);
     }
-    let _ = helper("reset-after", &[KERNEL_S.to_owned()]);
+    let _ = helper("reset-after", &[kernel_s(silent).to_string()]);
+}
+
+/// How long the kernel's part may take, in seconds.
+pub(crate) fn kernel_s(silent: &[String]) -> u32 {
+    let drives =
+        if silent.is_empty() { std::fs::read_dir("/sys/block").map_or(0, Iterator::count) } else { 0 };
+    KERNEL_S + KERNEL_S_PER_DRIVE * u32::try_from(drives).unwrap_or(0)
 }
 
 fn helper(verb: &str, words: &[String]) -> std::io::Result<Child> {

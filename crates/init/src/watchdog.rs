@@ -104,10 +104,13 @@ impl Watchdog {
         }
     }
 
-    /// Feeds it for the last time: it waits through the end of this run, however little was chosen.
-    pub(crate) fn feed_last(&mut self) {
+    /// Feeds it for the last time: it waits through the end of this run, of which the kernel's part may take
+    /// `kernel_s` seconds, however little was chosen.
+    pub(crate) fn feed_last(&mut self, kernel_s: u32) {
         if self.starved.is_none() {
-            let _ = set(&self.file, WDIOC_SETTIMEOUT, self.timeout_s.max(PATIENCE_S));
+            let last_s = self.timeout_s.max(PATIENCE_S).max(kernel_s + PATIENCE_S / 2);
+            // One that cannot wait for so long waits as long as it did.
+            let _ = set(&self.file, WDIOC_SETTIMEOUT, last_s);
             let _ = self.file.write_all(b"\0");
         }
     }

@@ -82,7 +82,7 @@ pub(super) fn node_health(drives: &BTreeMap<String, Entry>, notes: &Notes, now_u
         .iter()
         .map(|(id, entry)| (id, entry, imbrex_health::judge(&entry.history, notes, now_unix_s)))
         .collect();
-    let together = judge_together(&judged);
+    let together = judge_together(&judged, now_unix_s);
     let [healthy, unknown, degraded, failing] = together.drives.map(|count| count as u64);
     let drain = together.drain.as_ref();
     let drain = drain.and_then(|key| judged.iter().find(|(_, entry, _)| entry.key().as_ref() == Some(key)));
@@ -104,11 +104,12 @@ pub(super) fn node_health(drives: &BTreeMap<String, Entry>, notes: &Notes, now_u
 
 /// What the drives have in common. One without a name of its own cannot be named for a drain and is left out there,
 /// but counted among the levels.
-fn judge_together(judged: &[(&String, &Entry, Verdict)]) -> NodeVerdict {
+fn judge_together(judged: &[(&String, &Entry, Verdict)], now_unix_s: u64) -> NodeVerdict {
     let keys: Vec<Option<DriveKey>> = judged.iter().map(|(_, entry, _)| entry.key()).collect();
     let named = judged.iter().zip(&keys).filter_map(|((_, entry, verdict), key)| {
         let identity = entry.history.identity();
-        let watched_since_unix_s = entry.history.watched_since_unix_s();
+        let watched = entry.history.watched_since_unix_s();
+        let watched_since_unix_s = watched.map(|at| node::beginnings_known_since(at, now_unix_s));
         Some(NodeDrive {
             key: key.as_ref()?,
             identity,

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::NodeDrive;
+use crate::Life;
 
 /// So many bad drives, and at least half of those that share something, have a common cause; of a node a quarter.
 const SHARE_MIN: usize = 3;
@@ -81,7 +82,10 @@ struct Together {
 impl Together {
     /// When a drive went bad is when its worst evidence began; one for which nobody knows counts with all others.
     fn of(drives: &[&NodeDrive<'_>]) -> Self {
-        let bad = drives.iter().filter(|drive| drive.verdict.level.is_bad());
+        // What a person has given up is known.
+        let is_news =
+            |drive: &&&NodeDrive<'_>| drive.verdict.level.is_bad() && drive.verdict.life != Life::Failed;
+        let bad = drives.iter().filter(is_news);
         let began: Vec<Option<u64>> = bad.map(|drive| began(drive)).collect();
         let unknown = began.iter().filter(|began| began.is_none()).count();
         let mut known: Vec<u64> = began.into_iter().flatten().collect();

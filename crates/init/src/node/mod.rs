@@ -258,8 +258,10 @@ impl Node {
                     self.announce(&format!("{name} is in maintenance: {reason}; it said last: {said}"));
                 }
                 Action::Finish => {
-                    self.watchdog.iter_mut().for_each(Watchdog::feed_last);
-                    shutdown::end(self.ending, &self.silent_devices())
+                    let silent = self.silent_devices();
+                    let kernel_s = shutdown::kernel_s(&silent);
+                    self.watchdog.iter_mut().for_each(|watchdog| watchdog.feed_last(kernel_s));
+                    shutdown::end(self.ending, &silent)
                 }
             }
         }

@@ -117,7 +117,7 @@ pub fn rows(sizes: &Sizes, seed: u64) -> Result<Vec<Row>> {
                          fill = (u - 1) / ln u, and each new byte costs 1 / (1 - u) = {bound:.2} written (Desnoyers, \"Analytic \
                          Modeling of SSD Write Performance\", SYSTOR 2012); moved here are {:.2} where that has {:.2}, more where zones \
                          are kept free to be written, less before the steady state; checkpoints ({:.2}) and marks of {} zones this \
-                         small ({:.2}) come on top, and both are a sixtieth of that with 4 MiB blocks",
+                         small ({:.2}) come on top, and with 4 MiB in 256 MiB both are some sixtieth of that",
                         written.moved,
                         bound - 1.0,
                         written.checkpoints,
@@ -125,6 +125,16 @@ pub fn rows(sizes: &Sizes, seed: u64) -> Result<Vec<Row>> {
                         written.marks()
                     ));
                 }
+            }
+            if deaths == Deaths::OldFirst && !row.is_met() {
+                row = row.note(format!(
+                    "moved are {:.2}; the rest are checkpoints ({:.2}) and tombstones, commits and the like ({:.2}), which in {} \
+                     zones this small, with blocks of 64 KiB, are some sixty times what they are with 4 MiB in 256 MiB",
+                    written.moved,
+                    written.checkpoints,
+                    written.marks(),
+                    sizes.churn_zones
+                ));
             }
             rows.push(row);
         }
