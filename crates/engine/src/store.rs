@@ -333,8 +333,9 @@ impl Store {
             writers,
             self.reads.waiting.next_deadline_us(),
             self.deferred_due_us(),
-            self.trash.due_us(self.trash_rest_us),
-            self.scrub_due_us(),
+            self.trash.due_us(self.trash_rest_us).filter(|_| !self.is_stopping || self.waits_for_zone),
+            // At the end nothing of these is begun, and who waited for them would wait for ever without a pause.
+            self.scrub_due_us().filter(|_| !self.is_stopping),
             self.level_due_us(),
             self.spent_zone_due_us(),
         ]

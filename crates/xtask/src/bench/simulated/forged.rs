@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use imbrex_engine::Options;
 use imbrex_format::{
-    Footer, Label, PayloadWriter, RecordHeader, RecordKind, TableEntry, UNIT_BYTES, ZoneContent, ZoneHeader,
-    ZoneScope, footer_units, record_units, seal_record,
+    Commit, Footer, Key, Label, PayloadWriter, RecordHeader, RecordKind, TableEntry, UNIT_BYTES, ZoneContent,
+    ZoneHeader, ZoneScope, footer_units, record_units, seal_record,
 };
 use imbrex_zoned::simulated::{
     RegeneratedDrive, RegeneratedPayload, SimulatedDevice, SimulatedGeometry, VirtualClock, regenerating,
@@ -185,11 +185,13 @@ impl Forge {
             for entry in &entries {
                 self.record(zone, entry, &scope)?;
             }
+            self.commit(zone, &entries, &scope)?;
         }
         let footer_first = ZONE_UNITS - footer_units(entries.len());
         self.fill_to(zone, footer_first)?;
         let mut footer = vec![0; footer_units(entries.len()) as usize * UNIT_BYTES];
-        let last_sequence = first_sequence + entries.len() as u64;
+        // Behind the records' come the commit's and the padding's.
+        let last_sequence = first_sequence + entries.len() as u64 + 1;
         let last_group = 1 + u64::from(zone);
         Footer { first_sequence, last_sequence, last_group, entries: &entries }.encode(
             &scope,
@@ -246,19 +248,63 @@ impl Forge {
         Ok(self.drive.pad(zone)?)
     }
 
+    /// The commit of all records, as of one group, and the padding up to the footer.
+    fn commit(&mut self, zone: u32, entries: &[TableEntry], scope: &ZoneScope) -> Result<()> {
+        let unit = end_of_records(entries);
+        let first_sequence = 1 + u64::from(zone) * SEQUENCES_PER_ZONE;
+        let commit = Commit {
+            group: 1 + u64::from(zone),
+            first_sequence,
+            record_count: u32::try_from(entries.len())?,
+            open: Vec::new(),
+            entries: entries.to_vec(),
+        };
+        let mut payload = Vec::new();
+        commit.encode(&mut payload);
+        let unit_count = record_units(payload.len());
+        let mut record = vec![0; unit_count as usize * UNIT_BYTES];
+        let mut writer = PayloadWriter::new(payload.len());
+        writer.write(&mut record, &payload)?;
+        writer.finish(&mut record)?;
+        let header = |kind, payload_bytes, unit_offset, unit_count, number: u64| RecordHeader {
+            kind,
+            payload_bytes,
+            unit_offset,
+            unit_count,
+            sequence: first_sequence + entries.len() as u64 + number,
+            birth: 0,
+            key: Key([0; 32]),
+        };
+        let payload_bytes = u32::try_from(payload.len())?;
+        seal_record(&mut record, &header(RecordKind::Commit, payload_bytes, unit, unit_count, 0), scope);
+        self.write(zone, u64::from(unit) * UNIT_BYTES as u64, &record)?;
+        let padding = unit + unit_count;
+        let left = ZONE_UNITS - footer_units(entries.len()) - padding;
+        let mut first = vec![0; UNIT_BYTES];
+        seal_record(&mut first, &header(RecordKind::Padding, 0, padding, left, 1), scope);
+        self.write(zone, u64::from(padding) * UNIT_BYTES as u64, &first)
+    }
+
     /// Fills the zone up to `unit` with what no run reads.
     fn fill_to(&mut self, zone: u32, unit: u32) -> Result<()> {
         let units = match self.contents {
             Contents::Footers => 1,
             Contents::RecordsInOneOf(_) => {
-                1 + self.entries(0).len() as u64 * u64::from(record_units(BLOCK_BYTES))
+                let entries = self.entries(0);
+                // The commit, and the first unit of the padding.
+                end_of_records(&entries) + record_units(Commit::payload_bytes(entries.len())) + 1
             }
         };
-        let (from, to) = (units * UNIT_BYTES as u64, u64::from(unit) * UNIT_BYTES as u64);
+        let (from, to) = (u64::from(units) * UNIT_BYTES as u64, u64::from(unit) * UNIT_BYTES as u64);
         Ok(self.drive.write_payload(u64::from(zone) * ZONE_BYTES + from, PAYLOAD, 0, to - from)?)
     }
 
     fn write(&mut self, zone: u32, at: u64, bytes: &[u8]) -> Result<()> {
         Ok(self.drive.write(u64::from(zone) * ZONE_BYTES + at, bytes)?)
     }
+}
+
+/// The first unit behind the records of a zone.
+fn end_of_records(entries: &[TableEntry]) -> u32 {
+    1 + u32::try_from(entries.len()).unwrap_or(0) * record_units(BLOCK_BYTES)
 }
