@@ -45,9 +45,18 @@ impl Step {
 
     /// Ends the step and says how long it took, with what came out of it.
     pub fn done(self, outcome: &str) -> Duration {
+        self.end('✓', outcome)
+    }
+
+    /// Ends the step, which has failed, and says how long it took, with what came out of it.
+    pub fn failed(self, outcome: &str) -> Duration {
+        self.end('✗', outcome)
+    }
+
+    fn end(self, mark: char, outcome: &str) -> Duration {
         let took = self.started.elapsed();
         let separator = if outcome.is_empty() { "" } else { ", " };
-        eprintln!("✓ {} ({:.1} s{separator}{outcome})", self.name, took.as_secs_f64());
+        eprintln!("{mark} {} ({:.1} s{separator}{outcome})", self.name, took.as_secs_f64());
         took
     }
 }

@@ -29,7 +29,10 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let lint = Step::begin("Formatting and lints (ci/lint.sh)");
     match script(workspace, "ci/lint.sh") {
         Ok(_) => drop(lint.done("")),
-        Err(error) => complaints.push(format!("{error:#}")),
+        Err(error) => {
+            lint.failed("");
+            complaints.push(format!("{error:#}"));
+        }
     }
     for path in ["ci/unit.sh", "ci/shuttle.sh", "ci/fuzz.sh", "ci/end-to-end.sh"] {
         if path == "ci/end-to-end.sh" {
@@ -44,7 +47,12 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         let (count, outcome) = tests(workspace, path);
         total.passed += count.passed;
         total.failed += count.failed;
-        step.done(&format!("{} passed, {} failed", count.passed, count.failed));
+        let summary = format!("{} passed, {} failed", count.passed, count.failed);
+        if outcome.is_ok() && count.failed == 0 {
+            step.done(&summary)
+        } else {
+            step.failed(&summary)
+        };
         match outcome {
             Err(error) => complaints.push(format!("{error:#}")),
             Ok(()) if count.passed + count.failed == 0 => complaints.push(format!("{path} ran no test")),
