@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn messages_are_read_by_their_lengths_and_one_under_way_is_left_out() {
-        let lines = syslog_lines(b"27 <30>1 t h drive drive@x - - a b25 <30>1 t h drive drive@x -").unwrap();
+        let lines = syslog_lines(b"31 <30>1 t h drive drive@x - - a b31 <30>1 t h drive drive@x -").unwrap();
         assert_eq!(lines.len(), 1);
         assert_eq!((lines[0].service.as_str(), lines[0].text.as_str()), ("drive@x", "a b"));
         assert!(syslog_lines(b"x <30>1 t").is_err());
