@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use fake::node::{FakeNode, Orders, Signs};
-use fake::{program, stderr};
+use fake::told_by_node;
 use imbrex_api::health::KeptHistory;
 use imbrex_api::node::Drive;
 
@@ -36,27 +36,20 @@ fn node(given: &Given) -> FakeNode {
     FakeNode::start_with(vec![drive("a"), drive("b")], Signs::WithItsOwnKey, routes)
 }
 
-fn run(node: &FakeNode, arguments: &[&str]) -> (bool, String, String) {
-    let mut command = program();
-    command.args(["--node", &node.url(), "--fingerprint", &node.fingerprint]).args(arguments);
-    let output = command.output().unwrap();
-    (output.status.success(), String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
-}
-
 #[test]
 fn a_drives_history_is_saved_and_given_back() {
     let (given, directory) = (Given::default(), tempfile::tempdir().unwrap());
     let node = node(&given);
     let place = directory.path().join("node7");
-    let (success, text, told) = run(&node, &["history", "save", place.to_str().unwrap()]);
+    let (success, text, told) = told_by_node(&node, &["history", "save", place.to_str().unwrap()]);
     assert_eq!(text, "a saved\n");
     assert!(!success && told.contains("b:"), "one drive that fails is told, and costs no other: {told}");
     let names: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["a.json"], "nothing lies about");
-    let (success, text, told) = run(&node, &["history", "restore", place.to_str().unwrap()]);
+    let (success, text, told) = told_by_node(&node, &["history", "restore", place.to_str().unwrap()]);
     assert!(success && text == "a restored\n" && told.contains("b: the directory has no history"), "{told}");
     assert_eq!(*given.lock().unwrap(), [("a".to_owned(), history())]);
     fs::write(place.join("b.json"), "{").unwrap();
-    let (success, text, told) = run(&node, &["history", "restore", place.to_str().unwrap()]);
+    let (success, text, told) = told_by_node(&node, &["history", "restore", place.to_str().unwrap()]);
     assert!(!success && text == "a restored\n" && told.contains("b.json"), "{told}");
 }

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use fake::node::{FakeNode, Orders, Signs};
-use fake::{program, stderr};
+use fake::told_by_node;
 use imbrex_api::slot::{LightOrder, Slot};
 
 type Lights = Arc<Mutex<Vec<(String, bool)>>>;
@@ -51,26 +51,19 @@ fn node(lights: &Lights) -> FakeNode {
     FakeNode::start_with(Vec::new(), Signs::WithItsOwnKey, routes)
 }
 
-fn run(node: &FakeNode, arguments: &[&str]) -> (bool, String, String) {
-    let mut command = program();
-    command.args(["--node", &node.url(), "--fingerprint", &node.fingerprint]).args(arguments);
-    let output = command.output().unwrap();
-    (output.status.success(), String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
-}
-
 #[test]
 fn a_drives_slot_is_shown_and_its_lights_are_set() {
     let lights = Lights::default();
     let node = node(&lights);
-    let (success, text, told) = run(&node, &["slot", "wwn-1"]);
+    let (success, text, told) = told_by_node(&node, &["slot", "wwn-1"]);
     assert!(success && text.contains("Slot 07") && text.contains("off"), "{text} {told}");
     assert!(text.contains("unknown"), "a light that nobody tells of: {text}");
     assert!(lights.lock().unwrap().is_empty(), "to show is not to set");
-    let (success, text, told) = run(&node, &["slot", "wwn-1", "--locate", "on", "--fault", "off"]);
+    let (success, text, told) = told_by_node(&node, &["slot", "wwn-1", "--locate", "on", "--fault", "off"]);
     assert!(success && text.contains(" on "), "{text} {told}");
     assert_eq!(*lights.lock().unwrap(), [("locate".to_owned(), true), ("fault".to_owned(), false)]);
-    let (_, text, _) = run(&node, &["--json", "slot", "wwn-1"]);
+    let (_, text, _) = told_by_node(&node, &["--json", "slot", "wwn-1"]);
     assert_eq!(serde_json::from_str::<Slot>(&text).unwrap(), slot());
-    assert!(!run(&node, &["slot", "wwn-9"]).0, "no such drive");
-    assert!(!run(&node, &["slot", "wwn-1", "--locate", "maybe"]).0);
+    assert!(!told_by_node(&node, &["slot", "wwn-9"]).0, "no such drive");
+    assert!(!told_by_node(&node, &["slot", "wwn-1", "--locate", "maybe"]).0);
 }

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use fake::node::{FakeNode, Orders, Signs};
-use fake::{program, stderr};
+use fake::{on_node, stderr};
 use imbrex_api::node::Accepted;
 use serde_json::{Value, json};
 
@@ -40,14 +40,10 @@ fn node() -> (FakeNode, Arc<Mutex<Vec<String>>>) {
     (FakeNode::start_with(Vec::new(), Signs::WithItsOwnKey, routes), started)
 }
 
-fn run(node: &FakeNode, words: &[&str]) -> std::process::Output {
-    program().args(["--node", &node.url(), "--fingerprint", &node.fingerprint]).args(words).output().unwrap()
-}
-
 #[test]
 fn a_service_that_is_down_says_why_and_is_cleared_by_name() {
     let (node, started) = node();
-    let output = run(&node, &["services"]);
+    let output = on_node(&node, &["services"]);
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let row =
@@ -56,12 +52,12 @@ fn a_service_that_is_down_says_why_and_is_cleared_by_name() {
     assert!(text.contains(&format!("{DOWN}: {REASON}\n{DOWN} said: the last line\n")), "{text}");
     assert!(text.ends_with(&format!("next: imbrexctl clear {DOWN}\n")), "{text}");
 
-    let output = run(&node, &["clear", DOWN]);
+    let output = on_node(&node, &["clear", DOWN]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{DOWN} starts.\n"));
     assert_eq!(*started.lock().unwrap(), [DOWN]);
 
-    let output = run(&node, &["--json", "clear", "agent", DOWN]);
+    let output = on_node(&node, &["--json", "clear", "agent", DOWN]);
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["cleared"][1]["detail"], format!("{DOWN} starts."));
     assert_eq!(started.lock().unwrap().len(), 3);
@@ -71,7 +67,7 @@ fn a_service_that_is_down_says_why_and_is_cleared_by_name() {
 fn a_name_that_would_lead_elsewhere_is_refused_before_anything_is_sent() {
     let (node, started) = node();
     for name in ["../node/poweroff", "a b", "", ".."] {
-        let output = run(&node, &["clear", name]);
+        let output = on_node(&node, &["clear", name]);
         assert_eq!(output.status.code(), Some(2), "{name}: {}", stderr(&output));
     }
     assert!(started.lock().unwrap().is_empty());

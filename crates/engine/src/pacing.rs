@@ -191,11 +191,9 @@ impl Store {
     /// reset would be a fifth of all that is written.
     pub(crate) fn zones_are_worth_a_checkpoint(&self) -> bool {
         let waiting = self.zones.reset_count();
-        let is_due = self.spent_zone_due_us().is_some_and(|due_us| due_us <= self.now_us);
-        if waiting == 0 || self.room_is_short() || is_due {
-            return waiting > 0;
-        }
-        self.pace.pressure() > 0 && waiting >= 2 * self.zones_for_a_checkpoint()
+        let is_due = || self.spent_zone_due_us().is_some_and(|due_us| due_us <= self.now_us);
+        let are_many = || self.pace.pressure() > 0 && waiting >= 2 * self.zones_for_a_checkpoint();
+        waiting > 0 && (self.room_is_short() || is_due() || are_many())
     }
 
     /// When zones that were reset get a checkpoint though room is not short: a zone in which only tombstones stand is

@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use imbrex_engine::{Options, PutOutcome, State, ZoneRole};
+use imbrex_engine::{Options, State, ZoneRole};
 use imbrex_zoned::Condition;
 use support::by_hand::{Bench, small_drive};
 
@@ -81,17 +81,7 @@ fn a_checkpoint_that_one_mount_could_not_read_costs_nothing_when_the_next_can() 
         let mut tickets: Vec<_> =
             (1000..1012).map(|number| (number, bench.begin_put(number, LENGTH))).collect();
         let mut stored = vec![1];
-        for _ in 0..turns {
-            bench.turn();
-            tickets.retain_mut(|(number, ticket)| match ticket.try_take() {
-                None => true,
-                Some(answer) => {
-                    assert_eq!(answer, Ok(PutOutcome::Stored));
-                    stored.push(*number);
-                    false
-                }
-            });
-        }
+        stored.extend(bench.stored_in(turns, &mut tickets));
         stored_between += stored.len() - 1;
         bench.crash(u64::from(turns) + 1000);
         assert_eq!(bench.engine.state(), State::Serving);

@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use imbrex_engine::{Options, PutOutcome, State, ZoneRole};
+use imbrex_engine::{Options, State, ZoneRole};
 use imbrex_zoned::Condition;
 use support::by_hand::{Bench, small_drive};
 
@@ -39,17 +39,7 @@ fn move_for(bench: &mut Bench, turns: u32) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
         bench.drive.wear_out(*zone, Condition::ReadOnly).unwrap();
     }
     let mut tickets: Vec<_> = (100..140).map(|number| (number, bench.begin_put(number, LENGTH))).collect();
-    for _ in 0..turns {
-        bench.turn();
-        tickets.retain_mut(|(number, ticket)| match ticket.try_take() {
-            None => true,
-            Some(answer) => {
-                assert_eq!(answer, Ok(PutOutcome::Stored));
-                stored.push(*number);
-                false
-            }
-        });
-    }
+    stored.extend(bench.stored_in(turns, &mut tickets));
     (stored, deleted, kept)
 }
 

@@ -30,7 +30,7 @@ pub struct NodeDrive<'a> {
     pub used_bytes: u64,
     /// From when on it is known when its evidence began, in seconds since 1970 ([`beginnings_known_since`]): what is as
     /// old may be older. `None` where nobody knows.
-    pub watched_since_unix_s: Option<u64>,
+    pub beginnings_known_since_unix_s: Option<u64>,
 }
 
 /// What is so of a drive within this of when it was first seen was so before, in seconds: it is asked only then.

@@ -50,12 +50,12 @@ fn watched(number: usize, told: &[(u64, bool)], hba: &str) -> Drive {
 fn view(drives: &[Drive]) -> Vec<NodeDrive<'_>> {
     drives
         .iter()
-        .map(|Drive(key, identity, verdict, watched_since_unix_s)| NodeDrive {
+        .map(|Drive(key, identity, verdict, known_since)| NodeDrive {
             key,
             identity,
             verdict,
             used_bytes: 1 << 30,
-            watched_since_unix_s: *watched_since_unix_s,
+            beginnings_known_since_unix_s: *known_since,
         })
         .collect()
 }

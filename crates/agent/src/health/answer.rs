@@ -109,13 +109,13 @@ fn judge_together(judged: &[(&String, &Entry, Verdict)], now_unix_s: u64) -> Nod
     let named = judged.iter().zip(&keys).filter_map(|((_, entry, verdict), key)| {
         let identity = entry.history.identity();
         let watched = entry.history.watched_since_unix_s();
-        let watched_since_unix_s = watched.map(|at| node::beginnings_known_since(at, now_unix_s));
+        let beginnings_known_since_unix_s = watched.map(|at| node::beginnings_known_since(at, now_unix_s));
         Some(NodeDrive {
             key: key.as_ref()?,
             identity,
             verdict,
             used_bytes: used_bytes(entry),
-            watched_since_unix_s,
+            beginnings_known_since_unix_s,
         })
     });
     let mut together = node::judge_node(&named.collect::<Vec<_>>(), space(judged));

@@ -290,6 +290,18 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Runs the program against a node.
+pub(crate) fn on_node(node: &node::FakeNode, arguments: &[&str]) -> Output {
+    let place = ["--node", &node.url(), "--fingerprint", &node.fingerprint];
+    program().args(place).args(arguments).output().unwrap()
+}
+
+/// Whether the program, run against a node, has succeeded, and what it said on its output and its error output.
+pub(crate) fn told_by_node(node: &node::FakeNode, arguments: &[&str]) -> (bool, String, String) {
+    let output = on_node(node, arguments);
+    (output.status.success(), String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
+}
+
 /// Puts a path and gives back its key.
 pub(crate) fn put(drives: &[&FakeDrive], path: &Path) -> String {
     let json = run_well(drives, &["--json", "put", path.to_str().unwrap()]);

@@ -175,6 +175,23 @@ impl Bench {
         self.answer(ticket)
     }
 
+    /// Turns so many times; gives the numbers of those blocks that were stored meanwhile. Their tickets are taken out.
+    pub fn stored_in(&mut self, turns: u32, tickets: &mut Vec<(u32, Ticket<PutOutcome>)>) -> Vec<u32> {
+        let mut stored = Vec::new();
+        for _ in 0..turns {
+            self.turn();
+            tickets.retain_mut(|(number, ticket)| match ticket.try_take() {
+                None => true,
+                Some(answer) => {
+                    assert_eq!(answer, Ok(PutOutcome::Stored));
+                    stored.push(*number);
+                    false
+                }
+            });
+        }
+        stored
+    }
+
     pub fn begin_delete(&mut self, number: u32) -> Ticket<()> {
         self.engine.delete(key(number), Class::Foreground)
     }

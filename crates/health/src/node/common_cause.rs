@@ -107,5 +107,5 @@ impl Together {
 fn began(drive: &NodeDrive<'_>) -> Option<u64> {
     let evidence = drive.verdict.evidence();
     let (_, worst) = evidence.iter().find(|(_, evidence)| evidence.level == drive.verdict.level)?;
-    worst.since_unix_s.filter(|since| drive.watched_since_unix_s.is_none_or(|watched| *since > watched))
+    worst.since_unix_s.filter(|since| drive.beginnings_known_since_unix_s.is_none_or(|known| *since > known))
 }
