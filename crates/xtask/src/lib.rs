@@ -35,6 +35,7 @@ pub mod source_tree;
 pub mod stamp;
 pub mod step;
 pub mod storage_client;
+pub mod test_output;
 pub mod test_run;
 pub mod tls;
 pub mod unified_kernel;

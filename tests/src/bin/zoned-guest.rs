@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::termios::tcdrain;
 use xtask::command::{until, wait};
 
 /// How long a file may take to appear: a drive is looked at in the background after its module is loaded.
@@ -91,10 +92,12 @@ fn program_run(name: &str, program: &str, arguments: &[&str], time_max: Duration
     Ok(())
 }
 
+/// Writes a line to the console, and waits until it is out: a machine that is switched off takes along what still waits.
 fn say(line: &str) {
     if let Ok(mut console) = OpenOptions::new().write(true).open("/dev/console") {
         // Whom else could it be told?
         let _ = console.write_all(format!("{line}\n").as_bytes());
+        let _ = tcdrain(&console);
     }
 }
 

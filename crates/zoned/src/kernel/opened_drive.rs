@@ -18,7 +18,7 @@ use crate::{Geometry, Identity, OpenRefusal};
 const WRITE_PART_BYTES_MAX: u64 = 1 << 20;
 
 /// How long a drive may still be held by a process that has ended.
-const RELEASE_WAIT_MAX: Duration = Duration::from_secs(3);
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(10);
 const RELEASE_WAIT_STEP: Duration = Duration::from_millis(20);
 
 /// A drive that has passed every check, held by this process.
