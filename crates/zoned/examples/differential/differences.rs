@@ -56,8 +56,9 @@ pub(crate) struct Difference {
     is: fn(&Seen<'_>) -> bool,
 }
 
-/// The largest write that no device here cuts, in bytes: 128 segments of a page (`BLK_MAX_SEGMENTS` of the kernel).
-const REQUEST_BYTES_MIN: usize = 128 * 4096;
+/// The largest write that no device here cuts, in bytes: null_blk names no limit of its own, and the kernel then takes 255
+/// sectors (`BLK_SAFE_MAX_SECTORS`), of which 31 blocks of 4096 bytes are whole.
+const REQUEST_BYTES_MIN: usize = 31 * 4096;
 
 /// The number of rows.
 pub(crate) const COUNT: usize = 8;
