@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::checksum::checksum_from_memory;
 use crate::error::{FormatError, PayloadError};
 use crate::record::RecordHeader;
 use crate::unit::{
@@ -121,7 +122,7 @@ pub fn check_payload(bytes: &[u8], header: &RecordHeader, range: Range<usize>) -
     let bytes = bytes.get(..needed).ok_or(FormatError::Short { needed })?;
     for chunk in chunks {
         let begin = payload_begin + chunk * CHUNK_BYTES;
-        let computed = crc32c::crc32c(&bytes[begin..(begin + CHUNK_BYTES).min(needed)]);
+        let computed = checksum_from_memory(0, &bytes[begin..(begin + CHUNK_BYTES).min(needed)]);
         if bytes[table_slot(chunk)] != computed.to_le_bytes() {
             return Err(FormatError::Payload { chunk });
         }

@@ -1,5 +1,6 @@
 //! Checking a payload that does not come in one piece.
 
+use crate::checksum::checksum_from_memory;
 use crate::error::FormatError;
 use crate::record::RecordHeader;
 use crate::unit::{CHUNK_BYTES, RECORD_HEADER_BYTES, payload_offset};
@@ -52,7 +53,7 @@ impl PayloadChecker {
             let (chunk, within) = (done / CHUNK_BYTES, done % CHUNK_BYTES);
             let part = rest.len().min(CHUNK_BYTES - within).min(left);
             let before = if within == 0 { 0 } else { self.checksum };
-            self.checksum = crc32c::crc32c_append(before, &rest[..part]);
+            self.checksum = checksum_from_memory(before, &rest[..part]);
             self.position += part;
             rest = &rest[part..];
             let is_end = within + part == CHUNK_BYTES || part == left;

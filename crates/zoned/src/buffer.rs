@@ -15,7 +15,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Arc, PoisonError};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use crate::Waker;
 use crate::occupancy::Occupancy;
@@ -63,18 +63,17 @@ impl BufferPool {
         let bytes = bytes.checked_next_multiple_of(UNIT_BYTES).and_then(NonZeroUsize::new);
         let bytes = bytes.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_POPULATE;
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no existing memory.
-        let base = unsafe { mmap_anonymous(None, bytes, protection, flags) }?.cast();
+        let base = unsafe { mmap_anonymous(None, bytes, protection, MapFlags::MAP_PRIVATE) }?.cast();
         let bytes = bytes.get();
-        Ok(Self {
-            region: Arc::new(Region {
-                base,
-                bytes,
-                occupancy: Mutex::new(Occupancy::new(bytes / UNIT_BYTES)),
-                release_wakers: Mutex::default(),
-            }),
-        })
+        let region = Region {
+            base,
+            bytes,
+            occupancy: Mutex::new(Occupancy::new(bytes / UNIT_BYTES)),
+            release_wakers: Mutex::default(),
+        };
+        region.populate()?;
+        Ok(Self { region: Arc::new(region) })
     }
 
     /// Takes `bytes`, rounded up to whole units, in one piece. `None` where no free run is that long.
@@ -127,6 +126,19 @@ impl fmt::Debug for BufferPool {
 }
 
 impl Region {
+    /// Takes the memory: in huge pages where the kernel has them, since a transfer of many MiB then is a few pieces of
+    /// memory to the kernel and the drive, and not thousands of pages.
+    fn populate(&self) -> io::Result<()> {
+        // SAFETY: both pieces of advice are of this region's own mapping, to which no pointer has been given out yet. The
+        // first concerns only how it is backed, and a kernel without huge pages may refuse it; the second reads and
+        // writes back what is there.
+        unsafe {
+            let _ = madvise(self.base.cast(), self.bytes, MmapAdvise::MADV_HUGEPAGE);
+            madvise(self.base.cast(), self.bytes, MmapAdvise::MADV_POPULATE_WRITE)?;
+        }
+        Ok(())
+    }
+
     fn occupancy(&self) -> MutexGuard<'_, Occupancy> {
         lock(&self.occupancy)
     }

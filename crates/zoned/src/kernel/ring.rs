@@ -45,6 +45,9 @@ pub(crate) struct Ring {
     answers: Vec<(u64, i32)>,
     wake: Arc<EventFd>,
     enabled: bool,
+    /// Whether a part of an operation is queued that the kernel has not been given. A poll for wakes may wait: it tells
+    /// of a wake that came before it all the same.
+    has_queued_part: bool,
     // Unmapped last, if this is its last handle.
     _pool: BufferPool,
 }
@@ -96,6 +99,7 @@ impl Ring {
             answers: Vec::with_capacity(SUBMISSION_ENTRIES as usize * 2),
             wake: Arc::new(wake),
             enabled: false,
+            has_queued_part: false,
             _pool: pool.clone(),
         })
     }
@@ -114,11 +118,15 @@ impl Ring {
     fn enter(&mut self, remaining: Option<Duration>) -> io::Result<()> {
         let entered = match remaining {
             None => self.uring.submitter().submit_and_wait(1),
+            // A wait of no time would set a timer and sleep until it fires, which costs more than what it waits for.
+            Some(Duration::ZERO) if self.has_nothing_to_do() => Ok(0),
+            Some(Duration::ZERO) => self.uring.submitter().submit(),
             Some(remaining) => {
                 let timespec = Timespec::from(remaining);
                 self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
             }
         };
+        self.has_queued_part &= !self.uring.submission().is_empty();
         match entered.map_err(|error| (error.raw_os_error(), error)) {
             // The time is over, or a signal came: the caller looks at the clock.
             Ok(_) | Err((Some(libc::ETIME | libc::EINTR), _)) => Ok(()),
@@ -129,6 +137,12 @@ impl Ring {
             }
             Err((_, error)) => Err(error),
         }
+    }
+
+    /// Whether there is nothing to submit, and the kernel has no answer to make on this thread.
+    fn has_nothing_to_do(&mut self) -> bool {
+        let queue = self.uring.submission();
+        queue.is_empty() && !queue.taskrun() && !queue.cq_overflow()
     }
 
     /// Takes the kernel's answers, and queues the next part of what goes on. Returns whether a wake was among them.
@@ -162,6 +176,7 @@ impl Ring {
         let operation = self.slab.get_mut(slot).expect("the slot has just been filled");
         let entry = operation.entry().user_data(u64::from(slot));
         self.push(&entry);
+        self.has_queued_part = true;
     }
 
     fn push_wake_poll(&mut self) {
@@ -198,7 +213,7 @@ impl Queue for Ring {
 
     fn start(&mut self) -> io::Result<()> {
         // Before the first wait the ring is disabled, and what is queued goes with that wait.
-        if self.enabled && !self.uring.submission().is_empty() {
+        if self.enabled && self.has_queued_part {
             self.enter(Some(Duration::ZERO))?;
         }
         Ok(())
@@ -216,7 +231,7 @@ impl Queue for Ring {
                 break;
             }
         }
-        // Further parts, and the next poll for wakes, do not wait for the caller.
+        // Further parts do not wait for the caller.
         self.start()
     }
 }

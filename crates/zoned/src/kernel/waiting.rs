@@ -14,12 +14,14 @@ use crate::{Completion, DeviceError, Waker};
 pub(crate) struct Wakes(Arc<AtomicBool>);
 
 impl Wakes {
-    /// A waker for a caller, by way of the queue's own.
+    /// A waker for a caller, by way of the queue's own. Where a wake is noted that the device has not yet seen, whoever
+    /// noted it wakes the queue: a second one would tell it nothing.
     pub(crate) fn waker(&self, queue: Waker) -> Waker {
         let woken = Arc::clone(&self.0);
         Waker::new(move || {
-            woken.store(true, Ordering::Release);
-            queue.wake();
+            if !woken.swap(true, Ordering::AcqRel) {
+                queue.wake();
+            }
         })
     }
 
@@ -34,8 +36,8 @@ impl Wakes {
     ) -> Result<(), DeviceError> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let before = completions.len();
+        let mut woken = self.take();
         loop {
-            let woken = self.0.swap(false, Ordering::Acquire);
             let remaining = if woken || is_ready {
                 Some(Duration::ZERO)
             } else {
@@ -45,9 +47,16 @@ impl Wakes {
                 operation: "waiting for the drive",
                 errno: error.raw_os_error().unwrap_or(Errno::EIO as i32),
             })?;
+            // The caller is to look at once, without another turn.
+            woken |= self.take();
             if woken || completions.len() > before || remaining.is_some_and(|remaining| remaining.is_zero()) {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether a caller has woken us since this was last asked.
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
     }
 }
