@@ -1,7 +1,8 @@
 //! A machine that hangs is reset and says why: the hardware watchdog is fed on progress only. Once a service that matters
 //! is stuck whatever init tries, once PID 1 itself stands still; each time the machine starts again by itself, and the
-//! API of the next boot tells the reason, which the machine wrote into its persistent store before it died. In the end
-//! the power button stops it in order.
+//! API of the next boot tells the reason, which the machine wrote into its persistent store before it died. Before that
+//! PID 1 panics: it takes longer to let the drives flush than the watchdog waits, which it does not let reset the machine.
+//! In the end the power button stops it in order.
 
 use std::path::Path;
 use std::time::Duration;
@@ -57,6 +58,8 @@ fn a_machine_that_hangs_is_reset_and_says_why() -> Result<()> {
     guest.node.format_drives()?;
     let before = told(&guest)?;
     ensure!(!before.reset_by_watchdog && before.crash.is_empty(), "{before:?}");
+
+    pid_1_panics(&mut guest).context("PID 1 panics")?;
 
     let words = ["watchdog: not fed any more: test-stuck has not been well", "Kernel panic"];
     let stuck = hang(&mut guest, a_service_is_stuck, &words).context("a stuck service")?;
@@ -115,6 +118,20 @@ fn hang(guest: &mut Guest, how: fn(&mut Guest) -> Result<()>, words: &[&str]) ->
         println!("reset {attempt} has left no record of the panic before it");
     }
     anyhow::bail!("no attempt was made")
+}
+
+/// The drives have [`WATCHDOG`]'s whole patience to flush: were it not fed, it would end that.
+fn pid_1_panics(guest: &mut Guest) -> Result<()> {
+    let probe = guest.probe()?;
+    guest.node.expect_restart();
+    probe.break_pid_1()?;
+    guest.node.wait("Booting after the panic")?;
+    let console = guest.node.machine().console.text();
+    ensure!(console.contains("FATAL: init panicked at "), "{console}");
+    let told = told(guest)?;
+    ensure!(!told.reset_by_watchdog, "the watchdog did not wait until the drives had flushed: {told:?}");
+    println!("PID 1 panicked, and the watchdog let it end in order");
+    Ok(())
 }
 
 fn a_service_is_stuck(guest: &mut Guest) -> Result<()> {

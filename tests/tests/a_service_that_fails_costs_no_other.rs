@@ -1,6 +1,6 @@
 //! A service that fails costs no other: one node, on which one thing after the other goes wrong. A service crashes in a
-//! loop, one leaves ten thousand children to PID 1, one takes more memory than it may, one writes a gigabyte of lines, a
-//! drive is pulled out and put back under load; and while a drive no longer answers, Ctrl-Alt-Del is pressed. The others
+//! loop, one leaves ten thousand children to PID 1, one takes more memory than it may, one without a limit takes all that
+//! the machine has while the drives are under load, one writes a gigabyte of lines, a drive is pulled out and put back under load; and while a drive no longer answers, Ctrl-Alt-Del is pressed. The others
 //! go on each time, with the processes that they had, and every block that was acknowledged is there.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,11 @@ const STORM_TIME_MAX: Duration = Duration::from_secs(400);
 
 /// What a service has in memory at most, and PID 1 whatever the services do.
 const HOG_LIMITS: &str = "[limits]\nmemory_max_mib = 32";
+const HOG_MIB: u32 = 512;
 const INIT_BYTES_MAX: u64 = 16 << 20;
+
+/// More than the machine has.
+const GLUTTON_MIB: u32 = 16 * (MEMORY_MIB + 512);
 
 /// Acknowledgements of each drive that show that it goes on.
 const ACKNOWLEDGED_MIN: u64 = 20;
@@ -60,7 +64,8 @@ fn plan(folder: &Path) -> Result<Plan> {
     }
     let services = vec![
         AddedService::triggered("test-crash", "crash", ""),
-        AddedService::triggered("test-hog", "hog", HOG_LIMITS),
+        AddedService::triggered("test-hog", &format!("hog {HOG_MIB}"), HOG_LIMITS),
+        AddedService::triggered("test-glutton", &format!("hog {GLUTTON_MIB}"), ""),
         AddedService::triggered("test-storm", &format!("storm {STORM_BYTES}"), ""),
     ];
     let additions = Additions { devices, kernel_options: SCSI.kernel_options(), ..Additions::default() };
@@ -79,7 +84,9 @@ fn a_service_that_fails_costs_no_other() -> Result<()> {
     nobody_is_left_unreaped(&guest).context("the children")?;
     too_much_memory_costs_its_owner(&guest).context("the memory")?;
     let targets = addresses(&guest.node, &drives)?;
+    let eaten = all_memory_is_taken(&guest, &targets).context("all memory")?;
     let mut ledger = a_storm_is_counted(&guest, &targets).context("the storm")?;
+    ledger.merge(eaten);
     let load = Load::start(&targets, 1);
     a_drive_that_comes_back_goes_on(&mut guest, &load, &targets).context("the pulled drive")?;
     ledger.merge(load.finish()?);
@@ -142,6 +149,24 @@ fn too_much_memory_costs_its_owner(guest: &Guest) -> Result<()> {
     service_in(&agent, "test-hog", ServiceState::Ready)?;
     println!("{:28} {exit}", "over its memory limit");
     others.check(&agent)
+}
+
+/// Nothing holds this one back: the kernel runs out of memory, and has to choose whom to kill.
+fn all_memory_is_taken(guest: &Guest, targets: &BTreeMap<String, SocketAddr>) -> Result<Ledger> {
+    let agent = guest.node.agent()?;
+    let others = Untouched::note(&agent, &["test-glutton"])?;
+    let load = Load::start(targets, 3);
+    go_on(&load, targets, "")?;
+    guest.probe()?.write(&trigger("test-glutton"), "now")?;
+    let killed =
+        until(TIME_MAX, || service(&agent, "test-glutton").ok().filter(|service| service.restarts == 1));
+    let killed = killed.context("it is not killed")?;
+    let exit = killed.last_exit.clone().unwrap_or_default();
+    ensure!(exit.contains("signal 9") && exit.contains("the machine had no memory left"), "{killed:?}");
+    go_on(&load, targets, "").context("after the machine had no memory left")?;
+    println!("{:28} {exit}", "all memory taken");
+    others.check(&agent)?;
+    load.finish()
 }
 
 fn a_storm_is_counted(guest: &Guest, targets: &BTreeMap<String, SocketAddr>) -> Result<Ledger> {

@@ -84,18 +84,30 @@ fn look(block: &Path, name: &str) -> io::Result<Option<Found>> {
     if text("queue/zoned")? != "host-managed" || text("hidden")? == "1" {
         return Ok(None);
     }
+    let sequence = text("diskseq")?;
     let wwn = first([text("wwid")?, text("device/wwid")?]);
     let page = read(&block.join("device/vpd_pg80"))?;
     let serial = first([text("device/serial")?, vpd_serial(&page), text("serial")?]).unwrap_or_default();
     let id = wwn.or_else(|| first([serial.clone()])).unwrap_or_else(|| name.to_owned());
-    Ok(Some(Found {
+    let found = Found {
         id: clean(&id),
         device: device(name),
         model: text("device/model")?,
         serial,
         capacity_bytes: text("size")?.parse::<u64>().unwrap_or(0).saturating_mul(SECTOR_BYTES),
-        sequence: text("diskseq")?.parse().unwrap_or(0),
-    }))
+        sequence: sequence.parse().unwrap_or(0),
+    };
+    if goes(block) || text("diskseq")? != sequence {
+        return Err(io::Error::other("it was taken away, or another came, in the middle of the look"));
+    }
+    Ok(Some(found))
+}
+
+/// Whether a drive is being taken away, so that what was absent may have been there: the kernel removes `uevent` before
+/// any attribute that we read (`device_del` of drivers/base/core.c), of the drive's device before that of its disk.
+fn goes(block: &Path) -> bool {
+    let (disk, device) = (block.join("uevent"), block.join("device"));
+    !disk.exists() || (device.exists() && !device.join("uevent").exists())
 }
 
 fn first<const N: usize>(texts: [String; N]) -> Option<String> {
@@ -129,10 +141,17 @@ mod tests {
             Self(path)
         }
 
+        /// A file of a disk, or of its device: whichever of them it belongs to is there, and so has its `uevent`.
         fn file(&self, path: &str, contents: &[u8]) {
+            let disk = self.0.join("block").join(path.split('/').next().unwrap());
             let path = self.0.join("block").join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, contents).unwrap();
+            for owner in [disk.clone(), disk.join("device")] {
+                if owner.exists() {
+                    fs::write(owner.join("uevent"), b"").unwrap();
+                }
+            }
         }
     }
 
@@ -210,6 +229,22 @@ mod tests {
         let scan = scan(&sysfs.0).unwrap();
         assert_eq!(scan.unreadable, ["/dev/sda"]);
         assert_eq!(scan.found.iter().map(|drive| drive.id.as_str()).collect::<Vec<_>>(), ["serial-sdb"]);
+    }
+
+    #[test]
+    fn a_drive_that_is_taken_away_in_the_middle_of_the_look_does_not_get_another_name() {
+        let sysfs = Fixture::new("unplugged");
+        for name in ["sda", "sdb", "sdc"] {
+            sysfs.file(&format!("{name}/queue/zoned"), b"host-managed\n");
+            sysfs.file(&format!("{name}/device/wwid"), format!("naa.{name}\n").as_bytes());
+        }
+        // The first is as the kernel leaves it while it lets go of a SCSI drive, the second a moment later.
+        for path in ["sda/device/uevent", "sda/device/wwid", "sdb/uevent"] {
+            fs::remove_file(sysfs.0.join("block").join(path)).unwrap();
+        }
+        let scan = scan(&sysfs.0).unwrap();
+        assert_eq!(scan.unreadable, ["/dev/sda", "/dev/sdb"]);
+        assert_eq!(scan.found.iter().map(|drive| drive.id.as_str()).collect::<Vec<_>>(), ["naa.sdc"]);
     }
 
     #[test]

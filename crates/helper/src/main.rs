@@ -13,6 +13,7 @@ mod dhcp;
 mod discovery;
 mod ending;
 mod file;
+mod frame;
 mod kexec;
 mod manifests;
 mod network;

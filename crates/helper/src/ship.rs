@@ -6,9 +6,9 @@
 //! target has come, and how far it has taken that: what a target that closes the connection has not
 //! acknowledged is sent again. A line may come twice then, and none is lost on the way.
 
+use crate::frame::{Format, came};
 use crate::planner::now_ms;
 use crate::tcp;
-use crate::timestamp::timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Init's control socket.
 const INIT: &str = "/run/imbrex/init.sock";
@@ -29,6 +29,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_secs(10);
 /// With something on its way for so long and nothing acknowledged, a target is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// So many connections in a row whose other side has said that it will say nothing more, each before it has stood for a
+/// look: that is this target's way, and no end.
+const ENDS_MAX: u32 = 3;
 /// The longest wait after a target did not take anything.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
@@ -71,13 +74,6 @@ impl Targets {
     }
 }
 
-/// How a target wants its lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Syslog,
-    Json,
-}
-
 /// One target, and how far it has come.
 #[derive(Debug)]
 struct Target {
@@ -90,6 +86,8 @@ struct Target {
     taken: BTreeMap<String, u64>,
     /// When nothing was on its way that was not acknowledged, the last time.
     idle: Instant,
+    /// How many of its connections in a row have ended by the other side's closing its half, up to [`ENDS_MAX`].
+    ends: u32,
     wait: Duration,
     due: Instant,
 }
@@ -153,6 +151,7 @@ impl Target {
             next,
             taken,
             idle: now,
+            ends: 0,
             wait: LOOK,
             due: now,
         })
@@ -176,15 +175,27 @@ impl Target {
 
     /// Looks whether the connection still stands, and how far the target has taken what was sent before.
     ///
+    /// That the other side has closed its half is an end: behind a proxy, which acknowledges bytes that its own other side
+    /// no longer takes, nothing else tells it. But where each connection is closed like that ([`ENDS_MAX`]), it still
+    /// reads, and only a reset is an end: else the same lines would be sent again and again, and none after them.
+    ///
     /// # Errors
     /// One clause, where it does not, or where the target has acknowledged nothing for [`SILENCE_MAX`].
     fn check(&mut self) -> Result<(), String> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        tcp::check_open(stream).map_err(|error| format!("the connection is gone: {error}"))?;
+        let speaks = tcp::check_open(stream).map_err(|error| {
+            self.ends = 0;
+            format!("the connection is gone: {error}")
+        })?;
+        if !speaks && self.ends < ENDS_MAX {
+            self.ends += 1;
+            return Err("the connection is gone: the other side has closed it".to_owned());
+        }
         if tcp::unacknowledged_bytes(stream).is_ok_and(|bytes| bytes == 0) {
             self.idle = Instant::now();
             self.wait = LOOK;
             self.taken.clone_from(&self.next);
+            self.ends = if speaks { 0 } else { ENDS_MAX };
         }
         let silent = self.idle.elapsed() >= SILENCE_MAX;
         if silent {
@@ -225,7 +236,10 @@ impl Target {
             .chain(new.times_ms.iter().copied().zip(&new.lines))
             .flat_map(|(time_ms, line)| self.format.frame(&came(clocks, time_ms), host, service, line))
             .collect();
-        self.stream()?.write_all(&bytes).map_err(|error| format!("it takes no lines: {error}"))?;
+        self.stream()?.write_all(&bytes).map_err(|error| {
+            self.ends = 0;
+            format!("it takes no lines: {error}")
+        })?;
         self.next.insert(service.to_owned(), new.first + new.lines.len() as u64);
         Ok(())
     }
@@ -241,33 +255,6 @@ impl Target {
             self.idle = Instant::now();
         }
         self.stream.as_mut().ok_or_else(|| "it cannot be reached".to_owned())
-    }
-}
-
-/// When a line came, as the wall clock has it now: also one from before the clock was set. `clocks`: that clock, and the
-/// milliseconds since boot.
-fn came((wall, now_ms): (SystemTime, u64), time_ms: u64) -> String {
-    let ago = Duration::from_millis(now_ms.saturating_sub(time_ms));
-    timestamp(wall.checked_sub(ago).unwrap_or(UNIX_EPOCH))
-}
-
-impl Format {
-    /// One line as it goes over the wire.
-    fn frame(self, now: &str, host: &str, service: &str, line: &str) -> Vec<u8> {
-        match self {
-            // Facility 3 (daemon), severity 6 (informational): init does not know what a line means. APP-NAME has
-            // 48 characters at most, which a drive's service may exceed; PROCID has 128.
-            Self::Syslog => {
-                let host = if host.is_empty() { "-" } else { host };
-                let kind = service.split('@').next().unwrap_or_default();
-                let message = format!("<30>1 {now} {host} {kind:.48} {service:.128} - - {line}");
-                format!("{} {message}", message.len()).into_bytes()
-            }
-            Self::Json => {
-                let object = json!({ "timestamp": now, "host": host, "service": service, "message": line });
-                format!("{object}\n").into_bytes()
-            }
-        }
     }
 }
 
@@ -303,15 +290,6 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_time_at_which_it_came_and_not_that_at_which_it_was_sent() {
-        let sent = UNIX_EPOCH + Duration::from_secs(1_795_269_599);
-        assert_eq!(came((sent, 9_000), 9_000), "2026-11-21T13:59:59.000Z");
-        assert_eq!(came((sent, 9_000), 500), "2026-11-21T13:59:50.500Z");
-        // One that comes out of the future of a clock read a moment before is of now.
-        assert_eq!(came((sent, 9_000), 9_001), "2026-11-21T13:59:59.000Z");
-    }
-
-    #[test]
     fn what_a_target_has_not_taken_when_it_closes_is_sent_again_and_what_it_has_is_not() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut target = Target::new(&format!("json {}", listener.local_addr().unwrap())).unwrap();
@@ -341,19 +319,41 @@ mod tests {
     }
 
     #[test]
-    fn no_name_is_longer_than_the_standard_lets_it_be() {
-        let service = format!("drive@{}", "x".repeat(200));
-        let text = String::from_utf8(Format::Syslog.frame("now", "node", &service, "one")).unwrap();
-        let words: Vec<&str> = text.split(' ').collect();
-        assert_eq!((words[4], words[5].len(), words.len()), ("drive", 128, 9));
-    }
-
-    #[test]
-    fn json_is_one_object_a_line_whatever_the_line_has_in_it() {
-        let bytes = Format::Json.frame("now", "node", "drive@x", "a \"quoted\" line");
-        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
-        let object: Value = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(object["message"], "a \"quoted\" line");
+    fn a_target_that_only_reads_gets_each_line_after_a_few_tries_and_not_the_first_one_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut target = Target::new(&format!("json {}", listener.local_addr().unwrap())).unwrap();
+        // Connects, sends what was not taken, and waits until the other side's end has come.
+        let connect = |target: &mut Target| {
+            target.send("node", "agent", 0, &one()).unwrap();
+            let (other, _) = listener.accept().unwrap();
+            other.shutdown(std::net::Shutdown::Write).unwrap();
+            assert_eq!(target.stream.as_ref().unwrap().peek(&mut [0]).unwrap(), 0);
+            BufReader::new(other)
+        };
+        let read = |other: &mut BufReader<TcpStream>| {
+            let mut line = String::new();
+            other.read_line(&mut line).unwrap();
+            line
+        };
+        for _ in 0..ENDS_MAX {
+            let mut other = connect(&mut target);
+            assert!(read(&mut other).contains("one"));
+            assert!(target.check().unwrap_err().contains("the other side has closed it"));
+            target.give_up();
+        }
+        let mut other = connect(&mut target);
+        assert!(read(&mut other).contains("one"));
+        while target.taken.is_empty() {
+            target.check().unwrap();
+        }
+        let two = Lines { first: 1, lines: vec!["two".to_owned()], times_ms: vec![0] };
+        target.send("node", "agent", 1, &two).unwrap();
+        assert!(read(&mut other).contains("two"));
+        // It does not read any more either: that is told by a reset, and the next connection is judged anew.
+        drop(other);
+        let more = || Lines { first: 2, ..one() };
+        while target.check().is_ok() && target.send("node", "agent", 2, &more()).is_ok() {}
+        assert_eq!(target.ends, 0);
     }
 
     #[test]

@@ -8,32 +8,30 @@ use std::os::fd::AsRawFd;
 /// The most bytes that are thrown away at one look: we are not talked to.
 const UNASKED_BYTES_MAX: usize = 64 * 1024;
 
-/// Whether the connection still stands, without waiting. What the other side says is thrown away.
-///
-/// That it says nothing more is an end: behind a proxy, which acknowledges bytes that its own other side no longer takes,
-/// nothing else tells it in time.
+/// Whether the other side may still speak, or has closed its half: that alone does not tell whether it still reads.
+/// Looks without waiting. What the other side says is thrown away.
 ///
 /// # Errors
-/// Where it was closed or reset, or is broken.
-pub(crate) fn check_open(stream: &mut TcpStream) -> io::Result<()> {
+/// Where the connection was reset, or is broken.
+pub(crate) fn check_open(stream: &mut TcpStream) -> io::Result<bool> {
     stream.set_nonblocking(true)?;
     let outcome = drain(stream);
     stream.set_nonblocking(false)?;
     outcome
 }
 
-fn drain(stream: &mut TcpStream) -> io::Result<()> {
+fn drain(stream: &mut TcpStream) -> io::Result<bool> {
     let (mut buffer, mut drained) = ([0_u8; 4096], 0);
     while drained < UNASKED_BYTES_MAX {
         match stream.read(&mut buffer) {
-            Ok(0) => return Err(io::Error::other("the other side has closed it")),
+            Ok(0) => return Ok(false),
             Ok(length) => drained += length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// How much of what was written the other side's kernel has not acknowledged yet: `SIOCOUTQ` of tcp(7).
@@ -69,7 +67,7 @@ pub(crate) mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut other, _) = listener.accept().unwrap();
-        check_open(&mut stream).unwrap();
+        assert!(check_open(&mut stream).unwrap());
         stream.set_nonblocking(true).unwrap();
         let mut written = 0;
         while let Ok(length) = stream.write(&[b'x'; 65_536]) {
@@ -82,10 +80,14 @@ pub(crate) mod tests {
             std::thread::yield_now();
         }
         other.write_all(b"unasked").unwrap();
-        check_open(&mut stream).unwrap();
-        drop(other);
-        while check_open(&mut stream).is_ok() {
+        assert!(check_open(&mut stream).unwrap());
+        other.shutdown(std::net::Shutdown::Write).unwrap();
+        while check_open(&mut stream).unwrap() {
             std::thread::yield_now();
         }
+        // Nobody is there any more to take it, and the kernel on the other side says so.
+        drop(other);
+        // Whichever of the two comes first takes the error with it.
+        while check_open(&mut stream).is_ok() && stream.write(b"x").is_ok() {}
     }
 }

@@ -72,6 +72,13 @@ pub(crate) struct Record {
     pub(crate) late: bool,
 }
 
+impl Record {
+    /// A stage that has just begun.
+    pub(crate) const fn begun(stage: Stage, started_ms: u64) -> Self {
+        Self { stage, started_ms, took_ms: None, outcome: Outcome::Running, detail: None, late: false }
+    }
+}
+
 /// What the node knows of its configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Configuration {
@@ -172,15 +179,7 @@ impl Boot {
         let mut steps = Vec::new();
         for stage in STAGES {
             if self.find(stage).is_none() && self.may_begin(stage, facts) {
-                let record = Record {
-                    stage,
-                    started_ms: now_ms,
-                    took_ms: None,
-                    outcome: Outcome::Running,
-                    detail: None,
-                    late: false,
-                };
-                self.records.push(record);
+                self.records.push(Record::begun(stage, now_ms));
                 steps.push(Step::Begin(stage));
             }
         }

@@ -3,7 +3,7 @@
 //! PID 1 must not end: the kernel would panic with the drives' caches unflushed. So a panic or an
 //! error that leaves no way on ends here, and this never returns.
 
-use crate::{console, platform, shutdown};
+use crate::{console, platform, shutdown, watchdog};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,7 +12,6 @@ use std::time::Duration;
 
 /// From the reason on the console to the reboot: time to read it, and for the drives to flush.
 const DELAY_MS: u64 = 20_000;
-const STEP_MS: u64 = 100;
 
 /// Set when the fatal path is under way, so that a second failure does not begin it again.
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
@@ -37,20 +36,19 @@ pub(crate) fn fatal(reason: &str) -> ! {
         console::kernel_log(&format!("FATAL: {reason}"));
         console::line(&format!("FATAL: the drives are asked to flush; reboot in {} s", DELAY_MS / 1_000));
         let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
-        let until_ms = platform::now_ms() + DELAY_MS;
-        while platform::now_ms() < until_ms {
+        // Fed while the drives flush, and no longer: a watchdog that was told to wait for less than that is one too.
+        let kernel_s = shutdown::kernel_s(&[]);
+        watchdog::feed_last(kernel_s);
+        shutdown::wait_until(DELAY_MS, || {
+            watchdog::feed();
             shutdown::reap_silently();
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the event loop is over: nothing is left to hold up"
-            )]
-            std::thread::sleep(Duration::from_millis(STEP_MS));
-        }
+            false
+        });
         shutdown::let_go(&[]);
+        watchdog::feed_last(kernel_s);
     }
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     loop {
-        #[expect(clippy::disallowed_methods, reason = "the event loop is over: nothing is left to hold up")]
-        std::thread::sleep(Duration::from_millis(DELAY_MS));
+        platform::pause(Duration::from_mins(1));
     }
 }

@@ -6,6 +6,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::time::{ClockId, clock_gettime};
 use std::fs;
+use std::time::Duration;
 
 /// Where sysfs is mounted.
 pub(crate) const SYSFS: &str = "/sys";
@@ -18,6 +19,12 @@ pub(crate) fn now_ms() -> u64 {
     let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
     seconds * 1_000 + nanoseconds / 1_000_000
+}
+
+/// Waits, where nothing is left that could be held up: the event loop is over.
+pub(crate) fn pause(time: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "the event loop is over: nothing is left to hold up")]
+    std::thread::sleep(time);
 }
 
 /// What to mount: source and type, place, flags, options.

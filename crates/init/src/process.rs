@@ -1,14 +1,15 @@
 //! Starts one process of a service, and signals it.
-#![expect(unsafe_code, reason = "code between fork and exec, and waitpid as nix has it not")]
+#![expect(unsafe_code, reason = "code between fork and exec, pidfds, and waitpid as nix has it not")]
 
 use crate::{cgroup, platform};
 use imbrex_init::plan::{Readiness, Specification};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sys::signal::{SigSet, Signal, kill, killpg};
-use nix::unistd::{Pid, pipe2, setsid};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{pipe2, setsid};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
@@ -22,6 +23,8 @@ pub(crate) const PROGRAM: &str = "/usr/bin/imbrex-helper";
 pub(crate) struct Child {
     /// Its process.
     pub(crate) pid: i32,
+    /// The way to signal it.
+    pub(crate) handle: Handle,
     /// Its stdout and stderr.
     pub(crate) output: File,
     /// Where it says that it is ready.
@@ -103,14 +106,11 @@ fn spawn(mut command: Command, group: Option<File>, ready: Option<OwnedFd>) -> i
     // SAFETY: the closure runs between fork and exec of a process with one thread. It makes only
     // system calls that are async-signal-safe, allocates nothing and takes no lock.
     unsafe { command.pre_exec(before_exec) };
-    let pid = command.spawn()?.id();
-    Ok(Child {
-        pid: i32::try_from(pid).map_err(io::Error::other)?,
-        output: File::from(output),
-        ready: None,
-        notify: None,
-        complaints: Vec::new(),
-    })
+    let mut child = command.spawn()?;
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    // Not reaped yet, so that its number is still its own.
+    let handle = Handle::open(pid).inspect_err(|_| drop(child.kill()))?;
+    Ok(Child { pid, handle, output: File::from(output), ready: None, notify: None, complaints: Vec::new() })
 }
 
 /// A pipe whose reader does not wait and of which no child inherits anything by accident.
@@ -120,38 +120,51 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// Asks a process to end.
-pub(crate) fn terminate(pid: i32) {
-    let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-}
+/// `PIDFD_SIGNAL_PROCESS_GROUP` of linux/pidfd.h, since Linux 6.9: the process and its whole group.
+const GROUP: libc::c_uint = 4;
 
-/// Ends a service's process, which was not reaped yet, and everything that it started.
-pub(crate) fn kill_all(service: &str, pid: i32) {
-    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    if !cgroup::kill(service) {
-        kill_helper(pid);
+/// A pidfd: signals that go through it reach the process that it was opened for, or nobody, whatever becomes of the
+/// process's number.
+#[derive(Debug)]
+pub(crate) struct Handle(OwnedFd);
+
+impl Handle {
+    fn open(pid: i32) -> io::Result<Self> {
+        // SAFETY: pidfd_open(2) takes two numbers and touches no memory of ours.
+        let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let descriptor = RawFd::try_from(descriptor).map_err(io::Error::other)?;
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just given it to us, and to nobody else.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(descriptor) }))
     }
-}
 
-/// Ends a helper and its children.
-pub(crate) fn kill_helper(pid: i32) {
-    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-}
+    /// Whether it was sent: not to one that was reaped.
+    fn send(&self, signal: Signal, flags: libc::c_uint) -> bool {
+        let nothing = std::ptr::null::<libc::siginfo_t>();
+        let (descriptor, signal) = (self.0.as_raw_fd(), signal as libc::c_int);
+        // SAFETY: pidfd_send_signal(2) takes numbers, and no siginfo where the pointer is null.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor, signal, nothing, flags) == 0 }
+    }
 
-/// What a look for dead children gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reaped {
-    /// This one had ended, and is gone now.
-    Child {
-        /// Its process.
-        pid: i32,
-        /// How it ended.
-        exit: Exit,
-    },
-    /// There are children, and none has ended.
-    AllAlive,
-    /// There are no children.
-    NoChildren,
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        self.send(Signal::SIGTERM, 0);
+    }
+
+    /// Ends a service's process and everything that it started.
+    pub(crate) fn kill_all(&self, service: &str) {
+        self.send(Signal::SIGKILL, 0);
+        if !cgroup::kill(service) {
+            self.kill_group();
+        }
+    }
+
+    /// Ends a process and its children.
+    pub(crate) fn kill_group(&self) {
+        self.send(Signal::SIGKILL, GROUP);
+    }
 }
 
 /// How a process ended.
@@ -175,28 +188,63 @@ impl std::fmt::Display for Exit {
     }
 }
 
-/// Takes one dead child, whoever started it. The only place in a running init that waits for
-/// children, so that nobody takes another's status.
-pub(crate) fn reap() -> Reaped {
-    loop {
-        let mut status = 0;
-        // SAFETY: `status` is a valid place for an int for the whole call. nix's `waitpid` is of no
-        // use here: it takes a child that a real-time signal has killed and then forgets its pid.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-        if pid == 0 {
-            return Reaped::AllAlive;
-        }
-        if pid < 0 {
-            if nix::errno::Errno::last() == nix::errno::Errno::EINTR {
-                continue;
-            }
-            return Reaped::NoChildren;
-        }
-        let exit = if libc::WIFSIGNALED(status) {
-            Exit::Signal(libc::WTERMSIG(status))
-        } else {
-            Exit::Status(libc::WEXITSTATUS(status))
-        };
-        return Reaped::Child { pid, exit };
+/// Takes one dead child, whoever started it: its number, and how it ended. Gives none where all children live. The only
+/// place in a running init that waits for children, so that nobody takes another's status.
+///
+/// # Errors
+/// ECHILD where there are no children.
+pub(crate) fn reap() -> nix::Result<Option<(i32, Exit)>> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for an int for the whole call. nix's `waitpid` is of no use here: it takes a
+    // child that a real-time signal has killed and then forgets its pid.
+    let pid = Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })?;
+    let exit = if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Status(libc::WEXITSTATUS(status))
+    };
+    Ok((pid != 0).then_some((pid, exit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::Pid;
+    use std::io::Read;
+
+    /// A process with a child, both of which sleep and hold the same pipe.
+    fn family() -> Child {
+        let script = ["-c", "sleep 600 & echo begun; wait"].map(str::to_owned);
+        let mut child = start_helper("/bin/sh", &script).unwrap();
+        fcntl(&child.output, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        child.output.read_exact(&mut [0; 6]).unwrap();
+        child
+    }
+
+    #[test]
+    fn a_handle_signals_its_process_and_its_group_and_nobody_once_that_was_reaped() {
+        let mut child = family();
+        child.handle.kill_group();
+        // Its child too: the pipe is at its end.
+        child.output.read_to_end(&mut Vec::new()).unwrap();
+        assert!(child.handle.send(Signal::SIGTERM, 0), "it is dead and not reaped: still its own number");
+        let pid = Pid::from_raw(child.pid);
+        assert_eq!(waitpid(pid, None), Ok(WaitStatus::Signaled(pid, Signal::SIGKILL, false)));
+        assert!(!child.handle.send(Signal::SIGTERM, 0));
+    }
+
+    #[test]
+    fn a_process_that_is_asked_to_end_is_asked_alone() {
+        let mut child = family();
+        child.handle.terminate();
+        let pid = Pid::from_raw(child.pid);
+        assert_eq!(waitpid(pid, None), Ok(WaitStatus::Signaled(pid, Signal::SIGTERM, false)));
+        // The sleeper holds the pipe still.
+        fcntl(&child.output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        assert_eq!(child.output.read(&mut [0; 64]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        // The group outlives its first process, whose handle reaches nobody any more.
+        assert!(!child.handle.send(Signal::SIGKILL, 0));
+        nix::sys::signal::killpg(pid, Signal::SIGKILL).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! The end, when every service has stopped: kill what is left, sync, unmount, and let go.
 
-use crate::process::{PROGRAM, Reaped, reap};
+use crate::process::{PROGRAM, reap};
 use crate::{console, platform};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
@@ -32,7 +32,7 @@ impl Ending {
 
 /// How long processes that nobody knows may take to die, and a sync to end, in milliseconds each.
 const WAIT_MS: u64 = 2_000;
-const STEP_MS: u64 = 10;
+const STEP: Duration = Duration::from_millis(10);
 /// How long the kernel may take for its part, in seconds: it asks each drive to flush and to stop turning, one after
 /// the other, and a drive takes seconds for it. Where one is silent, no more is waited.
 const KERNEL_S: u32 = 30;
@@ -41,7 +41,7 @@ const KERNEL_S_PER_DRIVE: u32 = 5;
 /// Ends the machine's run. Never returns. The kernel does not ask `silent`, devices that no longer answer.
 pub(crate) fn end(ending: Ending, silent: &[String]) -> ! {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-    wait_until(reap_silently);
+    wait_until(WAIT_MS, reap_silently);
     for line in platform::unmount_disks() {
         console::line(&line);
     }
@@ -59,8 +59,7 @@ pub(crate) fn end(ending: Ending, silent: &[String]) -> ! {
     }
     console::line(&format!("the kernel refuses to {}: {refused:?}; switch the machine off", ending.verb()));
     loop {
-        #[expect(clippy::disallowed_methods, reason = "the event loop is over: nothing is left to hold up")]
-        std::thread::sleep(Duration::from_mins(1));
+        platform::pause(Duration::from_mins(1));
     }
 }
 
@@ -69,7 +68,7 @@ pub(crate) fn end(ending: Ending, silent: &[String]) -> ! {
 /// does not come to its own end after that.
 pub(crate) fn let_go(silent: &[String]) {
     if helper("sync", silent).is_ok() {
-        wait_until(reap_silently);
+        wait_until(WAIT_MS, reap_silently);
     }
     let _ = helper("reset-after", &[kernel_s(silent).to_string()]);
 }
@@ -85,11 +84,11 @@ fn helper(verb: &str, words: &[String]) -> std::io::Result<Child> {
     Command::new(PROGRAM).arg(verb).args(words).stdin(Stdio::null()).spawn()
 }
 
-fn wait_until(done: impl Fn() -> bool) {
-    let until_ms = platform::now_ms() + WAIT_MS;
+/// Waits until something is done, but for so long at most.
+pub(crate) fn wait_until(time_ms: u64, done: impl Fn() -> bool) {
+    let until_ms = platform::now_ms() + time_ms;
     while !done() && platform::now_ms() < until_ms {
-        #[expect(clippy::disallowed_methods, reason = "the event loop is over: nothing is left to hold up")]
-        std::thread::sleep(Duration::from_millis(STEP_MS));
+        platform::pause(STEP);
     }
 }
 
@@ -97,9 +96,8 @@ fn wait_until(done: impl Fn() -> bool) {
 pub(crate) fn reap_silently() -> bool {
     loop {
         match reap() {
-            Reaped::Child { .. } => {}
-            Reaped::AllAlive => return false,
-            Reaped::NoChildren => return true,
+            Ok(Some(_)) => {}
+            outcome => return outcome.is_err(),
         }
     }
 }

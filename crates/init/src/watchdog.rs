@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// The watchdog's patience where nobody has chosen, in seconds: longer than any turn of the loop on
 /// a machine that swaps interrupts for errors, shorter than a person's.
@@ -22,6 +23,10 @@ const WDIOC_SETTIMEOUT: libc::c_ulong = 0xC004_5706;
 const WDIOC_SETPRETIMEOUT: libc::c_ulong = 0xC004_5708;
 /// `WDIOF_CARDRESET`: the machine was reset by the watchdog.
 const CARD_RESET: u32 = 0x20;
+
+/// The device that was armed, and its patience in seconds. Not the event loop's own: the fatal path feeds it too, and
+/// has nothing else left.
+static DEVICE: OnceLock<(File, u32)> = OnceLock::new();
 
 /// A watchdog that is fed.
 #[derive(Debug, Serialize)]
@@ -40,8 +45,6 @@ pub(crate) struct Watchdog {
     reset_by_watchdog: bool,
     /// Why it is not fed any more.
     pub(crate) starved: Option<String>,
-    #[serde(skip)]
-    file: File,
     #[serde(skip)]
     fed_ms: u64,
 }
@@ -76,6 +79,7 @@ impl Watchdog {
         let panics = fs::write(governor, "panic").is_ok();
         let pretimeout_s = panics.then(|| set(&file, WDIOC_SETPRETIMEOUT, timeout_s / 4).ok()).flatten();
         let reset_by_watchdog = boot_status & CARD_RESET != 0;
+        let _ = DEVICE.set((file, timeout_s));
         let (starved, fed_ms) = (None, now_ms);
         Ok(Some(Self {
             device,
@@ -85,7 +89,6 @@ impl Watchdog {
             boot_status,
             reset_by_watchdog,
             starved,
-            file,
             fed_ms,
         }))
     }
@@ -98,20 +101,8 @@ impl Watchdog {
     /// Feeds it where it is time.
     pub(crate) fn feed(&mut self, now_ms: u64) {
         if self.deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now_ms) {
-            // Any byte but 'V', which would disarm it.
-            let _ = self.file.write_all(b"\0");
+            feed();
             self.fed_ms = now_ms;
-        }
-    }
-
-    /// Feeds it for the last time: it waits through the end of this run, of which the kernel's part may take
-    /// `kernel_s` seconds, however little was chosen.
-    pub(crate) fn feed_last(&mut self, kernel_s: u32) {
-        if self.starved.is_none() {
-            let last_s = self.timeout_s.max(PATIENCE_S).max(kernel_s + PATIENCE_S / 2);
-            // One that cannot wait for so long waits as long as it did.
-            let _ = set(&self.file, WDIOC_SETTIMEOUT, last_s);
-            let _ = self.file.write_all(b"\0");
         }
     }
 
@@ -124,6 +115,21 @@ impl Watchdog {
             self.device, self.identity, self.timeout_s
         )
     }
+}
+
+/// Feeds the watchdog, if one was armed.
+pub(crate) fn feed() {
+    // Any byte but 'V', which would disarm it.
+    let _ = DEVICE.get().map(|(file, _)| (&*file).write_all(b"\0"));
+}
+
+/// Feeds it for the end of this run, through which it waits however little was chosen. The kernel's part of that may
+/// take `kernel_s` seconds.
+pub(crate) fn feed_last(kernel_s: u32) {
+    let Some((file, timeout_s)) = DEVICE.get() else { return };
+    // One that cannot wait for so long waits as long as it did.
+    let _ = set(file, WDIOC_SETTIMEOUT, (*timeout_s).max(PATIENCE_S).max(kernel_s + PATIENCE_S / 2));
+    feed();
 }
 
 /// Sets a number, and says which the driver took.

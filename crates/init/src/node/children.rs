@@ -2,7 +2,9 @@
 
 use super::{Event, Helper, HelperKind, Node, Source, platform, process};
 use crate::cgroup::{self, OutOfMemory};
-use crate::process::{Child, Exit, PROGRAM};
+use crate::process::{Child, Exit, Handle, PROGRAM};
+use crate::supervisor::{Service, State};
+use imbrex_init::plan::{Health, Specification};
 use std::io;
 
 impl Node {
@@ -19,7 +21,7 @@ impl Node {
                     self.record(&format!("{name}: {complaint}"));
                 }
                 self.processes.insert(pid, name.clone());
-                self.watch_child(child, &name, Some(&name));
+                self.watch_child(child, &name);
                 self.record(&format!("{name} started as process {pid}"));
                 Event::Started { name, pid }
             }
@@ -30,17 +32,14 @@ impl Node {
         }
     }
 
-    fn watch_child(&mut self, child: Child, log: &str, service: Option<&str>) {
-        let Child { pid, output, ready, notify, .. } = child;
-        let output = Source::Output { log: log.to_owned(), pid, pipe: output };
-        let named = |service: &str| service.to_owned();
-        let ready =
-            service.zip(ready).map(|(service, pipe)| Source::Ready { service: named(service), pid, pipe });
-        let notify = service.zip(notify).map(|(service, socket)| Source::Notify {
-            service: named(service),
-            pid,
-            socket,
-        });
+    /// Watches what leads to a child. A service has the log of its name.
+    fn watch_child(&mut self, child: Child, log: &str) {
+        let Child { pid, handle, output, ready, notify, .. } = child;
+        self.handles.insert(pid, handle);
+        let name = || log.to_owned();
+        let output = Source::Output { log: name(), pid, pipe: output };
+        let ready = ready.map(|pipe| Source::Ready { service: name(), pid, pipe });
+        let notify = notify.map(|socket| Source::Notify { service: name(), pid, socket });
         for source in [Some(output), ready, notify].into_iter().flatten() {
             if let Err(error) = self.watch(source) {
                 self.record(&format!("the pipe of process {pid} cannot be watched: {error}"));
@@ -66,20 +65,15 @@ impl Node {
 
     /// Runs the health checks that are due: one of a service at a time.
     pub(super) fn check_health(&mut self, now_ms: u64) {
-        let mut due = Vec::new();
-        for (name, service) in self.supervisor.services() {
-            let Some(health) =
-                service.specification.health.as_ref().filter(|health| !health.command.is_empty())
-            else {
-                continue;
-            };
-            let every_ms = health.every_s.saturating_mul(1_000);
-            let next_ms = self.checks_ms.get(name).copied().unwrap_or(0);
-            if service.state == crate::supervisor::State::Ready && next_ms <= now_ms {
-                due.push((name.clone(), health.command.clone(), every_ms));
-            }
-        }
-        for (name, command, every_ms) in due {
+        let due = |name: &String| self.checks_ms.get(name).is_none_or(|due_ms| *due_ms <= now_ms);
+        let ready = self.supervisor.services().values().filter(|service| service.state == State::Ready);
+        let asked =
+            ready.filter_map(|Service { specification: Specification { name, health, .. }, .. }| {
+                let health = health.as_ref().filter(|health| !health.command.is_empty() && due(name))?;
+                Some((name.clone(), health.clone()))
+            });
+        for (name, Health { command, every_s, .. }) in asked.collect::<Vec<_>>() {
+            let every_ms = every_s.saturating_mul(1_000);
             self.checks_ms.insert(name.clone(), now_ms.saturating_add(every_ms));
             let kind = HelperKind::Health { service: name };
             if let Err(error) = self.start_helper(kind, &command[0], &command[1..], every_ms) {
@@ -90,10 +84,8 @@ impl Node {
 
     /// When the next health check is due, in milliseconds since boot.
     pub(super) fn health_ms(&self) -> Option<u64> {
-        let ready = |name: &&String| {
-            let service = self.supervisor.services().get(*name);
-            service.is_some_and(|service| service.state == crate::supervisor::State::Ready)
-        };
+        let services = self.supervisor.services();
+        let ready = |name: &String| services.get(name).is_some_and(|one| one.state == State::Ready);
         self.checks_ms.iter().filter(|(name, _)| ready(name)).map(|(_, next_ms)| *next_ms).min()
     }
 
@@ -121,22 +113,16 @@ impl Node {
         let deadline_ms = platform::now_ms().saturating_add(deadline_ms);
         let log = kind.log();
         self.helpers.insert(child.pid, Helper { kind, deadline_ms });
-        self.watch_child(child, log, None);
+        self.watch_child(child, log);
         Ok(())
     }
 
     /// Kills helpers whose time is over, and no longer waits for them: one that is stuck in the
     /// kernel never ends.
     pub(super) fn kill_late_helpers(&mut self, now_ms: u64) {
-        let late: Vec<i32> = self
-            .helpers
-            .iter()
-            .filter(|(_, helper)| helper.deadline_ms <= now_ms)
-            .map(|(pid, _)| *pid)
-            .collect();
-        for pid in late {
-            process::kill_helper(pid);
-            let Some(helper) = self.helpers.remove(&pid) else { continue };
+        let late = self.helpers.extract_if(.., |_, helper| helper.deadline_ms <= now_ms);
+        for (pid, helper) in late.collect::<Vec<_>>() {
+            self.handles.get(&pid).into_iter().for_each(Handle::kill_group);
             self.record(&format!("{} (process {pid}) took too long and was killed", helper.kind.log()));
             self.helper_ended(helper.kind, Exit::Signal(9));
         }

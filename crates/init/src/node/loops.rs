@@ -4,7 +4,7 @@ use super::{
     Backoff, Boot, Clock, CommandLine, Dirty, Ending, Event, Fetch, Node, Random, Record, Source, control,
     network, platform, power_button, uevent,
 };
-use crate::process::{Reaped, reap};
+use crate::process::reap;
 use crate::supervisor::Supervisor;
 use crate::uevent::Received;
 use imbrex_init::plan::{AGENT, Plan};
@@ -66,6 +66,7 @@ impl Node {
             countdown_ms: None,
             checks_ms: BTreeMap::new(),
             logs: BTreeMap::new(),
+            handles: BTreeMap::new(),
             processes: BTreeMap::new(),
             helpers: BTreeMap::new(),
             out_of_memory: BTreeMap::new(),
@@ -142,7 +143,8 @@ impl Node {
     }
 
     fn reap_all(&mut self) {
-        while let Reaped::Child { pid, exit } = reap() {
+        while let Ok(Some((pid, exit))) = reap() {
+            self.handles.remove(&pid);
             if let Some(service) = self.processes.remove(&pid) {
                 self.service_ended(service, pid, exit);
             } else if let Some(helper) = self.helpers.remove(&pid) {

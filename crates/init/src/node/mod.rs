@@ -18,10 +18,11 @@ use crate::command_line::CommandLine;
 use crate::control::Connection;
 use crate::logs::Ring;
 use crate::network::Address;
+use crate::process::Handle;
 use crate::shutdown::{self, Ending};
 use crate::supervisor::backoff::{Backoff, Random};
 use crate::supervisor::{Action, Event, Supervisor};
-use crate::watchdog::Watchdog;
+use crate::watchdog::{self, Watchdog};
 use crate::{cgroup, console, control, network, platform, power_button, process, supervisor, uevent};
 use imbrex_init::plan::{self, Plan};
 use nix::sys::epoll::Epoll;
@@ -128,6 +129,8 @@ struct Node {
     /// When each service's health is asked for next, in milliseconds since boot.
     checks_ms: BTreeMap<String, u64>,
     logs: BTreeMap<String, Ring>,
+    /// The way to signal each child that was not reaped: no signal takes another.
+    handles: BTreeMap<i32, Handle>,
     /// Living processes of services.
     processes: BTreeMap<i32, String>,
     helpers: BTreeMap<i32, Helper>,
@@ -161,18 +164,14 @@ fn begin() -> Result<Node, String> {
     platform::tune_kernel(command_line.loud, command_line.panic_chosen);
     cgroup::prepare();
     console::line(&format!("Imbrex {} boots", env!("CARGO_PKG_VERSION")));
-    let mut node = Node::new(
-        command_line,
-        Record {
-            stage: Stage::Filesystems,
-            started_ms,
-            took_ms: Some(platform::now_ms().saturating_sub(started_ms)),
-            outcome: Outcome::Done,
-            detail: (!left_out.is_empty()).then(|| left_out.join("; ")),
-            late: false,
-        },
-    )
-    .map_err(|error| format!("the event loop cannot be made: {error}"))?;
+    let filesystems = Record {
+        took_ms: Some(platform::now_ms().saturating_sub(started_ms)),
+        outcome: Outcome::Done,
+        detail: (!left_out.is_empty()).then(|| left_out.join("; ")),
+        ..Record::begun(Stage::Filesystems, started_ms)
+    };
+    let mut node = Node::new(command_line, filesystems)
+        .map_err(|error| format!("the event loop cannot be made: {error}"))?;
     node.start_own_helper(HelperKind::Pstore, &["pstore"], machine::PSTORE_DEADLINE_MS);
     for word in node.command_line.unknown.clone() {
         node.announce(&format!(
@@ -249,8 +248,12 @@ impl Node {
                     let event = self.spawn(name);
                     queue.extend(self.supervisor.handle(event, platform::now_ms()));
                 }
-                Action::Terminate { pid, .. } => process::terminate(pid),
-                Action::Kill { name, pid } => process::kill_all(&name, pid),
+                Action::Terminate { pid, .. } => {
+                    self.handles.get(&pid).into_iter().for_each(Handle::terminate);
+                }
+                Action::Kill { name, pid } => {
+                    self.handles.get(&pid).into_iter().for_each(|one| one.kill_all(&name));
+                }
                 Action::Record(line) => self.record(&line),
                 Action::Announce(line) => self.announce(&line),
                 Action::GiveUp { name, reason } => {
@@ -260,7 +263,9 @@ impl Node {
                 Action::Finish => {
                     let silent = self.silent_devices();
                     let kernel_s = shutdown::kernel_s(&silent);
-                    self.watchdog.iter_mut().for_each(|watchdog| watchdog.feed_last(kernel_s));
+                    if self.watchdog.as_ref().is_some_and(|watchdog| watchdog.starved.is_none()) {
+                        watchdog::feed_last(kernel_s);
+                    }
                     shutdown::end(self.ending, &silent)
                 }
             }

@@ -26,9 +26,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long somebody who listens may take to be reached.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// What the process that is too large takes at a time, and in all where nobody stops it.
+/// What the process that is too large takes at a time, in bytes.
 const STEP_BYTES: usize = 1 << 20;
-const STEPS_MAX: usize = 512;
 
 /// The length of a line of the storm, its end included, and how many are written at a time.
 const STORM_LINE_BYTES: u64 = 100;
@@ -40,7 +39,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["probe", port] => probe(port),
         ["crash", file] => return crash(Path::new(file)),
-        ["hog", file] => hog(Path::new(file)),
+        ["hog", file, mib] => hog(Path::new(file), mib),
         ["storm", file, bytes] => storm(Path::new(file), bytes),
         ["stubborn"] => stubborn(),
         ["flush", seconds] => flush(seconds),
@@ -89,11 +88,12 @@ fn wait_for(file: &Path) -> Result<()> {
     fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
 }
 
-/// Takes more and more memory, and uses it.
-fn hog(file: &Path) -> Result<()> {
+/// Takes more and more memory, and uses it: so many MiB where nobody stops it.
+fn hog(file: &Path, mib: &str) -> Result<()> {
+    let steps: usize = mib.parse().context("a hog has a number of MiB")?;
     wait_for(file)?;
     let mut taken = Vec::new();
-    for step in 0..STEPS_MAX {
+    for step in 0..steps {
         taken.push(vec![u8::try_from(step % 255 + 1)?; STEP_BYTES]);
     }
     bail!("{} MiB were given, and nobody minded", taken.len())
