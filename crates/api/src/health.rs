@@ -94,6 +94,8 @@ words! {
         Refuse = "refuse",
         /// Order its successor.
         PlanReplacement = "plan-replacement",
+        /// Write the blocks that it cannot answer for anew, from their copies.
+        RestoreBlocks = "restore-blocks",
         /// Move its blocks away and replace it.
         Replace = "replace",
     }
