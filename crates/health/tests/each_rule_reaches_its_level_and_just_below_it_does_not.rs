@@ -206,6 +206,31 @@ fn a_state_that_is_told_again_is_so_since_it_was_first_told() {
 }
 
 #[test]
+fn what_a_drive_said_before_a_time_without_readings_it_has_said_since_then() {
+    let says = |ago_s: u64, passed: bool| {
+        let text = format!(
+            r#"{{"device": {{"protocol": "ATA"}}, "smart_status": {{"passed": {passed}}},
+                "temperature": {{"current": {}}}}}"#,
+            if passed { 30 } else { 65 }
+        );
+        (NOW - ago_s, Finding::Smart { report: Box::new(Report::parse(text.as_bytes()).expect("a report")) })
+    };
+    let since = |seen: &[(u64, Finding)]| {
+        let verdict = verdict(seen);
+        [Axis::Media, Axis::Mechanics].map(|axis| {
+            let evidence = &verdict.axis(axis).evidence[0];
+            (NOW - evidence.since_unix_s.expect("a time"), evidence.since_at_least)
+        })
+    };
+    assert_eq!(since(&[says(20 * DAY_S, false), says(0, false)]), [(20 * DAY_S, true); 2]);
+    let well_before = [says(25 * DAY_S, true), says(20 * DAY_S, false), says(0, false)];
+    assert_eq!(since(&well_before), [(20 * DAY_S, false); 2]);
+    let well_between = [says(20 * DAY_S, false), says(9 * DAY_S, true), says(DAY_S, false), says(0, false)];
+    assert_eq!(since(&well_between), [(DAY_S, false); 2]);
+    assert_eq!(since(&[says(0, false)]), [(0, true); 2]);
+}
+
+#[test]
 fn what_the_kernel_said() {
     for (event, count, axis) in [
         (MediumError, 1, Axis::Media),

@@ -168,6 +168,7 @@ fn axis_health(verdict: &imbrex_health::AxisVerdict) -> AxisHealth {
         value: evidence.value.clone(),
         was: evidence.was.clone(),
         since_unix_s: evidence.since_unix_s,
+        since_at_least: evidence.since_at_least,
         source: source(evidence.source),
     });
     AxisHealth { axis: axis(verdict.axis), level: level(verdict.level), evidence: evidence.collect() }

@@ -29,6 +29,7 @@ use super::entry::Entry;
 use super::kernel_words::KernelWords;
 use super::notes_file::LoadedNotes;
 use super::now_unix_s;
+use super::places::place_first_questions;
 use super::saved::Saved;
 use crate::inventory::SurveyedDrive;
 use crate::procfs;
@@ -118,6 +119,7 @@ impl Book {
                 }
             }
         }
+        place_first_questions(&mut drives);
         drop((restored, drives));
         self.observed.send_replace(true);
         self.changed.notify_one();

@@ -6,7 +6,7 @@ use crate::context::{Context, DAY_S, GROWTH_S, HELD_S};
 use crate::happenings::Happening;
 use crate::level::Axis;
 use crate::observation::Source;
-use crate::reading::Counter;
+use crate::reading::{Counter, Reading};
 
 /// At this temperature and above a drive is beyond what its maker allows, in degrees Celsius: 60 in the data sheets of
 /// the large disks (HC550, Exos X18, MG08), 70 in those of solid-state drives for SATA and SAS. An NVMe drive knows its own.
@@ -42,16 +42,14 @@ fn temperature(context: &Context<'_>, clues: &mut Vec<Clue>) {
         Some(false) => FLASH_CELSIUS_MAX,
         _ => DISK_CELSIUS_MAX,
     };
-    let hot = context.readings(DAY_S).iter().rev().find_map(|reading| {
-        reading
-            .temperature_celsius
-            .filter(|celsius| *celsius >= limit)
-            .map(|celsius| (celsius, reading.at_unix_s))
-    });
-    if let Some((celsius, at_unix_s)) = hot {
+    let heat = |reading: &Reading| reading.temperature_celsius.filter(|celsius| *celsius >= limit);
+    if let Some(celsius) = context.readings(DAY_S).iter().rev().find_map(heat) {
+        let back = context.readings(GROWTH_S).iter().rev().skip_while(|reading| heat(reading).is_none());
+        let since =
+            back.take_while(|reading| heat(reading).is_some()).last().map(|reading| reading.at_unix_s);
         let value = format!("{celsius} degrees Celsius (limit {limit})");
         let clue = Clue::degraded(Axis::Mechanics, Action::Cool, Source::Smart, "temperature", value);
-        clues.push(clue.since(Some(at_unix_s)));
+        clues.push(clue.since(since));
     }
 }
 
