@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
-use imbrex_api::drive::{DriveStats, DriveStatus, FormatOrder, QuietOrder};
+use imbrex_api::drive::{DriveStats, DriveStatus, FormatOrder, QuietOrder, ScrubStatus};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -86,6 +86,15 @@ pub(crate) async fn status(socket: &Path, deadline: Duration) -> Result<DriveSta
 /// No answer within `deadline`, or one that cannot be read.
 pub(crate) async fn stats(socket: &Path, deadline: Duration) -> Result<DriveStats, DriveCallError> {
     get(socket, "/v1/stats", deadline).await
+}
+
+/// How far the drive's scrub is. Its engine answers between two requests, not from memory.
+///
+/// # Errors
+///
+/// No answer within `deadline`, or one that cannot be read; so also of a drive that is not mounted.
+pub(crate) async fn scrub(socket: &Path, deadline: Duration) -> Result<ScrubStatus, DriveCallError> {
+    get(socket, "/v1/scrub", deadline).await
 }
 
 async fn get<T: DeserializeOwned>(

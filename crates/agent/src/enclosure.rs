@@ -9,6 +9,8 @@
 //! - Where each drive sits is remembered, so that the slot of one that went away can be shown, for as long as no other
 //!   sits in it.
 
+mod seats;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -19,6 +21,8 @@ use std::time::Duration;
 use imbrex_api::node::DriveState;
 use imbrex_api::slot::Slot;
 use tokio::sync::Semaphore;
+
+use seats::Seats;
 
 use crate::file::read_line;
 use crate::inventory::Survey;
@@ -82,8 +86,9 @@ pub(crate) struct Enclosures {
     sysfs: PathBuf,
     conversations: Arc<Semaphore>,
     deadline: Duration,
-    /// The folders of the slots in which drives sat last, by their IDs.
-    sat: Arc<Mutex<BTreeMap<String, PathBuf>>>,
+    /// Where drives sat last, and the file in which that is kept.
+    sat: Arc<Mutex<Seats>>,
+    file: Option<PathBuf>,
     /// One look at where they sit is under way at most.
     looks: Arc<Semaphore>,
 }
@@ -93,7 +98,14 @@ impl Enclosures {
     pub(crate) fn new(sysfs: &Path) -> Self {
         let conversations = Arc::new(Semaphore::new(CONVERSATIONS_MAX));
         let (sat, looks) = (Arc::default(), Arc::new(Semaphore::new(1)));
-        Self { sysfs: sysfs.to_owned(), conversations, deadline: DEADLINE, sat, looks }
+        Self { sysfs: sysfs.to_owned(), conversations, deadline: DEADLINE, sat, file: None, looks }
+    }
+
+    /// The same, with what is remembered kept in the file at `path`, and what that holds already.
+    pub(crate) fn kept_in(mut self, path: PathBuf) -> Self {
+        *lock(&self.sat) = Seats::read(&path);
+        self.file = Some(path);
+        self
     }
 
     /// Remembers where the drives of a survey sit. Reads directories in a thread of its own; where the last look still
@@ -104,9 +116,11 @@ impl Enclosures {
             let present = drive.entry.state != DriveState::Missing;
             (drive.entry.id.clone(), drive.entry.device.clone().filter(|_| present))
         });
-        let (sysfs, sat, drives) = (self.sysfs.clone(), Arc::clone(&self.sat), drives.collect::<Vec<_>>());
+        // Without init, nobody tells of the drives that are missing: none of them is forgotten.
+        let is_whole = survey.init.is_ok();
+        let (enclosures, drives) = (self.clone(), drives.collect::<Vec<_>>());
         drop(tokio::task::spawn_blocking(move || {
-            look(&sysfs, &sat, &drives);
+            enclosures.look(&drives, is_whole);
             drop(permit);
         }));
     }
@@ -136,6 +150,28 @@ impl Enclosures {
         .await
     }
 
+    /// Notes where each drive sits: its ID, and its device file where it is there. One that is in no list is forgotten, where
+    /// the list is whole. Writes the file where anything has changed.
+    fn look(&self, drives: &[(String, Option<String>)], is_whole: bool) {
+        let mut slots = slots(&self.sysfs);
+        let mut sat = lock(&self.sat);
+        let before = sat.clone();
+        sat.retain(|id| !is_whole || drives.iter().any(|(drive, _)| drive == id));
+        for (id, device) in drives {
+            let name = device.as_deref().and_then(kernel_name);
+            if let Some(folder) = name.and_then(|name| slots.remove(&name)) {
+                sat.note(id, folder);
+            }
+        }
+        let (now, file) = (sat.clone(), self.file.as_ref().filter(|_| *sat != before));
+        drop(sat);
+        if let Some(file) = file
+            && let Err(error) = now.write(file)
+        {
+            tracing::warn!("where drives sit could not be written to {}: {error}", file.display());
+        }
+    }
+
     async fn converse<F>(&self, sitting: &Sitting, conversation: F) -> Result<Slot, EnclosureError>
     where
         F: FnOnce(&Path) -> io::Result<Slot> + Send + 'static,
@@ -150,7 +186,7 @@ impl Enclosures {
             let _permit = permit;
             let folder = match sitting {
                 Sitting::Disk(device) => kernel_name(&device).and_then(|name| slots(&sysfs).remove(&name)),
-                Sitting::Gone(id) => lock(&sat).get(&id).filter(|folder| is_empty(folder)).cloned(),
+                Sitting::Gone(id) => lock(&sat).empty_seat(&id),
             };
             let folder = folder.ok_or(EnclosureError::NoSlot)?;
             conversation(&folder).map_err(EnclosureError::Refused)
@@ -162,20 +198,7 @@ impl Enclosures {
     }
 }
 
-/// Notes where each drive sits: its ID, and its device file where it is there. One that is in no list is forgotten.
-fn look(sysfs: &Path, sat: &Mutex<BTreeMap<String, PathBuf>>, drives: &[(String, Option<String>)]) {
-    let mut slots = slots(sysfs);
-    let mut sat = lock(sat);
-    sat.retain(|id, _| drives.iter().any(|(drive, _)| drive == id));
-    for (id, device) in drives {
-        let name = device.as_deref().and_then(kernel_name);
-        if let Some(folder) = name.and_then(|name| slots.remove(&name)) {
-            sat.insert(id.clone(), folder);
-        }
-    }
-}
-
-fn lock(sat: &Mutex<BTreeMap<String, PathBuf>>) -> MutexGuard<'_, BTreeMap<String, PathBuf>> {
+fn lock(sat: &Mutex<Seats>) -> MutexGuard<'_, Seats> {
     // No code that holds the lock can leave it half changed.
     sat.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -191,11 +214,6 @@ fn slots(sysfs: &Path) -> BTreeMap<String, PathBuf> {
 fn disks_in(slot: &Path) -> Vec<String> {
     let disks = folders(&slot.join("device/block"), DISKS_MAX);
     disks.iter().filter_map(|disk| Some(disk.file_name()?.to_str()?.to_owned())).collect()
-}
-
-/// Whether a slot is there, and no disk in it.
-fn is_empty(slot: &Path) -> bool {
-    slot.is_dir() && disks_in(slot).is_empty()
 }
 
 /// The folders in `folder`, at most `count_max`, in the order of their names; none where it cannot be read.
@@ -268,10 +286,11 @@ mod tests {
     #[tokio::test]
     async fn the_slot_of_a_drive_that_went_away_is_lit_until_another_sits_in_it() {
         let root = sysfs();
-        let enclosures = Enclosures::new(root.path());
+        let file = root.path().join("slots.json");
+        let enclosures = Enclosures::new(root.path()).kept_in(file.clone());
         let look = |drives: &[(&str, Option<&str>)]| {
             let own = |(id, device): &(&str, Option<&str>)| ((*id).to_owned(), device.map(str::to_owned));
-            look(root.path(), &enclosures.sat, &drives.iter().map(own).collect::<Vec<_>>());
+            enclosures.look(&drives.iter().map(own).collect::<Vec<_>>(), true);
         };
         let gone = Sitting::Gone("a".to_owned());
         look(&[("a", Some("/dev/sda"))]);
@@ -284,6 +303,10 @@ mod tests {
         look(&[("a", None)]);
         let lit = enclosures.set(&gone, Light::Locate, true).await.unwrap();
         assert_eq!((lit.name.as_str(), lit.locate), ("Slot 07", Some(true)));
+        let next = Enclosures::new(root.path()).kept_in(file);
+        assert_eq!(next.slot(&gone).await.unwrap().name, "Slot 07", "an agent that starts again knows it");
+        next.look(&[], false);
+        assert!(next.slot(&gone).await.is_ok(), "init did not answer: nobody told that it is forgotten");
         symlink(&drive, slot.join("device")).unwrap();
         assert!(matches!(enclosures.slot(&gone).await, Err(EnclosureError::NoSlot)), "another has come");
         fs::remove_file(slot.join("device")).unwrap();

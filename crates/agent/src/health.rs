@@ -11,6 +11,7 @@ mod answer;
 mod book;
 mod changes;
 mod clock_watch;
+mod engine_mark;
 pub(crate) mod engine_watch;
 mod entry;
 pub(crate) mod kernel_log;

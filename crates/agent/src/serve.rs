@@ -39,7 +39,8 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         .map_err(|error| format!("{} cannot be written: {error}", fingerprint_file.display()))?;
 
     let book = Arc::new(Book::new(LoadedNotes::load(&options.firmware_notes), &options.procfs));
-    let histories = options.state_dir.as_ref().unwrap_or(run_dir).join("health.jsonl");
+    let state_dir = options.state_dir.as_ref().unwrap_or(run_dir);
+    let (histories, slots) = (state_dir.join("health.jsonl"), state_dir.join("slots.json"));
     saved::restore(&book, &histories);
     let smartctl: Arc<dyn Smartctl> = Arc::new(SmartctlProgram::new(&options.smartctl));
     let deadline = Duration::from_millis(options.ask_deadline_ms);
@@ -49,7 +50,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         init,
         fingerprint: fingerprint.clone(),
         configuration: run_dir.join("node.toml"),
-        enclosures: Enclosures::new(&options.sysfs),
+        enclosures: Enclosures::new(&options.sysfs).kept_in(slots),
         procfs: options.procfs.clone(),
         book: Arc::clone(&book),
         smartctl: Arc::clone(&smartctl),

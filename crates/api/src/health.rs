@@ -94,6 +94,8 @@ words! {
         Refuse = "refuse",
         /// Order its successor.
         PlanReplacement = "plan-replacement",
+        /// Write the blocks that it cannot answer for anew, from their copies.
+        RestoreBlocks = "restore-blocks",
         /// Move its blocks away and replace it.
         Replace = "replace",
     }
@@ -227,6 +229,9 @@ pub struct Evidence {
     pub was: Option<String>,
     /// Since when, as far as what is recorded reaches; `null` where nobody knows.
     pub since_unix_s: Option<u64>,
+    /// Whether it may have been so before that: nothing older is recorded.
+    #[serde(default)]
+    pub since_at_least: bool,
     /// Who says so.
     pub source: Source,
 }

@@ -20,7 +20,8 @@ use imbrex_api::health::{
 
 fn evidence(level: Level, what: &str, value: &str) -> Evidence {
     let since_unix_s = Some(1_700_000_000);
-    Evidence { level, what: what.into(), value: value.into(), since_unix_s, source: Source::Smart, was: None }
+    let (what, value) = (what.into(), value.into());
+    Evidence { level, what, value, since_unix_s, source: Source::Smart, ..Evidence::default() }
 }
 
 fn failing() -> DriveHealth {

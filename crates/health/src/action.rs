@@ -27,6 +27,8 @@ pub enum Action {
     Refuse,
     /// Order its successor.
     PlanReplacement,
+    /// Write the blocks that it cannot answer for anew, from their copies.
+    RestoreBlocks,
     /// Move its blocks away and replace it.
     Replace,
 }
@@ -46,6 +48,7 @@ impl Action {
             Self::UpdateFirmware => "update-firmware",
             Self::Refuse => "refuse",
             Self::PlanReplacement => "plan-replacement",
+            Self::RestoreBlocks => "restore-blocks",
             Self::Replace => "replace",
         }
     }
@@ -68,6 +71,10 @@ impl Action {
             Self::UpdateFirmware => "Update the drive's firmware.",
             Self::Refuse => "Put no data on this drive; move away what it holds.",
             Self::PlanReplacement => "Order a replacement and drain the drive at a quiet time.",
+            Self::RestoreBlocks => {
+                "Some blocks are not answered for: compare the drive's list with what it should hold, and restore what is \
+                 missing from other copies."
+            }
             Self::Replace => "Drain the drive now and replace it.",
         }
     }

@@ -25,9 +25,10 @@ pub(crate) struct Cleared {
     pub(crate) self_test: Option<SelfTest>,
     /// Attributes that had been at their thresholds in the past; a report has few.
     pub(crate) past_attributes: Vec<u8>,
-    /// Zones that it had made read-only, and taken offline.
+    /// Zones that it had made read-only, and taken offline, and those that could not be read.
     pub(crate) zones_read_only: u64,
     pub(crate) zones_offline: u64,
+    pub(crate) zones_unknown: u64,
 }
 
 impl Cleared {

@@ -60,6 +60,7 @@ impl Clue {
             value: value.to_string(),
             was: None,
             since_unix_s: None,
+            since_at_least: false,
             source,
         };
         Self { axis, evidence, action, is_explicit: false, is_strong: false }

@@ -12,7 +12,7 @@ use crate::history::History;
 use crate::last_report::Part;
 use crate::notes::Effective;
 use crate::reading::{Counter, Reading};
-use crate::statement::Statements;
+use crate::statement::{Statement, Statements};
 
 /// Seconds of an hour and of a day.
 pub(crate) const HOUR_S: u64 = 3600;
@@ -210,6 +210,14 @@ impl<'a> Context<'a> {
     /// What the drive said outright in the last [`HELD_S`], and when it last said each.
     pub(crate) fn statements(&self) -> impl Iterator<Item = (Statements, u64)> {
         self.counted(HELD_S).iter().map(|reading| (reading.statements, reading.at_unix_s))
+    }
+
+    /// Since when the drive has said this each time that it was asked, in seconds since 1970. A time in which nobody asked it
+    /// takes nothing from that.
+    pub(crate) fn said_since(&self, statement: Statement) -> Option<u64> {
+        let says = |reading: &&Reading| reading.statements.has(statement);
+        let back = self.counted(GROWTH_S).iter().rev().skip_while(|reading| !says(reading));
+        back.take_while(says).last().map(|reading| reading.at_unix_s)
     }
 
     /// How often any of these happened in the last `for_s`, since a person last struck out what was recorded.

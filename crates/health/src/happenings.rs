@@ -43,6 +43,8 @@ pub(crate) enum Happening {
     AsFastAsPeers,
     /// The drive was compared with its peers and much slower.
     SlowerThanPeers,
+    /// The drive was many times slower than it had been itself.
+    SlowerThanBefore,
     /// The drive went away.
     Gone,
 }

@@ -16,7 +16,7 @@ use crate::happenings::{Happening, Happenings, KEPT_S};
 use crate::identity::Identity;
 use crate::kernel_event::KernelEvent;
 use crate::last_report::{LastReport, Part};
-use crate::observation::{EngineRecord, Finding, Latency, LifeStep, Observation};
+use crate::observation::{EngineRecord, Finding, Latency, LifeStep, Observation, ScrubCoverage};
 use crate::reading::Reading;
 
 /// The latest reading of each slot of this length is kept, in seconds: half a day.
@@ -63,6 +63,9 @@ pub struct History {
     pub(crate) engine_seen_unix_s: Option<u64>,
     pub(crate) zones_read_only: Option<At<u64>>,
     pub(crate) zones_offline: Option<At<u64>>,
+    pub(crate) zones_unknown: Option<At<u64>>,
+    pub(crate) keeps_checkpoints: Option<At<bool>>,
+    pub(crate) scrub: Option<At<ScrubCoverage>>,
     pub(crate) latency: Option<At<Latency>>,
     pub(crate) happenings: Happenings,
     pub(crate) present: Option<At<bool>>,
@@ -154,6 +157,7 @@ impl History {
             reading: before.copied(),
             zones_read_only: zones(&self.zones_read_only),
             zones_offline: zones(&self.zones_offline),
+            zones_unknown: zones(&self.zones_unknown),
             ..Cleared::default()
         };
         cleared.note(
@@ -227,14 +231,16 @@ impl History {
             (Happening::OpenError, record.open_errors),
             (Happening::ChecksumFailure, record.checksum_failures),
             (Happening::ScrubFinding, record.scrub_findings.max(record.records_lost)),
+            (Happening::SlowerThanBefore, record.slower_than_before),
         ] {
             self.happenings.record(at_unix_s, happening, count);
         }
-        if let Some(zones) = record.zones_read_only {
-            put(&mut self.zones_read_only, at_unix_s, zones);
-        }
-        if let Some(zones) = record.zones_offline {
-            put(&mut self.zones_offline, at_unix_s, zones);
+        put_state(&mut self.zones_read_only, at_unix_s, record.zones_read_only);
+        put_state(&mut self.zones_offline, at_unix_s, record.zones_offline);
+        put_state(&mut self.zones_unknown, at_unix_s, record.zones_unknown);
+        put_state(&mut self.keeps_checkpoints, at_unix_s, record.keeps_checkpoints);
+        if let Some(scrub) = record.scrub {
+            put(&mut self.scrub, at_unix_s, scrub);
         }
         if let Some(latency) = record.latency {
             if let Some(slow) = slower_than_peers(latency) {
@@ -264,6 +270,15 @@ impl History {
 fn put<T>(kept: &mut Option<At<T>>, at_unix_s: u64, what: T) {
     if kept.as_ref().is_none_or(|kept| kept.at_unix_s <= at_unix_s) {
         *kept = Some(At { at_unix_s, what });
+    }
+}
+
+/// Keeps the newer of two states. One that is told again is so since it was first told.
+fn put_state<T: PartialEq>(kept: &mut Option<At<T>>, at_unix_s: u64, what: Option<T>) {
+    match (kept, what) {
+        (Some(kept), Some(what)) if kept.what == what => kept.at_unix_s = kept.at_unix_s.min(at_unix_s),
+        (kept, Some(what)) => put(kept, at_unix_s, what),
+        (_, None) => {}
     }
 }
 

@@ -22,6 +22,12 @@ impl History {
         mend_at(&mut self.smart_failure, mend);
         mend_at(&mut self.zones_read_only, mend);
         mend_at(&mut self.zones_offline, mend);
+        mend_at(&mut self.zones_unknown, mend);
+        mend_at(&mut self.keeps_checkpoints, mend);
+        mend_at(&mut self.scrub, mend);
+        if let Some(oldest) = self.scrub.as_mut().and_then(|scrub| scrub.what.oldest_unix_s.as_mut()) {
+            mend(oldest);
+        }
         mend_at(&mut self.latency, mend);
         mend_at(&mut self.present, mend);
         mend_at(&mut self.step, mend);

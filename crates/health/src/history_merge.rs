@@ -19,8 +19,11 @@ impl History {
         later(&mut self.error_log, other.error_log);
         later(&mut self.self_tests, other.self_tests);
         later(&mut self.smart_failure, other.smart_failure);
-        later(&mut self.zones_read_only, other.zones_read_only);
-        later(&mut self.zones_offline, other.zones_offline);
+        later_state(&mut self.zones_read_only, other.zones_read_only);
+        later_state(&mut self.zones_offline, other.zones_offline);
+        later_state(&mut self.zones_unknown, other.zones_unknown);
+        later_state(&mut self.keeps_checkpoints, other.keeps_checkpoints);
+        later(&mut self.scrub, other.scrub);
         later(&mut self.latency, other.latency);
         later(&mut self.present, other.present);
         later(&mut self.step, other.step);
@@ -62,5 +65,15 @@ fn later<T>(own: &mut Option<At<T>>, other: Option<At<T>>) {
     let is_later = |other: &At<T>| own.as_ref().is_none_or(|own| own.at_unix_s < other.at_unix_s);
     if let Some(other) = other.filter(is_later) {
         *own = Some(other);
+    }
+}
+
+/// The later of two states; one that was the same before has been so since then.
+fn later_state<T: PartialEq>(own: &mut Option<At<T>>, other: Option<At<T>>) {
+    match (own.as_mut(), &other) {
+        (Some(own), Some(other)) if own.what == other.what => {
+            own.at_unix_s = own.at_unix_s.min(other.at_unix_s)
+        }
+        _ => later(own, other),
     }
 }

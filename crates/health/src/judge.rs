@@ -9,7 +9,7 @@
 
 use crate::action::Action;
 use crate::clue::Clue;
-use crate::context::{Context, DAY_S};
+use crate::context::{Context, DAY_S, GROWTH_S};
 use crate::history::History;
 use crate::level::{Axis, Level};
 use crate::life::Life;
@@ -91,11 +91,25 @@ fn axis_verdict(context: &Context<'_>, axis: Axis, clues: &[Clue]) -> AxisVerdic
         .iter()
         .filter(|clue| clue.axis == axis)
         .take(EVIDENCE_MAX)
-        .map(|clue| clue.evidence.clone())
+        .map(|clue| Evidence {
+            since_at_least: may_be_older(context, &clue.evidence),
+            ..clue.evidence.clone()
+        })
         .collect();
     let worst = evidence.iter().map(|evidence| evidence.level).max().unwrap_or(Level::Healthy);
     let floor = if has_data(context, axis) { Level::Healthy } else { Level::Unknown };
     AxisVerdict { axis, level: worst.max(floor), evidence }
+}
+
+/// Whether what is recorded begins with it: of the drive's own word the readings that count, of the rest all.
+fn may_be_older(context: &Context<'_>, evidence: &Evidence) -> bool {
+    let begins_unix_s = match evidence.source {
+        Source::Smart => context.counted(GROWTH_S).first().map(|reading| reading.at_unix_s),
+        Source::Engine | Source::Kernel | Source::Enclosure | Source::Notes => {
+            context.history.first_seen_unix_s
+        }
+    };
+    evidence.since_unix_s.zip(begins_unix_s).is_some_and(|(since, begins)| since <= begins)
 }
 
 /// Whether there are fresh data about an axis at all.

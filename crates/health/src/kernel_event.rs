@@ -122,9 +122,38 @@ fn is_our_fault(text: &str) -> bool {
     OUR_FAULT.iter().any(|words| text.contains(words))
 }
 
-/// The device that rightly refused an order of ours, where a line tells of that.
-pub(crate) fn refuser_in(line: &str) -> Option<String> {
-    text_of(line).filter(|text| is_our_fault(text)).and_then(device_in)
+/// A line of a driver's that says that a device rightly refused an order of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The device.
+    pub(crate) device: String,
+    /// What all lines about this order have in common, and no other's: SCSI's tag.
+    pub(crate) tag: Option<String>,
+    /// Where the order was to write or read, in logical blocks: NVMe's lines say so.
+    pub(crate) block: Option<u64>,
+}
+
+/// The refusal that a line tells of. The block layer's own line, which ends an order, is none.
+pub(crate) fn refusal_in(line: &str) -> Option<Refusal> {
+    let text = text_of(line).filter(|text| is_our_fault(text) && !is_end(text))?;
+    let tag = text.split(' ').find(|word| word.starts_with("tag#")).map(str::to_owned);
+    Some(Refusal { device: device_in(text)?, tag, block: number_after(text, "@ LBA ") })
+}
+
+/// The block layer's line about an order that has failed: the device, and the sector of 512 bytes (`blk_print_req_error`:
+/// "WHY error, dev NAME, sector N op ...").
+pub(crate) fn end_in(line: &str) -> Option<(String, Option<u64>)> {
+    let text = text_of(line).filter(|text| is_end(text))?;
+    Some((device_in(text)?, number_after(text, ", sector ")))
+}
+
+fn is_end(text: &str) -> bool {
+    text.contains(" error, dev ")
+}
+
+fn number_after(text: &str, words: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(words)?;
+    rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// The name of the device that a text is about.

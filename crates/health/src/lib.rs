@@ -49,7 +49,7 @@ pub use kernel_event::{KernelEvent, KernelLine, parse_kernel_line};
 pub use kernel_log::KernelLog;
 pub use level::{Axis, Level};
 pub use life::Life;
-pub use observation::{EngineRecord, Finding, Latency, LifeStep, Observation, Source};
+pub use observation::{EngineRecord, Finding, Latency, LifeStep, Observation, ScrubCoverage, Source};
 pub use reading::{Counter, Reading};
 pub use saved::judge_saved;
 pub use statement::{Statement, Statements};

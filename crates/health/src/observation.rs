@@ -122,8 +122,31 @@ pub struct EngineRecord {
     pub zones_read_only: Option<u64>,
     /// Zones that are offline now: a state, no increment.
     pub zones_offline: Option<u64>,
+    /// Zones that cannot be read now and may hold blocks that nothing else tells of: a state, no increment.
+    pub zones_unknown: Option<u64>,
+    /// Whether it keeps checkpoints of its index now: a state, no increment.
+    pub keeps_checkpoints: Option<bool>,
+    /// Looks that found it many times slower than it had been itself.
+    pub slower_than_before: u64,
+    /// How far its scrub is now: a state, no increment.
+    pub scrub: Option<ScrubCoverage>,
     /// How fast it was beside its peers.
     pub latency: Option<Latency>,
+}
+
+/// How far a drive's scrub is with reading everything once in its period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScrubCoverage {
+    /// Within how many seconds everything is to be read once.
+    pub period_s: u64,
+    /// Zones in which something lives.
+    pub zones: u64,
+    /// Those of them that are due now: to be read before their period ends.
+    pub due_zones: u64,
+    /// When the zone that has waited longest was last read whole, in seconds since 1970; `None` where one never was, for
+    /// it is new, or where there is none.
+    pub oldest_unix_s: Option<u64>,
 }
 
 /// A drive's latency beside that of its peers: drives of the same kind in the same node and the same time.

@@ -52,6 +52,9 @@ pub struct Evidence {
     pub was: Option<String>,
     /// Since when, in seconds since 1970, as far as the history reaches; `None` where nobody knows.
     pub since_unix_s: Option<u64>,
+    /// Whether it may have been so before that: nothing older is recorded.
+    #[serde(default)]
+    pub since_at_least: bool,
     /// Who says so.
     pub source: Source,
 }

@@ -8,7 +8,8 @@ use imbrex_health::KernelEvent::{
 use imbrex_health::Level::{Degraded, Failing, Healthy, Unknown};
 use imbrex_health::notes::Notes;
 use imbrex_health::{
-    Axis, EngineRecord, Finding, History, Identity, Latency, Level, LifeStep, Observation, Verdict, judge,
+    Action, Axis, EngineRecord, Finding, History, Identity, Latency, Level, LifeStep, Observation,
+    ScrubCoverage, Verdict, judge,
 };
 use smartctl_parser::Report;
 
@@ -152,6 +153,81 @@ fn what_the_engine_saw() {
     just("zones read-only", Axis::Media, Degraded, &zones(1), &zones(0));
     just("slow", Axis::Mechanics, Degraded, &compared(12, 16_000), &compared(11, 16_000));
     just("twice as slow", Axis::Mechanics, Degraded, &compared(20, 16_000), &compared(20, 15_999));
+}
+
+#[test]
+fn how_the_engine_says_that_it_stands() {
+    let none = EngineRecord::default();
+    let unknown = |zones| vec![well(), engine(0, EngineRecord { zones_unknown: Some(zones), ..none })];
+    just("zones unknown", Axis::Media, Degraded, &unknown(1), &unknown(0));
+    assert_eq!(verdict(&unknown(1)).action, Action::RestoreBlocks);
+    let slow = |times: u64| -> Seen {
+        let record = EngineRecord { slower_than_before: 3, ..none };
+        (0..times).map(|number| engine(number * 2 * DAY_S, record)).chain([well()]).collect()
+    };
+    just("slower than before", Axis::Mechanics, Degraded, &slow(3), &slow(2));
+    let kept = |keeps| vec![well(), engine(HOUR_S, EngineRecord { keeps_checkpoints: Some(keeps), ..none })];
+    let without = verdict(&kept(false));
+    assert_eq!((without.level, without.action), (Healthy, Action::None), "no illness");
+    assert_eq!(without.axis(Axis::Media).evidence[0].since_unix_s, Some(NOW - HOUR_S));
+    assert!(verdict(&kept(true)).axis(Axis::Media).evidence.is_empty());
+}
+
+#[test]
+fn a_scrub_that_is_overdue_is_told_and_makes_no_drive_worse() {
+    let scrubbed = |told_ago_s: u64, read_ago_s: Option<u64>| {
+        let scrub = ScrubCoverage {
+            period_s: 30 * DAY_S,
+            zones: 9,
+            due_zones: 4,
+            oldest_unix_s: read_ago_s.map(|ago_s| NOW - ago_s),
+        };
+        let record = EngineRecord { scrub: Some(scrub), ..EngineRecord::default() };
+        verdict(&[well(), engine(told_ago_s, record)])
+    };
+    let late = scrubbed(0, Some(31 * DAY_S));
+    assert_eq!((late.level, late.action), (Healthy, Action::Scrub));
+    let evidence = &late.axis(Axis::Media).evidence[0];
+    assert_eq!(evidence.since_unix_s, Some(NOW - DAY_S));
+    for (told_ago_s, read_ago_s) in [(0, Some(30 * DAY_S)), (0, None), (37 * HOUR_S, Some(40 * DAY_S))] {
+        let verdict = scrubbed(told_ago_s, read_ago_s);
+        assert!(verdict.axis(Axis::Media).evidence.is_empty(), "{:?}", verdict.evidence());
+    }
+}
+
+#[test]
+fn a_state_that_is_told_again_is_so_since_it_was_first_told() {
+    let told = |ago_s: u64, zones| {
+        engine(ago_s, EngineRecord { zones_offline: Some(zones), ..EngineRecord::default() })
+    };
+    let since = |seen: &[(u64, Finding)]| verdict(seen).axis(Axis::Media).evidence[0].since_unix_s;
+    assert_eq!(since(&[told(9 * DAY_S, 2), told(DAY_S, 2), well()]), Some(NOW - 9 * DAY_S));
+    assert_eq!(since(&[told(9 * DAY_S, 2), told(DAY_S, 3), well()]), Some(NOW - DAY_S));
+}
+
+#[test]
+fn what_a_drive_said_before_a_time_without_readings_it_has_said_since_then() {
+    let says = |ago_s: u64, passed: bool| {
+        let text = format!(
+            r#"{{"device": {{"protocol": "ATA"}}, "smart_status": {{"passed": {passed}}},
+                "temperature": {{"current": {}}}}}"#,
+            if passed { 30 } else { 65 }
+        );
+        (NOW - ago_s, Finding::Smart { report: Box::new(Report::parse(text.as_bytes()).expect("a report")) })
+    };
+    let since = |seen: &[(u64, Finding)]| {
+        let verdict = verdict(seen);
+        [Axis::Media, Axis::Mechanics].map(|axis| {
+            let evidence = &verdict.axis(axis).evidence[0];
+            (NOW - evidence.since_unix_s.expect("a time"), evidence.since_at_least)
+        })
+    };
+    assert_eq!(since(&[says(20 * DAY_S, false), says(0, false)]), [(20 * DAY_S, true); 2]);
+    let well_before = [says(25 * DAY_S, true), says(20 * DAY_S, false), says(0, false)];
+    assert_eq!(since(&well_before), [(20 * DAY_S, false); 2]);
+    let well_between = [says(20 * DAY_S, false), says(9 * DAY_S, true), says(DAY_S, false), says(0, false)];
+    assert_eq!(since(&well_between), [(DAY_S, false); 2]);
+    assert_eq!(since(&[says(0, false)]), [(0, true); 2]);
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use imbrex_api::drive::ScrubStatus;
 use imbrex_api::health::{
     Action, Axis, AxisHealth, DriveHealth, DriveInShort, Evidence, Guard, HeldGuard, Level, LevelCounts,
     Life, MatchedNote, NodeHealth, Polling, Source,
 };
 use imbrex_health::node::{self, NodeDrive, NodeSpace, NodeVerdict};
 use imbrex_health::notes::Notes;
-use imbrex_health::{DriveKey, Verdict};
+use imbrex_health::{DriveKey, ScrubCoverage, Verdict};
 
 use super::entry::Entry;
 
@@ -167,6 +168,7 @@ fn axis_health(verdict: &imbrex_health::AxisVerdict) -> AxisHealth {
         value: evidence.value.clone(),
         was: evidence.was.clone(),
         since_unix_s: evidence.since_unix_s,
+        since_at_least: evidence.since_at_least,
         source: source(evidence.source),
     });
     AxisHealth { axis: axis(verdict.axis), level: level(verdict.level), evidence: evidence.collect() }
@@ -202,6 +204,16 @@ fn polling(entry: &Entry, now: Instant) -> Polling {
     }
 }
 
+/// What the rules look at of a scrub.
+pub(super) fn scrub_coverage(scrub: &ScrubStatus) -> ScrubCoverage {
+    ScrubCoverage {
+        period_s: scrub.period_s,
+        zones: u64::from(scrub.zones),
+        due_zones: u64::from(scrub.overdue_zones),
+        oldest_unix_s: scrub.oldest_unix_s,
+    }
+}
+
 /// The same word in the API's enum.
 macro_rules! same_words {
     ($name:ident: $from:ty => $to:ident { $($member:ident)+ }) => {
@@ -219,5 +231,6 @@ same_words!(source: imbrex_health::Source => Source { Smart Engine Kernel Enclos
 same_words!(guard: node::Guard => Guard { OneAtATime CommonCause SameFirmware FreeSpace });
 same_words!(life: imbrex_health::Life => Life { New BurnIn InService Suspect Draining Failed Removed });
 same_words!(action: imbrex_health::Action => Action {
-    None CheckMonitor CheckPresence Watch CheckLink Cool Scrub UpdateFirmware Refuse PlanReplacement Replace
+    None CheckMonitor CheckPresence Watch CheckLink Cool Scrub UpdateFirmware Refuse PlanReplacement RestoreBlocks
+    Replace
 });

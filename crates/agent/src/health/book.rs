@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use imbrex_api::drive::ScrubStatus;
 use imbrex_api::health::{DriveHealth, NodeHealth, NotesState};
 use imbrex_api::node::Smart;
 use imbrex_health::notes::Notes;
@@ -23,11 +24,12 @@ use tokio::sync::{Notify, watch};
 
 use super::answer::{self, DriveLevels};
 use super::clock_watch::{ClockWatch, Step};
-use super::engine_watch::Mark;
+use super::engine_mark::Mark;
 use super::entry::Entry;
 use super::kernel_words::KernelWords;
 use super::notes_file::LoadedNotes;
 use super::now_unix_s;
+use super::places::place_first_questions;
 use super::saved::Saved;
 use crate::inventory::SurveyedDrive;
 use crate::procfs;
@@ -117,6 +119,7 @@ impl Book {
                 }
             }
         }
+        place_first_questions(&mut drives);
         drop((restored, drives));
         self.observed.send_replace(true);
         self.changed.notify_one();
@@ -140,17 +143,20 @@ impl Book {
         }
     }
 
-    /// Records what an engine saw: `tell` makes of its last mark the present one, and what has happened in between.
+    /// Records what an engine saw: how far its scrub is, where it says so; `tell` makes of its last mark the present one, and
+    /// what has happened in between.
     pub(super) fn record_engine(
         &self,
         id: &str,
         at_unix_s: u64,
+        scrub: Option<ScrubStatus>,
         tell: impl FnOnce(Mark) -> (Mark, EngineRecord),
     ) {
         if let Some(entry) = self.drives().get_mut(id) {
             let (mark, record) = tell(entry.mark);
-            entry.mark = mark;
-            entry.record(at_unix_s, Finding::Engine { record });
+            (entry.mark, entry.scrub) = (mark, scrub);
+            let scrub = scrub.as_ref().map(answer::scrub_coverage);
+            entry.record(at_unix_s, Finding::Engine { record: EngineRecord { scrub, ..record } });
         }
     }
 
@@ -201,6 +207,11 @@ impl Book {
     /// SMART's status of the drive `id`, as the inventory tells it.
     pub(crate) fn smart(&self, id: &str) -> Option<Smart> {
         self.drives().get(id).filter(|entry| entry.device.is_some()).map(Entry::smart)
+    }
+
+    /// How far the scrub of the drive `id` is, as its engine said when it was last asked.
+    pub(crate) fn scrub(&self, id: &str) -> Option<ScrubStatus> {
+        self.drives().get(id).filter(|entry| entry.present).and_then(|entry| entry.scrub)
     }
 
     /// How the drive `id` is.

@@ -1,20 +1,19 @@
 //! What the drives' engines see, as evidence.
 //!
-//! - Each engine is asked for its counters now and then, from its memory; what they rose by is recorded. A counter that
-//!   is lower than before began anew: its process was started again, or the drive mounted anew.
+//! - Each engine is asked for its counters and its scrub now and then; what is new is recorded (see `engine_mark.rs`).
 //! - Drives are compared over [`COMPARED`]: a drive with its peers, which are those of its model in this node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use imbrex_api::drive::{DriveStats, EXIT_DEVICE_FAILED, GETS_BUCKETS, gets_bucket_us_max};
-use imbrex_api::node::{DriveState, ZoneConditions};
+use imbrex_api::drive::{DriveStats, EXIT_DEVICE_FAILED, GETS_BUCKETS, ScrubStatus, gets_bucket_us_max};
+use imbrex_api::node::DriveState;
 use imbrex_health::{EngineRecord, Finding, Latency};
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::changes::Changes;
+use super::engine_mark::Surveyed;
 use super::{Book, now_unix_s};
 use crate::drive_client;
 use crate::init_client::{InitDrive, InitStatus};
@@ -28,70 +27,6 @@ const COMPARED: Duration = Duration::from_secs(10 * 60);
 
 /// At most this many are asked at once.
 const ASKED_MAX: usize = 32;
-
-/// The counters of an engine when it was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
-    read_errors: u64,
-    write_errors: u64,
-    flush_errors: u64,
-    checksum_failures: u64,
-    scrub_errors: u64,
-    zones_read_only: u64,
-    zones_offline: u64,
-    #[serde(default)]
-    reset_errors: u64,
-    #[serde(default)]
-    blocks_damaged: u64,
-    /// How often init had started the drive's process again.
-    #[serde(default)]
-    restarts: u64,
-}
-
-/// What the survey tells of a drive beside its engine's counters.
-#[derive(Clone, Copy, Debug, Default)]
-struct Surveyed {
-    zones: Option<ZoneConditions>,
-    blocks_damaged: Option<u64>,
-}
-
-impl Mark {
-    fn of(stats: &DriveStats, surveyed: Surveyed, before: Self) -> Self {
-        let zones = surveyed.zones;
-        Self {
-            read_errors: stats.read_errors,
-            write_errors: stats.write_errors,
-            flush_errors: stats.flush_errors,
-            checksum_failures: stats.checksum_failures,
-            scrub_errors: stats.scrub_errors,
-            zones_read_only: zones.map_or(before.zones_read_only, |zones| zones.read_only),
-            zones_offline: zones.map_or(before.zones_offline, |zones| zones.offline),
-            reset_errors: stats.reset_errors,
-            blocks_damaged: surveyed.blocks_damaged.unwrap_or(before.blocks_damaged),
-            restarts: before.restarts,
-        }
-    }
-
-    /// What has happened since `before`.
-    fn since(&self, before: &Self) -> EngineRecord {
-        let rise = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
-        // A condition is recorded when it changes: the time of the record is since when it is so.
-        let changed = |now: u64, before: u64| (now != before).then_some(now);
-        EngineRecord {
-            read_errors: rise(self.read_errors, before.read_errors),
-            write_errors: rise(self.write_errors, before.write_errors),
-            flush_errors: rise(self.flush_errors, before.flush_errors),
-            reset_errors: rise(self.reset_errors, before.reset_errors),
-            // Blocks that were restored from elsewhere are damaged no longer: fewer are no beginning anew.
-            records_lost: self.blocks_damaged.saturating_sub(before.blocks_damaged),
-            checksum_failures: rise(self.checksum_failures, before.checksum_failures),
-            scrub_findings: rise(self.scrub_errors, before.scrub_errors),
-            zones_read_only: changed(self.zones_read_only, before.zones_read_only),
-            zones_offline: changed(self.zones_offline, before.zones_offline),
-            ..EngineRecord::default()
-        }
-    }
-}
 
 /// How fast a drive's gets were, from one comparison to the next.
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,21 +69,15 @@ pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, dead
     let mut gets_before: BTreeMap<String, Gets> = BTreeMap::new();
     loop {
         let survey = (*agent).as_ref().survey().await;
-        let stats = ask_all(&survey, deadline).await;
-        for (id, stats) in &stats {
-            let surveyed = survey.drive(id).map(|drive| Surveyed {
-                zones: drive.entry.zones.conditions,
-                blocks_damaged: drive.entry.blocks_damaged,
-            });
-            book.record_engine(id, now_unix_s(), |before| {
-                let mark = Mark::of(stats, surveyed.unwrap_or_default(), before);
-                (mark, mark.since(&before))
-            });
+        let told = ask_all(&survey, deadline).await;
+        for Told { id, stats, scrub } in &told {
+            let surveyed = survey.drive(id).map(|drive| Surveyed::of(&drive.entry)).unwrap_or_default();
+            book.record_engine(id, now_unix_s(), *scrub, |before| before.next(stats, surveyed));
         }
         for (id, restarts, is_open_error) in survey.init.as_ref().map(restarts).unwrap_or_default() {
             book.record_open_errors(id, now_unix_s(), |before| {
-                let new = restarts.checked_sub(before.restarts).unwrap_or(restarts);
-                (Mark { restarts, ..before }, if is_open_error { new } else { 0 })
+                let (mark, new) = before.restarted(restarts);
+                (mark, if is_open_error { new } else { 0 })
             });
         }
         if compared.elapsed() >= COMPARED {
@@ -158,7 +87,7 @@ pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, dead
                 took_us: stats.gets_us,
                 by_time: stats.gets_by_time,
             };
-            let now: BTreeMap<_, _> = stats.iter().map(|(id, stats)| (id.clone(), gets(stats))).collect();
+            let now: BTreeMap<_, _> = told.iter().map(|told| (told.id.clone(), gets(&told.stats))).collect();
             record_latencies(&book, &survey, &gets_before, &now);
             gets_before = now;
         }
@@ -167,8 +96,16 @@ pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, dead
     }
 }
 
-/// The counters of every engine that answers.
-async fn ask_all(survey: &Survey, deadline: Duration) -> Vec<(String, DriveStats)> {
+/// What an engine told.
+struct Told {
+    id: String,
+    stats: DriveStats,
+    /// `None` where it did not say: the drive is not mounted, or its engine is late.
+    scrub: Option<ScrubStatus>,
+}
+
+/// What every engine tells that answers.
+async fn ask_all(survey: &Survey, deadline: Duration) -> Vec<Told> {
     let mut waiting = survey.drives.iter().filter(|drive| {
         !matches!(drive.entry.state, DriveState::Missing | DriveState::Stopped | DriveState::Unresponsive)
     });
@@ -179,7 +116,11 @@ async fn ask_all(survey: &Survey, deadline: Duration) -> Vec<(String, DriveStats
             let Some(drive) = waiting.next() else { break };
             let Some(socket) = drive.socket.clone() else { continue };
             let id = drive.entry.id.clone();
-            asked.spawn(async move { Some((id, drive_client::stats(&socket, deadline).await.ok()?)) });
+            asked.spawn(async move {
+                let stats = drive_client::stats(&socket, deadline);
+                let (stats, scrub) = tokio::join!(stats, drive_client::scrub(&socket, deadline));
+                Some(Told { id, stats: stats.ok()?, scrub: scrub.ok() })
+            });
         }
         match asked.join_next().await {
             None => return answers,
@@ -249,30 +190,6 @@ fn median(mut values: Vec<u64>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_rose_is_recorded_and_a_counter_that_began_anew_counts_whole() {
-        let before = Mark { read_errors: 5, write_errors: 7, zones_offline: 1, ..Mark::default() };
-        let zones = ZoneConditions { read_only: 2, offline: 1, ..ZoneConditions::default() };
-        let stats = DriveStats {
-            read_errors: 8,
-            write_errors: 2,
-            reset_errors: 4,
-            scrub_errors: 1,
-            ..DriveStats::default()
-        };
-        let surveyed = Surveyed { zones: Some(zones), blocks_damaged: Some(3) };
-        let mark = Mark::of(&stats, surveyed, before);
-        let record = mark.since(&before);
-        assert_eq!((record.read_errors, record.write_errors, record.scrub_findings), (3, 2, 1));
-        assert_eq!((record.zones_read_only, record.zones_offline), (Some(2), None), "only what has changed");
-        assert_eq!((record.reset_errors, record.records_lost), (4, 3));
-        let restored = Surveyed { blocks_damaged: Some(1), ..surveyed };
-        let fewer = Mark::of(&stats, restored, mark);
-        assert_eq!(fewer.since(&mark).records_lost, 0, "what was restored is not lost anew");
-        let unknown = Mark::of(&stats, Surveyed::default(), mark);
-        assert_eq!(unknown.since(&mark), EngineRecord::default(), "what is not told has not changed");
-    }
 
     #[test]
     fn a_drive_is_compared_with_the_others_of_its_model() {

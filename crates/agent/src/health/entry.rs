@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use imbrex_api::drive::ScrubStatus;
 use imbrex_api::health::PollOutcome;
 use imbrex_api::node::{Bus, Drive, DriveState, Smart, SmartStatus};
 use imbrex_health::notes::{MaskedCommand, Notes};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use smartctl_parser::{Answer, FailureKind, Protocol, Report, ScsiSense};
 
 use super::clock_watch::Step;
-use super::engine_watch::Mark;
+use super::engine_mark::Mark;
 use super::saved::Saved;
 use super::schedule::Schedule;
 use crate::inventory::SurveyedDrive;
@@ -28,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) asked: Option<Asked>,
     /// The counters of its engine when it was last asked.
     pub(super) mark: Mark,
+    /// How far its scrub was then; `None` where the engine did not say.
+    pub(super) scrub: Option<ScrubStatus>,
     /// Whether it is there.
     pub(crate) present: bool,
     /// Its device file, where smartctl can open it.
@@ -59,6 +62,7 @@ impl Entry {
             schedule: Schedule::new([None, None], now, now_unix_s),
             asked: None,
             mark: Mark::default(),
+            scrub: None,
             present: true,
             device: None,
             socket: None,

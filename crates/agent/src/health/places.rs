@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::entry::Entry;
+use super::schedule::FIRST_STEP;
 
 /// At most this many questions run at once behind one adapter.
 const ADAPTER_MAX: usize = 2;
@@ -43,6 +44,24 @@ impl Places {
     pub(super) fn has_one_for(&self, entry: &Entry) -> bool {
         let (taken, hanging) = self.adapters.get(adapter_of(entry)).copied().unwrap_or_default();
         self.all < QUESTIONS_MAX && taken < ADAPTER_MAX && !(entry.schedule.hangs() && hanging > 0)
+    }
+}
+
+/// Gives each first question that has none its place behind its adapter: after those that have one.
+pub(super) fn place_first_questions(drives: &mut BTreeMap<String, Entry>) {
+    let mut last: BTreeMap<String, Instant> = BTreeMap::new();
+    for entry in drives.values() {
+        if let Some((due, true)) = entry.schedule.first_due() {
+            let latest = last.entry(adapter_of(entry).to_owned()).or_insert(due);
+            *latest = due.max(*latest);
+        }
+    }
+    for entry in drives.values_mut() {
+        let Some((due, false)) = entry.schedule.first_due() else { continue };
+        let adapter = adapter_of(entry).to_owned();
+        let due = last.get(&adapter).map_or(due, |latest| due.max(*latest + FIRST_STEP));
+        entry.schedule.place_first(due);
+        last.insert(adapter, due);
     }
 }
 

@@ -16,7 +16,7 @@ use imbrex_health::History;
 use serde::{Deserialize, Serialize};
 
 use super::Book;
-use super::engine_watch::Mark;
+use super::engine_mark::Mark;
 use super::entry::Asked;
 
 /// It is written this often, and when the agent stops in order.

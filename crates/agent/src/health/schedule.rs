@@ -6,6 +6,9 @@
 //! - An operator's order to ask now is taken once in [`ORDER_INTERVAL`], and one at a time.
 //! - A question holds one of its adapter's places for as long as that drive's questions take as a rule, and
 //!   [`OVERDUE`] more. One that takes longer is not waited for by others.
+//! - Nobody knows how long the first question takes: it holds its place for as long as any may. So that no other waits for
+//!   it, first questions behind one adapter are put one after another, each [`FIRST_STEP`] after the one before: two of
+//!   them fill the two places, and the third comes when the first has left its own.
 
 use std::time::{Duration, Instant};
 
@@ -38,6 +41,9 @@ const OVERDUE: Duration = Duration::from_millis(40);
 /// And no question holds a place for longer than this: most of a drive that answers take well under a second.
 const USUAL_MAX: Duration = Duration::from_secs(1);
 
+/// From one first question behind an adapter to the next: half of the time for which each holds its place.
+pub(super) const FIRST_STEP: Duration = Duration::from_millis(520);
+
 /// A drive takes an operator's order to ask now once in this time.
 const ORDER_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -51,7 +57,12 @@ pub(crate) struct Schedule {
     ordered_at: Option<Instant>,
     asking: Option<Asking>,
     hangs: bool,
-    usual: [Duration; 2],
+    /// How long its light and its full questions take as a rule; `None` before the first that was answered.
+    usual: [Option<Duration>; 2],
+    /// When its first question is due, or that after the clock was set; `None` for a drive that was asked lately.
+    first_due: Option<Instant>,
+    /// Whether that has its place among those of the adapter's other drives.
+    first_is_placed: bool,
     quiet_refusals: u32,
     /// When it was last asked, and last for everything, in seconds since 1970.
     pub(crate) asked_unix_s: Option<u64>,
@@ -80,15 +91,19 @@ impl Schedule {
         };
         let first = || Duration::from_millis(random_in(FIRST_MS));
         let first_full = || Duration::from_secs(random_in(FIRST_FULL_S));
+        let due = left(asked_unix_s, random_in(LIGHT_S));
+        let first_due = due.is_none().then(|| now + first());
         Self {
-            due: now + left(asked_unix_s, random_in(LIGHT_S)).unwrap_or_else(first),
+            due: first_due.unwrap_or_else(|| now + due.unwrap_or_default()),
             full_due: now + left(asked_fully_unix_s, random_in(FULL_S)).unwrap_or_else(first_full),
             ordered: None,
             is_ordered: false,
             ordered_at: None,
             asking: None,
             hangs: false,
-            usual: [Duration::ZERO; 2],
+            usual: [None; 2],
+            first_due,
+            first_is_placed: false,
             quiet_refusals: 0,
             asked_unix_s,
             asked_fully_unix_s,
@@ -98,6 +113,17 @@ impl Schedule {
     /// When it is to be asked next; `None` while it is being asked.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.asking.is_none().then_some(self.due.min(self.full_due))
+    }
+
+    /// When its first question is or was due, and whether that has its place among those of the adapter's other drives;
+    /// `None` for a drive that was asked lately when it came.
+    pub(super) fn first_due(&self) -> Option<(Instant, bool)> {
+        self.first_due.map(|due| (due, self.first_is_placed))
+    }
+
+    /// Gives its first question its place.
+    pub(super) fn place_first(&mut self, due: Instant) {
+        (self.due, self.first_due, self.first_is_placed) = (due, Some(due), true);
     }
 
     /// Whether it is being asked.
@@ -148,6 +174,7 @@ impl Schedule {
     /// Makes the drive due soon.
     pub(crate) fn come_soon(&mut self, now: Instant) {
         self.due = now + Duration::from_millis(random_in(FIRST_MS));
+        (self.first_due, self.first_is_placed) = (Some(self.due), self.is_asking());
     }
 
     /// The question begins: which one. `may_be_full` is false where a note forbids to ask for everything.
@@ -157,9 +184,11 @@ impl Schedule {
         if !may_be_full {
             self.full_due = now + Duration::from_secs(random_in(FULL_S));
         }
-        // A drive that hung is trusted with nothing but the least.
-        let usual = if self.hangs { Duration::ZERO } else { self.usual[usize::from(full)] };
-        self.asking = Some(Asking { full, began: now, place_until: now + usual.min(USUAL_MAX) + OVERDUE });
+        // A drive that hung is trusted with nothing but the least; a full question takes as long as a light one at least.
+        let [light, of_full] = self.usual;
+        let known = if full { of_full.or(light) } else { light };
+        let usual = if self.hangs { Duration::ZERO } else { known.unwrap_or(USUAL_MAX).min(USUAL_MAX) };
+        self.asking = Some(Asking { full, began: now, place_until: now + usual + OVERDUE });
         if full { Question::Heavy } else { Question::Light }
     }
 
@@ -185,7 +214,8 @@ impl Schedule {
         if let Some(asking) = asking.filter(|_| !hung) {
             // The longest of the last ones counts, and is forgotten bit by bit.
             let usual = &mut self.usual[usize::from(full)];
-            *usual = (*usual * 3 / 4).max(now.saturating_duration_since(asking.began)).min(USUAL_MAX);
+            let before = usual.unwrap_or_default() * 3 / 4;
+            *usual = Some(before.max(now.saturating_duration_since(asking.began)).min(USUAL_MAX));
         }
         self.hangs = hung;
         self.is_ordered = false;
@@ -282,8 +312,13 @@ mod tests {
             schedule.holds_place_until(now).unwrap() - now
         };
         let mut schedule = fresh(now);
-        assert_eq!(held(&mut schedule), OVERDUE, "nothing is known of it yet");
-        assert_eq!(schedule.holds_place_until(now + OVERDUE), None);
+        assert_eq!(held(&mut schedule), USUAL_MAX + OVERDUE, "nothing is known of it yet");
+        assert_eq!(
+            held(&mut schedule),
+            2 * FIRST_STEP,
+            "two first questions fill the places, and the third waits"
+        );
+        assert_eq!(schedule.holds_place_until(now + USUAL_MAX + OVERDUE), None);
         schedule.end(false, now + took, NOW_UNIX_S);
         assert_eq!(held(&mut schedule), took + OVERDUE);
         schedule.end(false, now + 100 * took, NOW_UNIX_S);

@@ -142,10 +142,44 @@ fn add_services(registry: &mut Registry, services: &[Service]) {
 type Figure = fn(&Drive) -> Option<u64>;
 
 /// The metrics that are one number of a drive's entry.
-const FIGURES: [(&str, &str, Figure); 8] = [
+const FIGURES: [(&str, &str, Figure); 18] = [
     ("drive_capacity_bytes", "Whole size of the drive", |drive| drive.capacity_bytes),
     ("drive_blocks", "Blocks stored", |drive| drive.blocks_stored),
     ("drive_blocks_damaged", "Blocks known to be damaged", |drive| drive.blocks_damaged),
+    (
+        "drive_unknown_zones",
+        "Zones that cannot be read and may hold blocks that nothing else tells of",
+        |drive| drive.unknown_zones,
+    ),
+    ("drive_slow", "1 where the drive is many times slower than it was before", |drive| {
+        drive.answered_ms_ago.map(|_| u64::from(drive.slow_since_unix_s.is_some()))
+    }),
+    ("drive_without_checkpoints", "1 where the drive keeps no checkpoints of its index", |drive| {
+        drive.blocks_stored.map(|_| u64::from(drive.without_checkpoints.is_some()))
+    }),
+    ("drive_scrub_period_seconds", "Within this time everything on the drive is to be read once", |drive| {
+        drive.scrub.map(|scrub| scrub.period_s)
+    }),
+    ("drive_scrub_zones", "Zones in which something lives", |drive| {
+        drive.scrub.map(|scrub| u64::from(scrub.zones))
+    }),
+    ("drive_scrub_covered_zones", "Those of them that the scrub has read within its period", |drive| {
+        drive.scrub.map(|scrub| u64::from(scrub.covered_zones))
+    }),
+    ("drive_scrub_due_zones", "Those of them that are due to be read", |drive| {
+        drive.scrub.map(|scrub| u64::from(scrub.overdue_zones))
+    }),
+    ("drive_scrub_live_bytes", "Bytes of records that live", |drive| {
+        drive.scrub.map(|scrub| scrub.live_bytes)
+    }),
+    ("drive_scrub_covered_bytes", "Those of them that the scrub has read within its period", |drive| {
+        drive.scrub.map(|scrub| scrub.covered_bytes)
+    }),
+    (
+        "drive_scrub_oldest_timestamp_seconds",
+        "When the zone that has waited longest was last read",
+        |drive| drive.scrub?.oldest_unix_s,
+    ),
     ("drive_live_bytes", "Bytes of stored blocks", |drive| drive.bytes_live),
     ("drive_free_bytes", "Bytes that can still be written", |drive| drive.bytes_free),
     ("drive_data_port", "TCP port of the drive's data API", |drive| drive.data_port.map(u64::from)),

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use imbrex_api::Problem;
-use imbrex_api::drive::{DriveStats, DriveStatus, FormatOrder, QuietGrant, QuietOrder};
+use imbrex_api::drive::{DriveStats, DriveStatus, FormatOrder, QuietGrant, QuietOrder, ScrubStatus};
 use tokio::net::UnixListener;
 
 /// How the process behaves.
@@ -35,6 +35,7 @@ struct Inner {
     asked: usize,
     orders: Vec<FormatOrder>,
     stats: DriveStats,
+    scrub: Option<ScrubStatus>,
     quiet_refusals: usize,
     quiet_orders: Vec<u64>,
 }
@@ -67,6 +68,7 @@ impl FakeDrive {
             asked: 0,
             orders: Vec::new(),
             stats: DriveStats::default(),
+            scrub: None,
             quiet_refusals: 0,
             quiet_orders: Vec::new(),
         }));
@@ -74,6 +76,7 @@ impl FakeDrive {
         let router = Router::new()
             .route("/v1/drive", get(tell))
             .route("/v1/stats", get(stats))
+            .route("/v1/scrub", get(scrub))
             .route("/v1/quiet", post(quiet))
             .route("/v1/format", post(format))
             .with_state(drive.clone());
@@ -89,6 +92,11 @@ impl FakeDrive {
     /// Tells these counters from now on.
     pub(crate) fn count(&self, stats: DriveStats) {
         self.state.lock().unwrap().stats = stats;
+    }
+
+    /// Tells that its scrub is so far from now on; before that it has no answer to this.
+    pub(crate) fn scrubs(&self, scrub: ScrubStatus) {
+        self.state.lock().unwrap().scrub = Some(scrub);
     }
 
     /// Refuses the next quiet times, so many.
@@ -127,6 +135,13 @@ async fn tell(State(drive): State<FakeDrive>) -> Response {
 
 async fn stats(State(drive): State<FakeDrive>) -> Json<DriveStats> {
     Json(drive.state.lock().unwrap().stats)
+}
+
+async fn scrub(State(drive): State<FakeDrive>) -> Response {
+    match drive.state.lock().unwrap().scrub {
+        Some(scrub) => Json(scrub).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 async fn quiet(State(drive): State<FakeDrive>, Json(order): Json<QuietOrder>) -> Response {

@@ -109,7 +109,7 @@ async fn an_order_to_ask_now_is_taken_once_in_a_while() {
 }
 
 /// The evidence of one axis in a drive's health.
-fn axis<'a>(health: &'a Value, name: &str) -> &'a Value {
+pub(crate) fn axis<'a>(health: &'a Value, name: &str) -> &'a Value {
     health["axes"].as_array().unwrap().iter().find(|axis| axis["axis"] == name).unwrap()
 }
 

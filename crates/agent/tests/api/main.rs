@@ -7,6 +7,7 @@
 mod bounds;
 mod client;
 mod drives;
+mod engine;
 mod fake_drive;
 mod fake_init;
 mod fetch_config;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::service::ServiceState;
-use crate::drive::State;
+use crate::drive::{ScrubStatus, State};
 
 /// Answer of `GET /v1/drives`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -54,7 +54,22 @@ pub struct Drive {
     pub bytes_free: Option<u64>,
     /// Blocks known to be damaged; the drive's data API lists them under `/v1/damage`.
     pub blocks_damaged: Option<u64>,
-    /// Milliseconds since the drive's process said the above; `null` where it never did.
+    /// Zones that cannot be read and may hold blocks that nothing else tells of. As long as there is one, the blocks that
+    /// should stand on this drive and are not listed have to be repaired from their copies.
+    #[serde(default)]
+    pub unknown_zones: Option<u64>,
+    /// Since when the drive is many times slower than it was before, in seconds since 1970; `null` where it is not, or nobody
+    /// knows.
+    #[serde(default)]
+    pub slow_since_unix_s: Option<u64>,
+    /// Why the drive keeps no checkpoints of its index now, in one sentence: its next mount takes long. `null` where it keeps
+    /// them, or nobody knows.
+    #[serde(default)]
+    pub without_checkpoints: Option<String>,
+    /// How far its scrub is, as its process said within the last minute or so; `null` where it did not.
+    #[serde(default)]
+    pub scrub: Option<ScrubStatus>,
+    /// Milliseconds since the drive's process said the above, but for the scrub; `null` where it never did.
     pub answered_ms_ago: Option<u64>,
     /// The service that runs it, for example `drive@5000c500a1b2c3d4`.
     pub service: Option<String>,

@@ -1,9 +1,11 @@
 //! `imbrexctl drives`.
 
-use imbrex_api::drive::DriveStatus;
+use imbrex_api::drive::{DriveStatus, ScrubStatus};
 use imbrex_api::node::{Drive, Drives};
 use serde::Serialize;
 
+use super::scrub::period_text;
+use crate::calendar::utc;
 use crate::error::Error;
 use crate::output::Output;
 use crate::session::Session;
@@ -33,11 +35,31 @@ pub(crate) async fn run(session: &Session, id: Option<&str>) -> Result<(), Error
     }
     output.table(&list(&drives))?;
     for drive in &drives {
-        if let Some(reason) = &drive.state_reason {
-            output.line(&format!("{}: {reason}", drive.id))?;
+        for sentence in sentences(drive) {
+            output.line(&format!("{}: {sentence}", drive.id))?;
         }
     }
     Ok(())
+}
+
+/// What a person has to know of a drive beside its line.
+fn sentences(drive: &Drive) -> Vec<String> {
+    let mut sentences: Vec<String> = drive.state_reason.iter().cloned().collect();
+    if let Some(zones) = drive.unknown_zones.filter(|zones| *zones > 0) {
+        sentences.push(format!(
+            "{zones} zones cannot be read: blocks of these are not answered for, repair them from their copies"
+        ));
+    }
+    sentences.extend(
+        drive.slow_since_unix_s.map(|since| format!("many times slower than before since {}", time(since))),
+    );
+    sentences.extend(
+        drive
+            .without_checkpoints
+            .as_ref()
+            .map(|reason| format!("keeps no checkpoints of its index: {reason}")),
+    );
+    sentences
 }
 
 /// The drives' table, which `format --all-new` shows too.
@@ -93,6 +115,10 @@ fn detail(drive: &Drive) -> Table {
         ("zone size", size(drive.zones.size_bytes)),
         ("zone capacity", size(drive.zones.capacity_bytes)),
         ("open zones at most", number(drive.zones.open_max)),
+        ("unknown zones", number(drive.unknown_zones)),
+        ("slow since", drive.slow_since_unix_s.map(time).unwrap_or_default()),
+        ("without checkpoints", text(drive.without_checkpoints.as_ref())),
+        ("scrub", drive.scrub.as_ref().map(scrub_text).unwrap_or_default()),
         ("answered", drive.answered_ms_ago.map(|ms| format!("{ms} ms ago")).unwrap_or_default()),
     ] {
         table.row([name.to_owned(), value]);
@@ -147,6 +173,24 @@ fn direct_table(output: Output, drives: &[DriveStatus]) -> Result<(), Error> {
     Ok(())
 }
 
+/// What is read and what is not, and whether the period is kept.
+fn scrub_text(scrub: &ScrubStatus) -> String {
+    let oldest =
+        scrub.oldest_unix_s.map(|oldest| format!(", the oldest on {}", time(oldest))).unwrap_or_default();
+    format!(
+        "{} of {} read within {}{oldest}; {} of {} zones due",
+        human_bytes(scrub.covered_bytes),
+        human_bytes(scrub.live_bytes),
+        period_text(scrub.period_s),
+        scrub.overdue_zones,
+        scrub.zones
+    )
+}
+
+fn time(unix_s: u64) -> String {
+    utc(i64::try_from(unix_s).unwrap_or(i64::MAX))
+}
+
 fn text(value: Option<&String>) -> String {
     value.cloned().unwrap_or_default()
 }
@@ -157,4 +201,46 @@ fn number(value: Option<u64>) -> String {
 
 fn size(value: Option<u64>) -> String {
     value.map(human_bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_drive_that_is_well_nothing_is_said_beside_its_line_and_of_another_all_that_counts() {
+        assert!(sentences(&Drive { unknown_zones: Some(0), ..Drive::default() }).is_empty());
+        let drive = Drive {
+            unknown_zones: Some(2),
+            slow_since_unix_s: Some(1_700_000_000),
+            without_checkpoints: Some("the zones for them have failed".to_owned()),
+            ..Drive::default()
+        };
+        let told = sentences(&drive);
+        assert!(told[0].starts_with("2 zones cannot be read") && told[0].contains("copies"), "{told:?}");
+        assert_eq!(
+            told[1..],
+            [
+                "many times slower than before since 2023-11-14 22:13:20",
+                "keeps no checkpoints of its index: the zones for them have failed"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_scrub_is_told_by_what_it_has_read_and_by_what_is_due() {
+        let scrub = ScrubStatus {
+            period_s: 30 * 86_400,
+            zones: 800,
+            overdue_zones: 12,
+            live_bytes: 4 << 30,
+            covered_bytes: 3 << 30,
+            oldest_unix_s: Some(1_700_000_000),
+            ..ScrubStatus::default()
+        };
+        let text = scrub_text(&scrub);
+        assert!(text.contains("within 30 days, the oldest on 2023-11-14"), "{text}");
+        assert!(text.ends_with("12 of 800 zones due"), "{text}");
+        assert!(!scrub_text(&ScrubStatus { oldest_unix_s: None, ..scrub }).contains("oldest"));
+    }
 }

@@ -169,7 +169,7 @@ fn evidence(health: &DriveHealth) -> Table {
             evidence.what.clone(),
             evidence.value.clone(),
             evidence.was.clone().unwrap_or_default(),
-            time(evidence.since_unix_s),
+            since(evidence),
             evidence.source.as_str().to_owned(),
         ]);
     }
@@ -204,6 +204,11 @@ const fn urgency(level: Level) -> u8 {
         Level::Degraded => 2,
         Level::Failing => 3,
     }
+}
+
+fn since(evidence: &Evidence) -> String {
+    let at_least = if evidence.since_at_least { "at least " } else { "" };
+    evidence.since_unix_s.map(|_| format!("{at_least}{}", time(evidence.since_unix_s))).unwrap_or_default()
 }
 
 fn time(unix_s: Option<u64>) -> String {
@@ -245,6 +250,16 @@ mod tests {
         let lines = drives(&listed).lines();
         let first: Vec<_> = lines[1..].iter().filter_map(|line| line.chars().next()).collect();
         assert_eq!(first, ['b', 'd', 'c', 'a']);
+    }
+
+    #[test]
+    fn what_may_be_older_than_all_that_is_recorded_says_so() {
+        let told = |since_at_least| {
+            since(&Evidence { since_unix_s: Some(1_700_000_000), since_at_least, ..Evidence::default() })
+        };
+        assert_eq!(told(true), "at least 2023-11-14 22:13:20");
+        assert_eq!(told(false), "2023-11-14 22:13:20");
+        assert_eq!(since(&Evidence { since_at_least: true, ..Evidence::default() }), "");
     }
 
     #[test]

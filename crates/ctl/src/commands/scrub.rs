@@ -82,7 +82,7 @@ fn time(unix_s: u64) -> String {
 }
 
 /// A period in the largest unit that divides it.
-fn period_text(seconds: u64) -> String {
+pub(super) fn period_text(seconds: u64) -> String {
     let units = [("days", 86_400), ("hours", 3_600), ("min", 60)];
     let whole = units.into_iter().find(|(_, unit)| seconds >= *unit && seconds.is_multiple_of(*unit));
     whole.map_or_else(|| format!("{seconds} s"), |(name, unit)| format!("{} {name}", seconds / unit))

@@ -2,11 +2,11 @@
 
 use crate::action::Action;
 use crate::clue::Clue;
-use crate::context::{Context, DAY_S, GROWTH_S};
+use crate::context::{Context, DAY_S, GROWTH_S, HELD_S};
 use crate::happenings::Happening;
 use crate::level::Axis;
 use crate::observation::Source;
-use crate::reading::Counter;
+use crate::reading::{Counter, Reading};
 
 /// At this temperature and above a drive is beyond what its maker allows, in degrees Celsius: 60 in the data sheets of
 /// the large disks (HC550, Exos X18, MG08), 70 in those of solid-state drives for SATA and SAS. An NVMe drive knows its own.
@@ -19,6 +19,11 @@ const SPIN_RETRIES_MAX: u64 = 10;
 /// A drive is slow where so many comparisons with its peers within a day found it so, and at least three in four.
 const SLOW_MIN: u64 = 12;
 
+/// A drive has become slow where it was many times slower than before in so many different ten minutes of a week. Once, it
+/// may have been busy with itself: the engine calls it slow after half a minute (see its `slowness.rs`), and takes for
+/// usual what lasts for an hour.
+const SLOWER_SLOTS_MIN: usize = 3;
+
 /// Helium is lost below this normalized value: it begins at 100 and a drive is tight (smartmontools, drivedb.h:
 /// attributes 22, 23 and 24).
 const HELIUM_FULL: u8 = 100;
@@ -28,6 +33,7 @@ pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
     spin(context, clues);
     helium(context, clues);
     slow(context, clues);
+    slower_than_before(context, clues);
 }
 
 fn temperature(context: &Context<'_>, clues: &mut Vec<Clue>) {
@@ -36,16 +42,14 @@ fn temperature(context: &Context<'_>, clues: &mut Vec<Clue>) {
         Some(false) => FLASH_CELSIUS_MAX,
         _ => DISK_CELSIUS_MAX,
     };
-    let hot = context.readings(DAY_S).iter().rev().find_map(|reading| {
-        reading
-            .temperature_celsius
-            .filter(|celsius| *celsius >= limit)
-            .map(|celsius| (celsius, reading.at_unix_s))
-    });
-    if let Some((celsius, at_unix_s)) = hot {
+    let heat = |reading: &Reading| reading.temperature_celsius.filter(|celsius| *celsius >= limit);
+    if let Some(celsius) = context.readings(DAY_S).iter().rev().find_map(heat) {
+        let back = context.readings(GROWTH_S).iter().rev().skip_while(|reading| heat(reading).is_none());
+        let since =
+            back.take_while(|reading| heat(reading).is_some()).last().map(|reading| reading.at_unix_s);
         let value = format!("{celsius} degrees Celsius (limit {limit})");
         let clue = Clue::degraded(Axis::Mechanics, Action::Cool, Source::Smart, "temperature", value);
-        clues.push(clue.since(Some(at_unix_s)));
+        clues.push(clue.since(since));
     }
 }
 
@@ -99,4 +103,21 @@ fn slow(context: &Context<'_>, clues: &mut Vec<Clue>) {
         let clue = Clue::degraded(Axis::Mechanics, Action::PlanReplacement, Source::Engine, what, value);
         clues.push(clue.since(slow.since_unix_s).strong());
     }
+}
+
+/// Held against its own record. Not strong: its load may have changed in a way that no drive takes as well; its peers
+/// would tell.
+fn slower_than_before(context: &Context<'_>, clues: &mut Vec<Clue>) {
+    let slower = context.tally(&[Happening::SlowerThanBefore], HELD_S);
+    if slower.count == 0 {
+        return;
+    }
+    let what = "many times slower than it was before";
+    let value = format!("within {} different ten minutes of the last week", slower.slots);
+    let clue = if slower.slots >= SLOWER_SLOTS_MIN {
+        Clue::degraded(Axis::Mechanics, Action::Watch, Source::Engine, what, value)
+    } else {
+        Clue::note(Axis::Mechanics, Source::Engine, what, value)
+    };
+    clues.push(clue.since(slower.since_unix_s));
 }

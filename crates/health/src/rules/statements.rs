@@ -15,8 +15,7 @@ use crate::statement::Statement;
 pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
     for statement in Statement::ALL {
         let said = || context.statements().filter(|(statements, _)| statements.has(statement));
-        let Some((_, first_unix_s)) = said().next() else { continue };
-        let last_unix_s = said().last().map_or(first_unix_s, |(_, at_unix_s)| at_unix_s);
+        let Some((_, last_unix_s)) = said().last() else { continue };
         let newest = context.newest().map_or(0, |newest| newest.at_unix_s);
         let still = last_unix_s == newest;
         // A contradiction is none any more when the next answer is clear.
@@ -24,7 +23,7 @@ pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
             continue;
         }
         let value = if still { "it says so now" } else { "it said so within the last week" };
-        clues.push(clue(context, statement, value).since(Some(first_unix_s)));
+        clues.push(clue(context, statement, value).since(context.said_since(statement)));
     }
     attributes(context, clues);
 }

@@ -6,7 +6,6 @@ use imbrex_api::health::KeptHistory;
 use imbrex_health::History;
 
 use super::Book;
-use crate::health::engine_watch::Mark;
 use crate::health::now_unix_s;
 use crate::health::saved::{Head, Saved};
 
@@ -104,8 +103,8 @@ impl Book {
         if is_same_boot {
             self.kernel_log().begin_at(head.next_sequence);
         }
-        // In another boot the engines count from nothing.
-        let mark = |saved: &Saved| if is_same_boot { saved.mark } else { Mark::default() };
+        // In another boot the engines count from nothing, and find the damage that they had found.
+        let mark = |saved: &Saved| if is_same_boot { saved.mark } else { saved.mark.of_new_boot() };
         let anew = saved.into_iter().map(|saved| Saved { mark: mark(&saved), ..saved });
         let keyed = anew.filter_map(|saved| Some((saved.history.key()?, saved)));
         *self.restored.lock().unwrap_or_else(PoisonError::into_inner) = keyed.collect();
