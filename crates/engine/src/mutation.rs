@@ -28,6 +28,8 @@ pub(crate) enum Mutation {
     NoSequenceJump,
     /// No flush comes before a commit in a conventional zone.
     SkipBarrier,
+    /// No flush comes before a commit that kills what its group replaces.
+    CommitMovedAtOnce,
     /// A moved block does not kill the copy that it leaves.
     ForgetMovedCopy,
     /// The tag of the index is taken for the key.
@@ -42,7 +44,7 @@ pub(crate) enum Mutation {
 
 #[cfg(test)]
 impl Mutation {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::SkipFlush,
         Self::AcknowledgeDeletionEarly,
         Self::DropTombstones,
@@ -54,6 +56,7 @@ impl Mutation {
         Self::ReuseAtOnce,
         Self::NoSequenceJump,
         Self::SkipBarrier,
+        Self::CommitMovedAtOnce,
         Self::ForgetMovedCopy,
         Self::TagIsKey,
         Self::SkipPayloadChecksum,
