@@ -28,8 +28,6 @@ pub(crate) enum Mutation {
     NoSequenceJump,
     /// No flush comes before a commit in a conventional zone.
     SkipBarrier,
-    /// No flush comes before a commit that kills what its group replaces.
-    CommitMovedAtOnce,
     /// A moved block does not kill the copy that it leaves.
     ForgetMovedCopy,
     /// The tag of the index is taken for the key.
@@ -44,7 +42,7 @@ pub(crate) enum Mutation {
 
 #[cfg(test)]
 impl Mutation {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::SkipFlush,
         Self::AcknowledgeDeletionEarly,
         Self::DropTombstones,
@@ -56,7 +54,6 @@ impl Mutation {
         Self::ReuseAtOnce,
         Self::NoSequenceJump,
         Self::SkipBarrier,
-        Self::CommitMovedAtOnce,
         Self::ForgetMovedCopy,
         Self::TagIsKey,
         Self::SkipPayloadChecksum,

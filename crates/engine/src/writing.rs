@@ -16,7 +16,6 @@ use imbrex_zoned::{Buffer, Device, DeviceError};
 use crate::group::{Group, Member, Write};
 use crate::location::Location;
 use crate::log::{ENTRIES_MAX, Stream, TOMBSTONE_UNITS};
-use crate::mutation::{Mutation, is};
 use crate::pending::{PendingPut, PutOrigin};
 use crate::request::EngineError;
 use crate::reserve::Purpose;
@@ -248,10 +247,8 @@ impl Store {
         let mut payload = std::mem::take(&mut self.commit_payload);
         payload.clear();
         commit.encode(&mut payload);
-        if !self.barrier(group.zone, &mut group.writes)
-            && group.replaces_a_copy()
-            && !is(Mutation::CommitMovedAtOnce)
-        {
+        let has_barrier = self.barrier(group.zone, &mut group.writes);
+        if !has_barrier && group.replaces_a_copy() {
             group.writes.push_back(Write::Barrier { zone: group.zone });
         }
         self.write_reserved(group, RecordKind::Commit, Purpose::Commit, buffer, &[&payload]);

@@ -55,7 +55,6 @@ const TOLD: [FaultKind; 9] = [
 impl Setup {
     pub(super) fn of_seed(seed: u64) -> Self {
         let faults = match seed % 8 {
-            _ if std::env::var_os(LATE_FLUSHES).is_some() => Faults::Told,
             0..4 => Faults::None,
             4 | 5 => Faults::Told,
             _ => Faults::Destroying,
@@ -101,12 +100,6 @@ impl Setup {
 /// Set where small drives are to be nearly all conventional: for a defect that shows nowhere else.
 pub(super) const CONVENTIONAL: &str = "IMBREX_SIMULATION_CONVENTIONAL";
 
-/// Set where every run is to have flushes that fail, and often: for a defect that shows in few other runs.
-pub(super) const LATE_FLUSHES: &str = "IMBREX_SIMULATION_LATE_FLUSHES";
-
-/// One in how many flushes fails there.
-const LATE_FLUSHES_ONE_IN: u32 = 20;
-
 fn geometry(random: &mut Random) -> SimulatedGeometry {
     let zone_units = 32 * (2 + random.below(4));
     let zone_size_bytes = zone_units * UNIT_BYTES as u64;
@@ -143,9 +136,6 @@ fn options(random: &mut Random) -> Options {
 
 fn rates(random: &mut Random, faults: Faults) -> FaultRates {
     let mut rates = FaultRates::none().with_worn_zones_max(1 + random.below_u32(2));
-    if std::env::var_os(LATE_FLUSHES).is_some() {
-        return rates.with(FaultKind::LateFlushError, LATE_FLUSHES_ONE_IN);
-    }
     if faults == Faults::None {
         return rates;
     }
