@@ -20,7 +20,7 @@ use support::by_hand::{Bench, small_drive};
 
 const LENGTH: usize = 50_000;
 const COUNT: u32 = 16;
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 24;
 /// In so many turns the first moved block is on its way.
 const TURNS_MAX: u32 = 500;
 
