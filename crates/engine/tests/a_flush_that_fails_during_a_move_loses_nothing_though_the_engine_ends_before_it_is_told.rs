@@ -163,9 +163,9 @@ fn and_the_old_copy_is_there() {
         drop(ticket);
         // The process is killed, and the drive stays under power; or that goes too.
         if seed % 4 == 0 {
-            bench.crash(seed)
+            bench.crash(seed);
         } else {
-            bench.reopen()
+            bench.reopen();
         }
         for number in 0..COUNT {
             assert_eq!(bench.get(number), Ok(LENGTH), "block {number}, seed {seed}");
