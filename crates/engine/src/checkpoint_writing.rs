@@ -28,7 +28,7 @@ impl Store {
     }
 
     fn flush_checkpoint(&mut self, device: &mut dyn Device, next: Step) {
-        match device.submit_flush(Token(TOKEN_CHECKPOINT)) {
+        match self.order_flush(device, TOKEN_CHECKPOINT) {
             Ok(()) => {
                 self.checkpoint_under_way();
                 self.set_checkpoint_step(next);

@@ -9,15 +9,17 @@ use crate::mutation::{Mutation, is};
 use crate::pending::{Kill, PutOrigin};
 use crate::request::{EngineError, PutOutcome, State};
 use crate::reserve::Purpose;
-use crate::store::{Store, TOKEN_BARRIER, TOKEN_FLUSH, TOKEN_WRITE};
+use crate::store::{Store, TOKEN_BARRIER, TOKEN_FLUSH, TOKEN_IS_FLUSH, TOKEN_WRITE};
 
 impl Store {
     pub(crate) fn submit_write(&mut self, device: &mut dyn Device) {
         let Some(group) = self.writing.as_mut() else { return };
-        if group.in_flight.is_some() || group.failed {
+        let has_to_wait = group.awaits_flushes() && self.flushes_in_flight > 0;
+        if group.in_flight.is_some() || group.failed || has_to_wait {
             return;
         }
         let Some(write) = group.writes.pop_front() else { return };
+        group.is_behind_barrier = false;
         let (zone, unit, purpose, buffer) = match write {
             Write::Records { zone, unit, buffer } => (zone, unit, None, Some(buffer)),
             Write::Reserved { zone, unit, purpose, buffer } => (zone, unit, Some(purpose), Some(buffer)),
@@ -27,7 +29,7 @@ impl Store {
             }
             Write::Barrier { .. } => {
                 group.in_flight = Some(InFlight::Barrier);
-                return match device.submit_flush(Token(TOKEN_BARRIER)) {
+                return match self.order_flush(device, TOKEN_BARRIER) {
                     Ok(()) => self.log_in_flight += 1,
                     Err(error) => self.stop_writing(&error),
                 };
@@ -50,6 +52,13 @@ impl Store {
         }
     }
 
+    /// Orders a flush, for the group or for whoever needs one. Commits may have to wait for its end.
+    pub(crate) fn order_flush(&mut self, device: &mut dyn Device, token: u64) -> Result<(), DeviceError> {
+        device.submit_flush(Token(token | TOKEN_IS_FLUSH))?;
+        self.flushes_in_flight += 1;
+        Ok(())
+    }
+
     /// Takes the end of a write, or of a barrier.
     pub(crate) fn write_done(
         &mut self,
@@ -67,7 +76,10 @@ impl Store {
             _ => {}
         }
         match (in_flight, result) {
-            (InFlight::Barrier, Ok(())) => self.stats.flushes += 1,
+            (InFlight::Barrier, Ok(())) => {
+                group.is_behind_barrier = true;
+                self.stats.flushes += 1;
+            }
             (InFlight::Write { zone, end_unit, .. }, Ok(())) => self.zones.written(zone, end_unit),
             (InFlight::Barrier, Err(error)) => {
                 self.stats.flush_errors += 1;
@@ -93,7 +105,7 @@ impl Store {
         if is(Mutation::SkipFlush) {
             return self.flush_done(device, Ok(()));
         }
-        match device.submit_flush(Token(TOKEN_FLUSH)) {
+        match self.order_flush(device, TOKEN_FLUSH) {
             Ok(()) => self.log_in_flight += 1,
             Err(error) => return self.stop_writing(&error),
         }

@@ -19,9 +19,8 @@ pub(crate) enum Write {
     Reserved { zone: u32, unit: u32, purpose: Purpose, buffer: Buffer },
     /// Zeros.
     Zeros { zone: u32, unit: u32, unit_count: u32 },
-    /// A flush between two writes. What a drive keeps of a sequential zone over a power cut is a beginning of what was
-    /// written; of a conventional zone it may keep any part. So there, what a commit or a footer vouches for is made
-    /// durable before it.
+    /// A flush between two writes, so that what a commit or a footer vouches for is durable before it: see
+    /// [`Store::barrier`](crate::store::Store::barrier) and [`Group::replaces_a_copy`].
     Barrier { zone: u32 },
 }
 
@@ -52,6 +51,8 @@ pub(crate) struct Group {
     pub(crate) end_unit: u32,
     pub(crate) writes: VecDeque<Write>,
     pub(crate) in_flight: Option<InFlight>,
+    /// Whether a barrier has ended and nothing was written since.
+    pub(crate) is_behind_barrier: bool,
     pub(crate) members: Vec<Member>,
     /// What its commit lists.
     pub(crate) entries: Vec<TableEntry>,
@@ -95,6 +96,7 @@ impl Group {
             end_unit,
             writes,
             in_flight: None,
+            is_behind_barrier: false,
             members: Vec::new(),
             entries: Vec::new(),
             first_sequence,
@@ -115,6 +117,19 @@ impl Group {
             _ => buffer,
         };
         self.writes.push_back(Write::Records { zone: location.zone, unit: location.unit_offset, buffer });
+    }
+
+    /// Whether it holds a block and kills another copy of it, as a move does. Its commit must not stand where the new
+    /// copy does not: a flush can fail and take the one, with the other written behind it, and the power can go before that
+    /// is told. The old copy, which was acknowledged, would be dead then.
+    pub(crate) fn replaces_a_copy(&self) -> bool {
+        self.members.iter().any(|member| matches!(member, Member::Put { kills, .. } if !kills.is_empty()))
+    }
+
+    /// Whether what it writes next has to wait until no flush is in flight: a barrier begins then, and is past only then,
+    /// for a failure is told once, by whichever flush comes first.
+    pub(crate) fn awaits_flushes(&self) -> bool {
+        self.is_behind_barrier || matches!(self.writes.front(), Some(Write::Barrier { .. }))
     }
 
     /// The zones that it has written to, or is writing to.

@@ -22,6 +22,7 @@ mod command;
 mod committing;
 mod damage;
 mod doubt;
+mod due;
 mod engine;
 pub mod error;
 mod fencing;

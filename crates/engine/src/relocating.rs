@@ -134,7 +134,7 @@ impl Store {
                 self.relocation_ordered(device, ordered);
             }
             (Step::FlushLabel { .. }, _) => {
-                let ordered = device.submit_flush(Token(TOKEN_CHECKPOINT));
+                let ordered = self.order_flush(device, TOKEN_CHECKPOINT);
                 self.relocation_ordered(device, ordered);
             }
             (Step::ResetOld { nth }, Some(zone)) => self.reset_old_zone(device, nth, zone),

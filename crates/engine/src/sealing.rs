@@ -129,9 +129,14 @@ impl Store {
         old.entries
     }
 
-    pub(crate) fn barrier(&self, zone: u32, writes: &mut VecDeque<Write>) {
-        if self.zones.get(zone).kind == ZoneKind::Conventional && !is(Mutation::SkipBarrier) {
+    /// Has a flush come before a commit or a footer where the zone is a conventional one; whether it has. What a drive
+    /// keeps of a sequential zone over a power cut is a beginning of what was written; of a conventional zone it may keep any
+    /// part.
+    pub(crate) fn barrier(&self, zone: u32, writes: &mut VecDeque<Write>) -> bool {
+        let is_needed = self.zones.get(zone).kind == ZoneKind::Conventional && !is(Mutation::SkipBarrier);
+        if is_needed {
             writes.push_back(Write::Barrier { zone });
         }
+        is_needed
     }
 }

@@ -38,7 +38,6 @@ use crate::reserve::Reserve;
 use crate::scrub::Scrub;
 use crate::slowness::Slowness;
 use crate::trash::Trash;
-use crate::writing::WRITERS_LOOK_US;
 use crate::zone_table::ZoneTable;
 
 /// The kind of an operation in flight, in the high bits of its token; the low bits are its slot or its zone.
@@ -49,6 +48,8 @@ pub(crate) const TOKEN_BARRIER: u64 = 3 << 32;
 pub(crate) const TOKEN_FINISH: u64 = 4 << 32;
 pub(crate) const TOKEN_RESET: u64 = 5 << 32;
 pub(crate) const TOKEN_CHECKPOINT: u64 = 6 << 32;
+/// Set in the token of every flush, whosever it is.
+pub(crate) const TOKEN_IS_FLUSH: u64 = 1 << 63;
 
 /// How many operations in flight are not reads: a write, a flush, and one each of a finish, a reset and a checkpoint.
 const OWN_OPERATIONS: usize = 6;
@@ -77,6 +78,8 @@ pub(crate) struct Store {
     pub(crate) flushing: Option<Group>,
     /// Writes, flushes and orders that the device has not finished, those of abandoned groups included.
     pub(crate) log_in_flight: u32,
+    /// Those of them that are flushes.
+    pub(crate) flushes_in_flight: u32,
     /// Zones that were fenced while a write to them was in flight.
     pub(crate) to_finish: Vec<u32>,
     /// Groups that have failed since one last became durable.
@@ -168,6 +171,7 @@ impl Store {
             writing: None,
             flushing: None,
             log_in_flight: 0,
+            flushes_in_flight: 0,
             to_finish: Vec::new(),
             failures_in_a_row: 0,
             busy: HashSet::with_capacity(options.requests_max * 2),
@@ -263,6 +267,9 @@ impl Store {
     /// Takes the end of an operation.
     pub(crate) fn complete(&mut self, device: &mut dyn Device, completion: Completion) {
         let Completion { token: Token(token), result, buffer } = completion;
+        let is_flush = token & TOKEN_IS_FLUSH != 0;
+        let token = token & !TOKEN_IS_FLUSH;
+        self.flushes_in_flight -= u32::from(is_flush && self.flushes_in_flight > 0);
         let kind = token & !(TOKEN_WRITE - 1);
         let zone = u32::try_from(token & (TOKEN_WRITE - 1)).unwrap_or(u32::MAX);
         if kind != TOKEN_READ {
@@ -278,6 +285,10 @@ impl Store {
             }
             TOKEN_CHECKPOINT => self.checkpoint_done(device, result, buffer),
             _ => self.read_done(device, token, result, buffer),
+        }
+        if is_flush {
+            // A commit may have waited for it.
+            self.submit_write(device);
         }
     }
 
@@ -319,29 +330,6 @@ impl Store {
     /// Whether the engine can end: nothing is under way, and what is to be written at the end has been.
     pub(crate) fn is_settled(&self) -> bool {
         self.is_idle() && self.reads.is_settled() && self.last_checkpoint_is_done()
-    }
-
-    /// When something has to be begun though nothing comes: `None` where nothing waits for time alone.
-    pub(crate) fn next_due_us(&self) -> Option<u64> {
-        if self.fault.is_some() {
-            return self.reads.waiting.next_deadline_us();
-        }
-        let at_once = (self.trash.is_sweeping()).then_some(self.now_us);
-        let writers = (!self.pending.is_empty()).then_some(self.now_us.saturating_add(WRITERS_LOOK_US));
-        [
-            at_once,
-            writers,
-            self.reads.waiting.next_deadline_us(),
-            self.deferred_due_us(),
-            self.trash.due_us(self.trash_rest_us).filter(|_| !self.is_stopping || self.waits_for_zone),
-            // At the end nothing of these is begun, and who waited for them would wait for ever without a pause.
-            self.scrub_due_us().filter(|_| !self.is_stopping),
-            self.level_due_us(),
-            self.spent_zone_due_us(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
     /// Bytes in which records can still be written: free zones, those that are free soon, and what is left of the open ones.

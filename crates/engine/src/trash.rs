@@ -327,7 +327,7 @@ impl Store {
 
     fn submit_reset_flush(&mut self, device: &mut dyn Device) {
         let Some(zone) = self.trash.under_way.as_ref().map(|guarded| guarded.zone) else { return };
-        if device.submit_flush(Token(TOKEN_RESET | u64::from(zone))).is_ok() {
+        if self.order_flush(device, TOKEN_RESET | u64::from(zone)).is_ok() {
             self.log_in_flight += 1;
             self.set_step(Step::FlushUnderWay);
         }

@@ -247,7 +247,10 @@ impl Store {
         let mut payload = std::mem::take(&mut self.commit_payload);
         payload.clear();
         commit.encode(&mut payload);
-        self.barrier(group.zone, &mut group.writes);
+        let has_barrier = self.barrier(group.zone, &mut group.writes);
+        if !has_barrier && group.replaces_a_copy() {
+            group.writes.push_back(Write::Barrier { zone: group.zone });
+        }
         self.write_reserved(group, RecordKind::Commit, Purpose::Commit, buffer, &[&payload]);
         self.commit_payload = payload;
         if let Some(open) = self.open.get_mut(group.stream) {

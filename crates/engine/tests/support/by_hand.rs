@@ -115,6 +115,11 @@ impl Bench {
         self.clock.0.fetch_add(TURN_US, Relaxed);
     }
 
+    /// Lets time pass in which the engine does not turn.
+    pub fn jump(&mut self, duration: Duration) {
+        self.clock.0.fetch_add(u64::try_from(duration.as_micros()).unwrap(), Relaxed);
+    }
+
     /// Lets time pass, with turns in it, in steps of a tenth of it.
     pub fn pass(&mut self, duration: Duration) {
         for _ in 0..10 {
