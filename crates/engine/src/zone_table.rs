@@ -254,12 +254,13 @@ impl ZoneTable {
             Condition::ReadOnly,
             Condition::Offline,
         ];
-        let count = |condition| self.entries.iter().filter(|entry| entry.condition == condition).count();
-        CONDITIONS
-            .map(|condition| (condition, u32::try_from(count(condition)).unwrap_or(u32::MAX)))
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .collect()
+        // In one pass: a large drive has so many zones that they are not in the processor's cache.
+        let mut counts = CONDITIONS.map(|condition| (condition, 0));
+        for entry in &self.entries {
+            let own = counts.iter_mut().find(|(condition, _)| *condition == entry.condition);
+            own.into_iter().for_each(|(_, count)| *count += 1);
+        }
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
     /// The memory that the table takes, in bytes.

@@ -58,6 +58,25 @@ impl Random {
 }
 
 #[test]
+fn waits_of_no_time_bring_what_the_ring_has_ended() {
+    let (_directory, _usual, direct) = files();
+    let pool = BufferPool::new(UNIT).unwrap();
+    let mut queue = queue_on(Backend::Ring, &direct, &pool);
+    let begun = Instant::now();
+    let mut ended = Vec::new();
+    for token in 0..50 {
+        let buffer = pool.try_allocate(UNIT).unwrap();
+        assert!(queue.submit(transfer(token, Action::Write, 1, buffer, UNIT)).is_ok());
+        while ended.is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "write {token} never ended");
+            queue.wait(Some(Duration::ZERO), &mut ended).unwrap();
+            std::thread::yield_now();
+        }
+        assert_eq!(ended.drain(..).map(|ended| ended.result).collect::<Vec<_>>(), [Ok(())]);
+    }
+}
+
+#[test]
 fn random_operations_in_flight_together_do_what_the_same_do_one_by_one() {
     for &backend in BACKENDS {
         let (_directory, usual, direct) = files();

@@ -60,3 +60,64 @@ impl Wakes {
         self.0.swap(false, Ordering::AcqRel)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+    use crate::Token;
+
+    /// A queue's waker that counts, and its count.
+    fn counting() -> (Waker, Arc<AtomicU32>) {
+        let count = Arc::new(AtomicU32::new(0));
+        let own = Arc::clone(&count);
+        (Waker::new(move || _ = own.fetch_add(1, Ordering::Relaxed)), count)
+    }
+
+    #[test]
+    fn the_queue_is_woken_once_for_all_wakes_that_the_device_has_not_seen() {
+        let wakes = Wakes::default();
+        let (queue, count) = counting();
+        let (waker, other) = (wakes.waker(queue.clone()), wakes.waker(queue));
+        for round in 1..4 {
+            waker.wake();
+            other.wake();
+            waker.wake();
+            assert_eq!(count.load(Ordering::Relaxed), round);
+            let mut turns = Vec::new();
+            let turn = |remaining, _: &mut Vec<Completion>| {
+                turns.push(remaining);
+                Ok(())
+            };
+            wakes.wait(None, false, &mut Vec::new(), turn).unwrap();
+            assert_eq!(turns, [Some(Duration::ZERO)]);
+        }
+    }
+
+    #[test]
+    fn a_wake_ends_the_turn_in_which_it_comes_and_a_queue_that_wakes_itself_does_not() {
+        let wakes = Wakes::default();
+        let waker = wakes.waker(counting().0);
+        let mut turns = 0;
+        let turn = |remaining, _: &mut Vec<Completion>| {
+            assert_eq!(remaining, None);
+            turns += 1;
+            if turns == 3 {
+                waker.wake();
+            }
+            Ok(())
+        };
+        wakes.wait(None, false, &mut Vec::new(), turn).unwrap();
+        assert_eq!(turns, 3);
+        // It was seen: nothing is left of it for the next wait, which a completion ends.
+        let mut completions = Vec::new();
+        let turn = |remaining, completions: &mut Vec<Completion>| {
+            assert_eq!(remaining, None);
+            completions.push(Completion { token: Token(1), result: Ok(()), buffer: None });
+            Ok(())
+        };
+        wakes.wait(None, false, &mut completions, turn).unwrap();
+        assert_eq!(completions.len(), 1);
+    }
+}
