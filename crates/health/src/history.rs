@@ -137,6 +137,7 @@ impl History {
             }
             Finding::Asleep => self.record_asleep(at_unix_s),
             Finding::Engine { record } => self.record_engine(at_unix_s, record),
+            Finding::Scrub { coverage } => put(&mut self.scrub, at_unix_s, coverage),
             Finding::Kernel { event } => self.happenings.record(at_unix_s, happening_of(event), 1),
             Finding::Presence { present } => self.record_presence(at_unix_s, present),
             Finding::Life { step } => {
@@ -239,9 +240,6 @@ impl History {
         put_state(&mut self.zones_offline, at_unix_s, record.zones_offline);
         put_state(&mut self.zones_unknown, at_unix_s, record.zones_unknown);
         put_state(&mut self.keeps_checkpoints, at_unix_s, record.keeps_checkpoints);
-        if let Some(scrub) = record.scrub {
-            put(&mut self.scrub, at_unix_s, scrub);
-        }
         if let Some(latency) = record.latency {
             if let Some(slow) = slower_than_peers(latency) {
                 let happening = if slow { Happening::SlowerThanPeers } else { Happening::AsFastAsPeers };

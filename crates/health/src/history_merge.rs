@@ -72,7 +72,7 @@ fn later<T>(own: &mut Option<At<T>>, other: Option<At<T>>) {
 fn later_state<T: PartialEq>(own: &mut Option<At<T>>, other: Option<At<T>>) {
     match (own.as_mut(), &other) {
         (Some(own), Some(other)) if own.what == other.what => {
-            own.at_unix_s = own.at_unix_s.min(other.at_unix_s)
+            own.at_unix_s = own.at_unix_s.min(other.at_unix_s);
         }
         _ => later(own, other),
     }

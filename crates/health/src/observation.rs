@@ -38,6 +38,11 @@ pub enum Finding {
         /// What it saw.
         record: EngineRecord,
     },
+    /// How far the drive's scrub is.
+    Scrub {
+        /// What it has read, and what it has not.
+        coverage: ScrubCoverage,
+    },
     /// The kernel said something.
     Kernel {
         /// What it said.
@@ -61,7 +66,7 @@ impl Finding {
     pub const fn source(&self) -> Source {
         match self {
             Self::Smart { .. } | Self::SmartFailed { .. } | Self::Asleep => Source::Smart,
-            Self::Engine { .. } => Source::Engine,
+            Self::Engine { .. } | Self::Scrub { .. } => Source::Engine,
             Self::Kernel { .. } => Source::Kernel,
             Self::Presence { .. } | Self::Life { .. } => Source::Enclosure,
         }
@@ -128,8 +133,6 @@ pub struct EngineRecord {
     pub keeps_checkpoints: Option<bool>,
     /// Looks that found it many times slower than it had been itself.
     pub slower_than_before: u64,
-    /// How far its scrub is now: a state, no increment.
-    pub scrub: Option<ScrubCoverage>,
     /// How fast it was beside its peers.
     pub latency: Option<Latency>,
 }

@@ -176,14 +176,13 @@ fn how_the_engine_says_that_it_stands() {
 #[test]
 fn a_scrub_that_is_overdue_is_told_and_makes_no_drive_worse() {
     let scrubbed = |told_ago_s: u64, read_ago_s: Option<u64>| {
-        let scrub = ScrubCoverage {
+        let coverage = ScrubCoverage {
             period_s: 30 * DAY_S,
             zones: 9,
             due_zones: 4,
             oldest_unix_s: read_ago_s.map(|ago_s| NOW - ago_s),
         };
-        let record = EngineRecord { scrub: Some(scrub), ..EngineRecord::default() };
-        verdict(&[well(), engine(told_ago_s, record)])
+        verdict(&[well(), (NOW - told_ago_s, Finding::Scrub { coverage })])
     };
     let late = scrubbed(0, Some(31 * DAY_S));
     assert_eq!((late.level, late.action), (Healthy, Action::Scrub));

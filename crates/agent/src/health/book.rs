@@ -155,8 +155,10 @@ impl Book {
         if let Some(entry) = self.drives().get_mut(id) {
             let (mark, record) = tell(entry.mark);
             (entry.mark, entry.scrub) = (mark, scrub);
-            let scrub = scrub.as_ref().map(answer::scrub_coverage);
-            entry.record(at_unix_s, Finding::Engine { record: EngineRecord { scrub, ..record } });
+            entry.record(at_unix_s, Finding::Engine { record });
+            if let Some(coverage) = scrub.as_ref().map(answer::scrub_coverage) {
+                entry.record(at_unix_s, Finding::Scrub { coverage });
+            }
         }
     }
 

@@ -35,31 +35,46 @@ pub(crate) async fn run(session: &Session, id: Option<&str>) -> Result<(), Error
     }
     output.table(&list(&drives))?;
     for drive in &drives {
-        for sentence in sentences(drive) {
-            output.line(&format!("{}: {sentence}", drive.id))?;
-        }
+        let remarks = Remarks {
+            state_reason: drive.state_reason.as_ref(),
+            unknown_zones: drive.unknown_zones.unwrap_or(0),
+            slow_since_unix_s: drive.slow_since_unix_s,
+            without_checkpoints: drive.without_checkpoints.as_ref(),
+        };
+        remarks.print(output, &drive.id)?;
     }
     Ok(())
 }
 
 /// What a person has to know of a drive beside its line.
-fn sentences(drive: &Drive) -> Vec<String> {
-    let mut sentences: Vec<String> = drive.state_reason.iter().cloned().collect();
-    if let Some(zones) = drive.unknown_zones.filter(|zones| *zones > 0) {
-        sentences.push(format!(
-            "{zones} zones cannot be read: blocks of these are not answered for, repair them from their copies"
-        ));
+#[derive(Clone, Copy, Debug, Default)]
+struct Remarks<'a> {
+    state_reason: Option<&'a String>,
+    unknown_zones: u64,
+    slow_since_unix_s: Option<u64>,
+    without_checkpoints: Option<&'a String>,
+}
+
+impl Remarks<'_> {
+    /// In sentences.
+    fn sentences(self) -> Vec<String> {
+        let mut sentences: Vec<String> = self.state_reason.into_iter().cloned().collect();
+        if self.unknown_zones > 0 {
+            sentences.push(format!(
+                "{} zones cannot be read: blocks of these are not answered for, repair them from their copies",
+                self.unknown_zones
+            ));
+        }
+        let slow = |since| format!("many times slower than before since {}", time(since));
+        sentences.extend(self.slow_since_unix_s.map(slow));
+        let without = |reason| format!("keeps no checkpoints of its index: {reason}");
+        sentences.extend(self.without_checkpoints.map(without));
+        sentences
     }
-    sentences.extend(
-        drive.slow_since_unix_s.map(|since| format!("many times slower than before since {}", time(since))),
-    );
-    sentences.extend(
-        drive
-            .without_checkpoints
-            .as_ref()
-            .map(|reason| format!("keeps no checkpoints of its index: {reason}")),
-    );
-    sentences
+
+    fn print(self, output: Output, id: &str) -> Result<(), Error> {
+        self.sentences().iter().try_for_each(|sentence| output.line(&format!("{id}: {sentence}")))
+    }
 }
 
 /// The drives' table, which `format --all-new` shows too.
@@ -166,9 +181,13 @@ fn direct_table(output: Output, drives: &[DriveStatus]) -> Result<(), Error> {
     }
     output.table(&table)?;
     for drive in drives {
-        if let Some(reason) = &drive.state_reason {
-            output.line(&format!("{}: {reason}", drive.id))?;
-        }
+        let remarks = Remarks {
+            state_reason: drive.state_reason.as_ref(),
+            unknown_zones: u64::from(drive.unknown_zones),
+            slow_since_unix_s: drive.slow_since_unix_s,
+            without_checkpoints: drive.without_checkpoints.as_ref(),
+        };
+        remarks.print(output, &drive.id)?;
     }
     Ok(())
 }
@@ -209,14 +228,15 @@ mod tests {
 
     #[test]
     fn of_a_drive_that_is_well_nothing_is_said_beside_its_line_and_of_another_all_that_counts() {
-        assert!(sentences(&Drive { unknown_zones: Some(0), ..Drive::default() }).is_empty());
-        let drive = Drive {
-            unknown_zones: Some(2),
+        assert!(Remarks::default().sentences().is_empty());
+        let reason = "the zones for them have failed".to_owned();
+        let remarks = Remarks {
+            unknown_zones: 2,
             slow_since_unix_s: Some(1_700_000_000),
-            without_checkpoints: Some("the zones for them have failed".to_owned()),
-            ..Drive::default()
+            without_checkpoints: Some(&reason),
+            ..Remarks::default()
         };
-        let told = sentences(&drive);
+        let told = remarks.sentences();
         assert!(told[0].starts_with("2 zones cannot be read") && told[0].contains("copies"), "{told:?}");
         assert_eq!(
             told[1..],
