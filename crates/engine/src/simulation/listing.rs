@@ -47,8 +47,9 @@ impl World {
             .filter(|key| is_used(key) || self.model.may_be_there(*key) || self.haunted.contains(key));
         let (must_be_listed, may_be_listed) = (must.collect(), may.collect());
         let cursor = Cursor::default();
-        let answer = self.ask_page(cursor, limit);
+        // Before the turn that takes the request: it may close a zone behind the first page.
         let changes = changes(&self.engine.stats());
+        let answer = self.ask_page(cursor, limit);
         self.listing = Some(Listing {
             limit,
             cursor,
