@@ -12,11 +12,9 @@ use std::time::Duration;
 
 use imbrex_engine::{Options, PutOutcome, ZoneRole};
 use imbrex_zoned::simulated::{FaultRates, SimulatedDevice, SimulatedDrive};
-use imbrex_zoned::{
-    Buffer, BufferPool, Completion, Condition, Device, DeviceError, Geometry, Identity, Token, Waker, Zone,
-    ZoneOperation,
-};
+use imbrex_zoned::{Buffer, BufferPool, Completion, Condition, Device, DeviceError, Token};
 use support::by_hand::{Bench, small_drive};
+use support::changed::{Change, Changed};
 
 const LENGTH: usize = 50_000;
 const COUNT: u32 = 16;
@@ -26,7 +24,6 @@ const TURNS_MAX: u32 = 500;
 
 /// A drive of which the flushes fail as soon as a moved block has been written, and which does not tell.
 struct Silent {
-    inner: SimulatedDevice,
     drive: SimulatedDrive,
     /// Whether flushes are held back from now on, to fail then.
     is_armed: Arc<AtomicBool>,
@@ -44,12 +41,16 @@ fn is_moved(bytes: &[u8]) -> bool {
 
 impl Silent {
     /// The flushes that were held back are carried out, and fail; nobody is told.
-    fn strike(&mut self, completions: &mut Vec<Completion>) -> Result<(), DeviceError> {
+    fn strike(
+        &mut self,
+        inner: &mut SimulatedDevice,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), DeviceError> {
         self.drive.fail_next_flush();
         for token in self.held.drain(..) {
-            self.inner.submit_flush(token)?;
+            inner.submit_flush(token)?;
             let mut done = Vec::new();
-            self.inner.wait(Some(Duration::ZERO), &mut done)?;
+            inner.wait(Some(Duration::ZERO), &mut done)?;
             completions.extend(done.into_iter().filter(|completion| completion.token != token));
         }
         self.has_struck.store(true, SeqCst);
@@ -57,75 +58,32 @@ impl Silent {
     }
 }
 
-impl Device for Silent {
-    fn identity(&self) -> &Identity {
-        self.inner.identity()
+impl Change for Silent {
+    fn written(&mut self, token: Token, buffer: &Buffer) {
+        self.moving.insert(token.0, is_moved(buffer));
     }
 
-    fn geometry(&self) -> &Geometry {
-        self.inner.geometry()
-    }
-
-    fn pool(&self) -> &BufferPool {
-        self.inner.pool()
-    }
-
-    fn report_zones(&mut self) -> Result<Vec<Zone>, DeviceError> {
-        self.inner.report_zones()
-    }
-
-    fn in_flight_max(&self) -> usize {
-        self.inner.in_flight_max()
-    }
-
-    fn submit_read(
-        &mut self,
-        token: Token,
-        offset_bytes: u64,
-        buffer: Buffer,
-        length_bytes: usize,
-    ) -> Result<(), (DeviceError, Buffer)> {
-        self.inner.submit_read(token, offset_bytes, buffer, length_bytes)
-    }
-
-    fn submit_write(
-        &mut self,
-        token: Token,
-        offset_bytes: u64,
-        buffer: Buffer,
-    ) -> Result<(), (DeviceError, Buffer)> {
-        self.moving.insert(token.0, is_moved(&buffer));
-        self.inner.submit_write(token, offset_bytes, buffer)
-    }
-
-    fn submit_flush(&mut self, token: Token) -> Result<(), DeviceError> {
+    fn flush(&mut self, inner: &mut SimulatedDevice, token: Token) -> Result<(), DeviceError> {
         if self.is_armed.load(SeqCst) {
             self.held.push(token);
             return Ok(());
         }
-        self.inner.submit_flush(token)
-    }
-
-    fn submit_zone(&mut self, token: Token, zone: u32, operation: ZoneOperation) -> Result<(), DeviceError> {
-        self.inner.submit_zone(token, zone, operation)
+        inner.submit_flush(token)
     }
 
     fn wait(
         &mut self,
+        inner: &mut SimulatedDevice,
         timeout: Option<Duration>,
         completions: &mut Vec<Completion>,
     ) -> Result<(), DeviceError> {
-        self.inner.wait(timeout, completions)?;
+        inner.wait(timeout, completions)?;
         let moved =
             completions.iter().any(|completion| self.moving.remove(&completion.token.0) == Some(true));
         if moved && !self.held.is_empty() && !self.has_struck.load(SeqCst) {
-            self.strike(completions)?;
+            self.strike(inner, completions)?;
         }
         Ok(())
-    }
-
-    fn waker(&self) -> Waker {
-        self.inner.waker()
     }
 }
 
@@ -140,15 +98,15 @@ fn and_the_old_copy_is_there() {
         let open = bench.zones_in(ZoneRole::Open)[0].zone;
         bench.drive.wear_out(open, Condition::ReadOnly).unwrap();
         let (is_armed, has_struck) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
-        let device = Silent {
-            inner: bench.drive.open(BufferPool::new(48 << 20).unwrap()),
+        let change = Silent {
             drive: bench.drive.clone(),
             is_armed: is_armed.clone(),
             has_struck: has_struck.clone(),
             held: Vec::new(),
             moving: HashMap::new(),
         };
-        bench.reopen_over(device);
+        let inner = bench.drive.open(BufferPool::new(48 << 20).unwrap());
+        bench.reopen_over(Changed { inner, change });
         bench.drive.set_faults(seed, FaultRates::none());
         // A client's block is being flushed, and moved ones are written meanwhile.
         is_armed.store(true, SeqCst);

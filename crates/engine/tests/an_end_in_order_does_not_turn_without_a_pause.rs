@@ -10,82 +10,29 @@ use std::time::Duration;
 
 use imbrex_engine::Options;
 use imbrex_zoned::simulated::SimulatedDevice;
-use imbrex_zoned::{
-    Buffer, BufferPool, Completion, Device, DeviceError, Geometry, Identity, Token, Waker, Zone,
-    ZoneOperation,
-};
+use imbrex_zoned::{BufferPool, Completion, Device, DeviceError};
 use support::by_hand::{Bench, small_drive};
+use support::changed::{Change, Changed};
 
 const LENGTH: usize = 100_000;
 /// In so many turns an engine ends that has five blocks.
 const TURNS_MAX: u32 = 10_000;
 
-/// A drive that notes how long the engine would wait for it.
+/// Notes how long the engine would wait for the drive.
 struct Noting {
-    inner: SimulatedDevice,
     waits: Arc<Mutex<Vec<Option<Duration>>>>,
 }
 
-impl Device for Noting {
-    fn identity(&self) -> &Identity {
-        self.inner.identity()
-    }
-
-    fn geometry(&self) -> &Geometry {
-        self.inner.geometry()
-    }
-
-    fn pool(&self) -> &BufferPool {
-        self.inner.pool()
-    }
-
-    fn report_zones(&mut self) -> Result<Vec<Zone>, DeviceError> {
-        self.inner.report_zones()
-    }
-
-    fn in_flight_max(&self) -> usize {
-        self.inner.in_flight_max()
-    }
-
-    fn submit_read(
-        &mut self,
-        token: Token,
-        offset_bytes: u64,
-        buffer: Buffer,
-        length_bytes: usize,
-    ) -> Result<(), (DeviceError, Buffer)> {
-        self.inner.submit_read(token, offset_bytes, buffer, length_bytes)
-    }
-
-    fn submit_write(
-        &mut self,
-        token: Token,
-        offset_bytes: u64,
-        buffer: Buffer,
-    ) -> Result<(), (DeviceError, Buffer)> {
-        self.inner.submit_write(token, offset_bytes, buffer)
-    }
-
-    fn submit_flush(&mut self, token: Token) -> Result<(), DeviceError> {
-        self.inner.submit_flush(token)
-    }
-
-    fn submit_zone(&mut self, token: Token, zone: u32, operation: ZoneOperation) -> Result<(), DeviceError> {
-        self.inner.submit_zone(token, zone, operation)
-    }
-
+impl Change for Noting {
     fn wait(
         &mut self,
+        inner: &mut SimulatedDevice,
         timeout: Option<Duration>,
         completions: &mut Vec<Completion>,
     ) -> Result<(), DeviceError> {
         self.waits.lock().unwrap().push(timeout);
         // Nothing else comes in this test, so what is in flight ends now.
-        self.inner.wait(Some(Duration::ZERO), completions)
-    }
-
-    fn waker(&self) -> Waker {
-        self.inner.waker()
+        inner.wait(Some(Duration::ZERO), completions)
     }
 }
 
@@ -95,7 +42,7 @@ fn an_end_in_order_does_not_turn_without_a_pause() {
     let mut bench = Bench::formatted(small_drive(24, 1 << 20), options);
     let waits = Arc::<Mutex<Vec<_>>>::default();
     let inner = bench.drive.open(BufferPool::new(48 << 20).unwrap());
-    bench.reopen_over(Noting { inner, waits: waits.clone() });
+    bench.reopen_over(Changed { inner, change: Noting { waits: waits.clone() } });
     for number in 0..5 {
         bench.put(number, LENGTH).unwrap();
     }

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used, reason = "a module of tests")]
 
 pub mod by_hand;
+pub mod changed;
 pub mod faulty;
 pub mod plain_file;
 
