@@ -48,7 +48,7 @@ const TIME_MAX: Duration = Duration::from_secs(120);
 
 /// From init's last line to its first of the next boot, on a machine that is translated and busy: what the kernel does in
 /// between must not wait for the drive that never answers.
-const RESTART_TIME_MAX: Duration = Duration::from_secs(180);
+const RESTART_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// Where the kernel's emulated SCSI drives are told to be ill, and the commands that read and write (SBC-4, 5.12 and
 /// on): those of 10 and of 16 bytes; and SYNCHRONIZE CACHE, with which the kernel would have it flush in the end.

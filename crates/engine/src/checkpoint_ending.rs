@@ -12,6 +12,7 @@ impl Store {
     pub(crate) fn checkpoint_done(
         &mut self,
         device: &mut dyn Device,
+        is_flush: bool,
         result: Result<(), DeviceError>,
         buffer: Option<Buffer>,
     ) {
@@ -21,7 +22,14 @@ impl Store {
             self.relocation_done(device, result);
             return self.pump_checkpoint(device);
         }
-        let Some(running) = self.checkpointing.running.as_mut() else { return };
+        let Some(running) = self.checkpointing.running.as_mut() else {
+            if let (true, Err(error)) = (is_flush, result) {
+                // The checkpoint was given up meanwhile. What was written since the last good flush is at risk all the same.
+                self.stats.flush_errors += 1;
+                self.flush_failed(device, &error, false);
+            }
+            return;
+        };
         running.is_under_way = false;
         let (step, reset) = (running.step, running.resetting.take());
         if let Err(error) = result {

@@ -11,15 +11,16 @@ impl Store {
         if self.fault.is_some() {
             return self.reads.waiting.next_deadline_us();
         }
-        let at_once = (self.trash.is_sweeping()).then_some(self.now_us);
+        // At the end nothing of these is begun, and who waited for them would wait for ever without a pause.
+        let is_freeing = !self.is_stopping || self.waits_for_zone;
+        let at_once = (is_freeing && self.trash.is_sweeping()).then_some(self.now_us);
         let writers = (!self.pending.is_empty()).then_some(self.now_us.saturating_add(WRITERS_LOOK_US));
         [
             at_once,
             writers,
             self.reads.waiting.next_deadline_us(),
             self.deferred_due_us(),
-            self.trash.due_us(self.trash_rest_us).filter(|_| !self.is_stopping || self.waits_for_zone),
-            // At the end nothing of these is begun, and who waited for them would wait for ever without a pause.
+            self.trash.due_us(self.trash_rest_us).filter(|_| is_freeing),
             self.scrub_due_us().filter(|_| !self.is_stopping),
             self.level_due_us(),
             self.spent_zone_due_us(),

@@ -117,8 +117,9 @@ impl Slowness {
 /// What is done with a slow drive, in one place. What it can still do belongs to its clients: the engine's own work that can
 /// wait does, up to the bound. Writing and reading go on, and the drive says that it is slow: to give it up is not the
 /// engine's to decide.
-fn holds_own_work(slow: Option<(u64, u64)>) -> bool {
-    slow.is_some()
+fn holds_own_work(slow: Option<(u64, u64)>, now_us: u64) -> bool {
+    // Of a drive that has nothing to do no window ends: the bound holds by the clock.
+    slow.is_some_and(|(since_us, _)| now_us < since_us.saturating_add(SLOW_US_MAX))
 }
 
 impl Store {
@@ -133,7 +134,7 @@ impl Store {
             tracing::warn!(is_slow, "the drive's pace has changed, held against what it was");
         }
         // A zone for which writers wait cannot.
-        if holds_own_work(self.slowness.slow) && !self.waits_for_zone {
+        if holds_own_work(self.slowness.slow, self.now_us) && !self.waits_for_zone {
             self.reads.waiting.hold_at_least(self.now_us.saturating_add(HOLD_US));
         }
     }
@@ -208,6 +209,14 @@ mod tests {
         assert!(!drive.window(8_000));
         let windows = (0..100).take_while(|_| !drive.window(1_000_000)).count();
         assert!(windows < 30, "{windows}");
+    }
+
+    #[test]
+    fn own_work_is_held_for_an_hour_at_most_though_the_drive_is_idle() {
+        assert!(!holds_own_work(None, 5));
+        assert!(
+            holds_own_work(Some((5, 0)), 4 + SLOW_US_MAX) && !holds_own_work(Some((5, 0)), 5 + SLOW_US_MAX)
+        );
     }
 
     #[test]

@@ -283,7 +283,7 @@ impl Store {
                 self.reset_done(device, result, buffer);
                 self.keep_run();
             }
-            TOKEN_CHECKPOINT => self.checkpoint_done(device, result, buffer),
+            TOKEN_CHECKPOINT => self.checkpoint_done(device, is_flush, result, buffer),
             _ => self.read_done(device, token, result, buffer),
         }
         if is_flush {

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::DAY_S;
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,6 +95,10 @@ impl Happenings {
             Err(index) => self.0.insert(index, Slot { slot, happening, count }),
         }
         let newest = self.0.last().map_or(0, |slot| slot.slot);
+        // Comparisons come all the time, and count for a day: they push nothing else out.
+        let day_ago = newest.saturating_sub(DAY_S / SLOT_S);
+        let is_compared = |of| matches!(of, Happening::AsFastAsPeers | Happening::SlowerThanPeers);
+        self.0.retain(|slot| slot.slot >= day_ago || !is_compared(slot.happening));
         let oldest = newest.saturating_sub(KEPT_S / SLOT_S);
         let old = self.0.partition_point(|slot| slot.slot < oldest);
         self.0.drain(..old.max(self.0.len().saturating_sub(HAPPENINGS_MAX)));
@@ -150,6 +156,17 @@ impl Happenings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comparisons_push_out_nothing_that_happened() {
+        let mut happenings = Happenings::default();
+        happenings.record(0, Happening::ReadError, 1);
+        (1..2000).for_each(|slot| happenings.record(slot * SLOT_S, Happening::AsFastAsPeers, 1));
+        let tally = |happening| happenings.tally(&[happening], 0, 2000 * SLOT_S);
+        assert_eq!(tally(Happening::ReadError).count, 1);
+        let compared = tally(Happening::AsFastAsPeers).slots as u64;
+        assert!((DAY_S / SLOT_S..=DAY_S / SLOT_S + 1).contains(&compared), "a day of them: {compared}");
+    }
 
     #[test]
     fn the_order_of_arrival_does_not_matter() {

@@ -9,7 +9,7 @@
 
 use crate::action::Action;
 use crate::clue::Clue;
-use crate::context::{Context, DAY_S, GROWTH_S};
+use crate::context::{Context, DAY_S, GROWTH_S, HOUR_S};
 use crate::history::History;
 use crate::level::{Axis, Level};
 use crate::life::Life;
@@ -106,7 +106,8 @@ fn may_be_older(context: &Context<'_>, evidence: &Evidence) -> bool {
     let begins_unix_s = match evidence.source {
         Source::Smart => context.counted(GROWTH_S).first().map(|reading| reading.at_unix_s),
         Source::Engine | Source::Kernel | Source::Enclosure | Source::Notes => {
-            context.history.first_seen_unix_s
+            // The first record of an engine's states may come some looks later.
+            context.history.first_seen_unix_s.map(|first| first.saturating_add(HOUR_S))
         }
     };
     evidence.since_unix_s.zip(begins_unix_s).is_some_and(|(since, begins)| since <= begins)

@@ -88,6 +88,8 @@ struct Target {
     idle: Instant,
     /// How many of its connections in a row have ended by the other side's closing its half, up to [`ENDS_MAX`].
     ends: u32,
+    /// How far had been sent when this connection's other side was first seen to have closed its half.
+    ended_at: Option<BTreeMap<String, u64>>,
     wait: Duration,
     due: Instant,
 }
@@ -152,6 +154,7 @@ impl Target {
             taken,
             idle: now,
             ends: 0,
+            ended_at: None,
             wait: LOOK,
             due: now,
         })
@@ -193,9 +196,12 @@ impl Target {
         }
         if tcp::unacknowledged_bytes(stream).is_ok_and(|bytes| bytes == 0) {
             self.idle = Instant::now();
-            self.wait = LOOK;
-            self.taken.clone_from(&self.next);
             self.ends = if speaks { 0 } else { ENDS_MAX };
+            // Only what was sent after an end tells one that still reads from one that is gone, which answers it by a reset.
+            if speaks || *self.ended_at.get_or_insert_with(|| self.next.clone()) != self.next {
+                self.wait = LOOK;
+                self.taken.clone_from(&self.next);
+            }
         }
         let silent = self.idle.elapsed() >= SILENCE_MAX;
         if silent {
@@ -207,7 +213,7 @@ impl Target {
 
     /// Closes the connection, and goes back to what was taken.
     fn give_up(&mut self) {
-        self.stream = None;
+        (self.stream, self.ended_at) = (None, None);
         self.next.clone_from(&self.taken);
         self.due = Instant::now() + self.wait;
         self.wait = (self.wait * 2).min(WAIT_MAX);
@@ -343,12 +349,16 @@ mod tests {
         }
         let mut other = connect(&mut target);
         assert!(read(&mut other).contains("one"));
-        while target.taken.is_empty() {
+        while target.ended_at.is_none() {
             target.check().unwrap();
         }
+        assert!(target.taken.is_empty(), "it may have gone");
         let two = Lines { first: 1, lines: vec!["two".to_owned()], times_ms: vec![0] };
         target.send("node", "agent", 1, &two).unwrap();
         assert!(read(&mut other).contains("two"));
+        while target.taken.get("agent") != Some(&2) {
+            target.check().unwrap();
+        }
         // It does not read any more either: that is told by a reset, and the next connection is judged anew.
         drop(other);
         let more = || Lines { first: 2, ..one() };

@@ -161,9 +161,9 @@ impl Handle {
         }
     }
 
-    /// Ends a process and its children.
+    /// Ends a process and its children; where the kernel cannot, before Linux 6.9, the process alone.
     pub(crate) fn kill_group(&self) {
-        self.send(Signal::SIGKILL, GROUP);
+        let _ = self.send(Signal::SIGKILL, GROUP) || self.send(Signal::SIGKILL, 0);
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_handle_signals_its_process_and_its_group_and_nobody_once_that_was_reaped() {
         let mut child = family();
-        child.handle.kill_group();
+        assert!(child.handle.send(Signal::SIGKILL, GROUP), "Linux 6.9 or later");
         // Its child too: the pipe is at its end.
         child.output.read_to_end(&mut Vec::new()).unwrap();
         assert!(child.handle.send(Signal::SIGTERM, 0), "it is dead and not reaped: still its own number");

@@ -21,6 +21,10 @@ pub struct Count {
 pub struct TestOutput {
     /// The results so far.
     pub count: Count,
+    /// How many test programs began, and how many of them told their results.
+    pub begun: u64,
+    /// See [`Self::begun`].
+    pub ended: u64,
     /// The names of the tests that failed.
     pub failed: BTreeSet<String>,
     /// What was said before each of the first failures.
@@ -41,6 +45,8 @@ impl TestOutput {
             Some(name) => _ = self.failed.insert(name.to_owned()),
             None => self.is_list = line == "failures:" || (self.is_list && line.is_empty()),
         }
+        let begins = line.starts_with("running ") && (line.ends_with(" test") || line.ends_with(" tests"));
+        self.begun += u64::from(begins);
         if let Some((_, result)) = line.split_once("test result: ") {
             self.add(result);
         }
@@ -51,6 +57,7 @@ impl TestOutput {
         let number = |word: &str| -> u64 {
             words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
         };
+        self.ended += 1;
         self.count.passed += number("passed");
         self.count.failed += number("failed");
         if number("failed") > 0 && self.last_words.len() < FAILURES_KEPT {
@@ -79,6 +86,7 @@ mod tests {
             "5 passed; 7 failed",
         ]);
         assert_eq!(output.count, Count { passed: 15, failed: 2 });
+        assert_eq!((output.begun, output.ended), (1, 2));
     }
 
     #[test]

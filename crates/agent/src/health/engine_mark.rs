@@ -3,7 +3,9 @@
 //! - Counters count since the drive's process began. One that began anew counts from nothing: all that it tells is new.
 //! - Not so damage. The drive is the same, and a process that has begun anew finds what the one before it had found: only
 //!   what goes beyond that is new. Blocks that were restored while a process ran are damaged no longer.
-//! - Conditions are recorded when they change: the time of the record is since when it is so.
+//! - Conditions of zones are recorded when they change: the time of the record is since when it is so. Other states are told
+//!   always, and kept since they were first told.
+//! - A drive that turns slow is counted once, however long it stays so.
 
 use imbrex_api::drive::DriveStats;
 use imbrex_api::node::{Drive, ZoneConditions};
@@ -43,7 +45,6 @@ pub(super) struct Surveyed {
     pub(super) blocks_damaged: Option<u64>,
     /// `None` where the drive is not mounted: then nobody knows.
     pub(super) lacks_checkpoints: Option<bool>,
-    pub(super) is_slow: bool,
 }
 
 impl Surveyed {
@@ -56,7 +57,6 @@ impl Surveyed {
             zones_unknown: drive.unknown_zones.filter(|_| is_mounted),
             blocks_damaged: drive.blocks_damaged,
             lacks_checkpoints: is_mounted.then_some(drive.without_checkpoints.is_some()),
-            is_slow: drive.slow_since_unix_s.is_some(),
         }
     }
 }
@@ -86,31 +86,41 @@ impl Mark {
             blocks_told: told.max(blocks_damaged),
             restarts: before.restarts,
         };
-        let record = mark.since(&before, told, surveyed.is_slow);
+        let record = EngineRecord {
+            // States, of which a history that is given back may hold older ones: told always.
+            zones_unknown: surveyed.zones_unknown,
+            keeps_checkpoints: surveyed.lacks_checkpoints.map(|lacks| !lacks),
+            ..mark.since(&before, told)
+        };
         (mark, record)
     }
 
     /// What has happened since `before`; `told` blocks were known to be damaged.
-    fn since(&self, before: &Self, told: u64, is_slow: bool) -> EngineRecord {
+    fn since(&self, before: &Self, told: u64) -> EngineRecord {
         let changed = |now: u64, before: u64| (now != before).then_some(now);
         let found = self.blocks_damaged.saturating_sub(before.blocks_damaged);
         let records_lost = self.blocks_damaged.saturating_sub(told);
         let found_again = found - records_lost.min(found);
-        let slowdowns = self.slowdowns.saturating_sub(before.slowdowns);
+        // A scrub counts each block that it finds damaged twice: by what was wrong, and as its own.
+        let scrub_errors = self.scrub_errors.saturating_sub(before.scrub_errors);
+        let mut again = found_again.min(scrub_errors);
+        let mut new = |now: u64, before: u64| {
+            let rise = now.saturating_sub(before);
+            let known = rise.min(again);
+            again -= known;
+            rise - known
+        };
         EngineRecord {
-            read_errors: self.read_errors.saturating_sub(before.read_errors),
+            read_errors: new(self.read_errors, before.read_errors),
+            checksum_failures: new(self.checksum_failures, before.checksum_failures),
             write_errors: self.write_errors.saturating_sub(before.write_errors),
             flush_errors: self.flush_errors.saturating_sub(before.flush_errors),
             reset_errors: self.reset_errors.saturating_sub(before.reset_errors),
-            checksum_failures: self.checksum_failures.saturating_sub(before.checksum_failures),
-            scrub_findings: self.scrub_errors.saturating_sub(before.scrub_errors).saturating_sub(found_again),
+            scrub_findings: scrub_errors.saturating_sub(found_again),
             records_lost,
-            slower_than_before: slowdowns.max(u64::from(is_slow)),
+            slower_than_before: self.slowdowns.saturating_sub(before.slowdowns),
             zones_read_only: changed(self.zones_read_only, before.zones_read_only),
             zones_offline: changed(self.zones_offline, before.zones_offline),
-            zones_unknown: changed(self.zones_unknown, before.zones_unknown),
-            keeps_checkpoints: (self.lacks_checkpoints != before.lacks_checkpoints)
-                .then_some(!self.lacks_checkpoints),
             ..EngineRecord::default()
         }
     }
@@ -193,19 +203,32 @@ mod tests {
 
     #[test]
     fn damage_that_a_process_finds_again_after_a_restart_is_told_once() {
-        let told = |uptime_ms, scrub_errors| DriveStats { uptime_ms, scrub_errors, ..DriveStats::default() };
+        let told = |uptime_ms, found| DriveStats {
+            uptime_ms,
+            scrub_errors: found,
+            read_errors: found,
+            ..DriveStats::default()
+        };
         let (mark, record) = Mark::default().next(&told(60_000, 5), damaged(5));
-        assert_eq!((record.records_lost, record.scrub_findings), (5, 5));
+        assert_eq!((record.records_lost, record.scrub_findings, record.read_errors), (5, 5, 5));
         // It starts again, is not mounted yet, and then finds four of the five, all five, and one more.
         for mark in [mark, mark.of_new_boot()] {
             let (mark, record) = mark.next(&told(1_000, 0), damaged(0));
-            assert_eq!((record.records_lost, record.scrub_findings), (0, 0));
+            assert_eq!((record.records_lost, record.scrub_findings, record.read_errors), (0, 0, 0));
             let (mark, record) = mark.next(&told(31_000, 4), damaged(4));
-            assert_eq!((record.records_lost, record.scrub_findings), (0, 0), "old damage");
+            assert_eq!(
+                (record.records_lost, record.scrub_findings, record.read_errors),
+                (0, 0, 0),
+                "old damage"
+            );
             let (mark, record) = mark.next(&told(61_000, 6), damaged(6));
-            assert_eq!((record.records_lost, record.scrub_findings), (1, 1), "one is new");
+            assert_eq!(
+                (record.records_lost, record.scrub_findings, record.read_errors),
+                (1, 1, 1),
+                "one is new"
+            );
             let (_, record) = mark.next(&told(91_000, 7), damaged(7));
-            assert_eq!((record.records_lost, record.scrub_findings), (1, 1));
+            assert_eq!((record.records_lost, record.scrub_findings, record.read_errors), (1, 1, 1));
         }
     }
 
@@ -237,15 +260,19 @@ mod tests {
     fn a_drive_that_is_not_mounted_says_nothing_of_zones_and_checkpoints() {
         let told = |drive: &Drive| {
             let surveyed = Surveyed::of(drive);
-            (surveyed.zones_unknown, surveyed.lacks_checkpoints, surveyed.is_slow)
+            (surveyed.zones_unknown, surveyed.lacks_checkpoints)
         };
         let mut drive = Drive { unknown_zones: Some(0), ..Drive::default() };
-        assert_eq!(told(&drive), (None, None, false));
+        assert_eq!(told(&drive), (None, None));
         drive = Drive { blocks_stored: Some(0), slow_since_unix_s: Some(1), ..drive };
-        assert_eq!(told(&drive), (Some(0), Some(false), true));
+        assert_eq!(told(&drive), (Some(0), Some(false)));
         let mark = Mark { zones_unknown: 2, lacks_checkpoints: true, ..Mark::default() };
-        let (_, record) = mark.next(&DriveStats::default(), Surveyed::of(&drive));
+        let slowed = DriveStats { slowdowns: 1, ..DriveStats::default() };
+        let (mark, record) = mark.next(&slowed, Surveyed::of(&drive));
         assert_eq!((record.zones_unknown, record.keeps_checkpoints), (Some(0), Some(true)));
         assert_eq!(record.slower_than_before, 1);
+        let (_, record) = mark.next(&slowed, Surveyed::of(&drive));
+        assert_eq!(record.slower_than_before, 0, "it is slow still, and became so once");
+        assert_eq!(record.keeps_checkpoints, Some(true), "told again, for a history that is given back");
     }
 }

@@ -101,6 +101,10 @@ impl Entry {
     ) {
         let told = &drive.entry;
         let present = told.state != DriveState::Missing;
+        if matches!(told.state, DriveState::Missing | DriveState::Stopped | DriveState::Unresponsive) {
+            // Nobody asks it now.
+            self.scrub = None;
+        }
         let device = told.device.clone().filter(|device| present && device.starts_with("/dev/"));
         if present && !self.present && !self.schedule.is_asking() {
             // It came back: how it is now is wanted soon.

@@ -45,7 +45,8 @@ async fn a_drive_that_was_slow_once_or_keeps_no_checkpoints_is_no_worse_and_it_i
         without_checkpoints: reason,
         ..serving("a", "S1")
     };
-    let _drive = drive(&place, slow);
+    let fake = drive(&place, slow);
+    fake.count(DriveStats { slowdowns: 1, ..DriveStats::default() });
     let agent = place.start().await;
     let is_told = |health: &Value| evidence(health, "mechanics", "slower than it was").is_some();
     let health = health_when(&agent, "a", is_told).await;

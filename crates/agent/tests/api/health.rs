@@ -27,10 +27,10 @@ fn drive(place: &Place, id: &str, serial: &str) -> FakeDrive {
     FakeDrive::start(&place.run(), id, Behaviour::Says(Box::new(serving(id, serial))))
 }
 
-/// The health of the drive `id` when `is_so`; fails after 30 s.
+/// The health of the drive `id` when `is_so`; fails after a minute.
 pub(crate) async fn health_when(agent: &Agent, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let mut latest = Value::Null;
-    for _ in 0..300 {
+    for _ in 0..600 {
         latest = agent.json(&format!("/v1/drives/{id}/health")).await;
         if is_so(&latest) {
             return latest;
