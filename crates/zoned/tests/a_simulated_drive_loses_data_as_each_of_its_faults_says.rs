@@ -311,6 +311,27 @@ fn what_lies_beyond_the_pointer_can_be_of_an_earlier_life() {
 }
 
 #[test]
+fn what_lies_beyond_the_pointer_is_never_what_a_crash_took() {
+    for seed in 0..40 {
+        let mut rig = Rig::new();
+        let drive = rig.drive();
+        rig.fill(START, 8, 7).unwrap();
+        drive.set_faults(seed, always(FaultKind::GarbageBeyondPointer));
+        rig.order(3, ZoneOperation::Reset).unwrap();
+        rig.fill(START, 1, 1).unwrap();
+        rig.flush().unwrap();
+        rig.fill(START + UNIT, 4, 2).unwrap();
+        drive.crash(seed).unwrap();
+        rig.reopen();
+        let pointer = rig.zone(3).write_pointer_bytes.unwrap();
+        rig.order(3, ZoneOperation::Finish).unwrap();
+        let lost = rig.read(START + pointer, 5 * UNIT - pointer).unwrap();
+        assert!(lost.iter().all(|byte| *byte == 0));
+        assert_eq!(rig.read(START + 5 * UNIT, 3 * UNIT).unwrap(), [7; 12288]);
+    }
+}
+
+#[test]
 fn what_a_crash_leaves_beyond_the_pointer_is_no_damage() {
     for seed in 0..40 {
         let mut rig = Rig::new();

@@ -83,6 +83,8 @@ impl DriveState {
     /// Lets the write pointer of a zone fall to `written_bytes`. What lies beyond it is no longer data.
     pub(crate) fn lower_pointer(&mut self, zone: u32, written_bytes: u64) -> Result<(), DeviceError> {
         let state = self.table.state(zone);
+        self.wipe_beyond_pointer(zone, written_bytes..state.written_bytes)
+            .map_err(|error| system("losing what a pointer has passed", &error))?;
         let was_written_full =
             state.condition == Condition::Full && state.written_bytes == state.capacity_bytes;
         let mut next = ZoneState { written_bytes, ..state };
@@ -94,6 +96,21 @@ impl DriveState {
         if !self.damage.is_none() {
             let zone = self.zone_range(zone);
             self.damage.heal(zone.start + written_bytes..zone.end);
+        }
+        Ok(())
+    }
+
+    /// Where reads beyond the pointer show an earlier life, what the pointer falls back over (`lost`, in bytes from the start of
+    /// the zone) is of this life, and has overwritten that one: it shows neither.
+    fn wipe_beyond_pointer(&mut self, zone: u32, lost: Range<u64>) -> io::Result<()> {
+        let start = self.geometry.zone_start_bytes(zone);
+        let lost = start + lost.start..start + lost.end;
+        if !self.kept_old.touches(&lost) {
+            return Ok(());
+        }
+        let fill = vec![0; self.geometry.write_unit_bytes as usize];
+        for offset in lost.step_by(fill.len()) {
+            self.store.write(offset, &fill)?;
         }
         Ok(())
     }
