@@ -83,10 +83,12 @@ impl Reading {
     /// The reading in a report; `None` where the report says nothing of the drive's health.
     #[must_use]
     pub fn of(report: &Report, at_unix_s: u64) -> Option<Self> {
-        let statements = Statements::of(report);
         // smartctl that could not open the drive says nothing of it, whatever else its report holds.
-        let is_told = report.has_health_data() && !report.exit.is_some_and(ExitStatus::no_data);
-        if !is_told && statements == Statements::default() {
+        if report.exit.is_some_and(ExitStatus::no_data) {
+            return None;
+        }
+        let statements = Statements::of(report);
+        if !report.has_health_data() && statements == Statements::default() {
             return None;
         }
         let mut reading = Self {

@@ -29,7 +29,7 @@ pub enum Statement {
     BackupFailed,
     /// Its persistent memory region can only be read, or is unreliable (NVMe).
     MemoryRegionFailed,
-    /// smartctl contradicts itself: the drive's status is passed in its report and failing in its exit status.
+    /// smartctl contradicts itself: its report says well what its exit status calls failing or at its threshold.
     Contradicted,
 }
 
@@ -114,15 +114,63 @@ fn statements(report: &Report) -> Statements {
     say(told && !explained, Statement::StatusFailing);
     // Which of the two is right nobody can say.
     say(report.smart_passed == Some(true) && failing && !explained, Statement::Contradicted);
-    let lacks_attributes = report.ata.as_ref().is_none_or(|ata| ata.attributes.is_empty());
+    let attributes = report.ata.as_ref().map_or(&[][..], |ata| &ata.attributes);
     let below = exit.is_some_and(ExitStatus::attribute_below_threshold);
-    say(below && lacks_attributes, Statement::PrefailureNow);
-    let prefailure = |attribute: &Attribute| {
-        attribute.failed == Some(AttributeFailed::Now) && attribute.prefailure == Some(true)
-    };
-    say(
-        report.ata.as_ref().is_some_and(|ata| ata.attributes.iter().any(prefailure)),
-        Statement::PrefailureNow,
-    );
+    let has_failed = attributes.iter().any(|attribute| predicts_failure(attribute, below));
+    say(has_failed || (below && attributes.is_empty()), Statement::PrefailureNow);
+    // The table lacks rows, or contradicts the exit status.
+    say(below && !has_failed && !attributes.is_empty(), Statement::Contradicted);
     statements
+}
+
+/// Whether an attribute that predicts failure is at its threshold. Its numbers tell too, where smartctl's word for it is
+/// missing, or its exit status says that there is such an attribute (`is_known`).
+fn predicts_failure(attribute: &Attribute, is_known: bool) -> bool {
+    let at_threshold = || {
+        let numbers = attribute.value.zip(attribute.threshold);
+        numbers.is_some_and(|(value, threshold)| (1..=threshold).contains(&value))
+    };
+    let is_now = match attribute.failed {
+        Some(AttributeFailed::Now) => true,
+        None => at_threshold(),
+        Some(AttributeFailed::Never | AttributeFailed::Past) => is_known && at_threshold(),
+    };
+    is_now && attribute.prefailure == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(exit_status: u8, rows: &str) -> Statements {
+        let text = format!(
+            r#"{{"smartctl":{{"version":[7,4],"exit_status":{exit_status}}},"device":{{"type":"sat","protocol":"ATA"}},
+            "smart_status":{{"passed":true}},"ata_smart_attributes":{{"table":[{rows}]}}}}"#
+        );
+        Statements::of(&Report::parse(text.as_bytes()).expect("a report"))
+    }
+
+    fn row(value: u8, when_failed: &str) -> String {
+        format!(
+            r#"{{"id":5,"name":"Reallocated_Sector_Ct","value":{value},"worst":{value},"thresh":10,{when_failed}
+            "flags":{{"prefailure":true}},"raw":{{"value":1,"string":"1"}}}}"#
+        )
+    }
+
+    #[test]
+    fn an_attribute_at_its_threshold_is_said_whoever_says_it() {
+        let never = r#""when_failed":"","#;
+        assert!(said(0, &row(5, r#""when_failed":"now","#)).has(Statement::PrefailureNow));
+        assert!(said(0, &row(5, "")).has(Statement::PrefailureNow), "by its numbers");
+        assert!(said(16, &row(5, never)).has(Statement::PrefailureNow), "by two of three");
+        assert!(said(16, "").has(Statement::PrefailureNow), "by the exit status alone");
+        assert_eq!(said(0, &row(5, never)), Statements::default());
+        assert_eq!(said(0, &row(100, "")), Statements::default());
+    }
+
+    #[test]
+    fn an_exit_status_that_no_attribute_bears_out_contradicts_the_table() {
+        let said = said(16, &row(100, r#""when_failed":"","#));
+        assert!(said.has(Statement::Contradicted) && !said.has(Statement::PrefailureNow));
+    }
 }

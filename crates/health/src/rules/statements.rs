@@ -57,7 +57,7 @@ fn clue(context: &Context<'_>, statement: Statement, value: &str) -> Clue {
             Axis::Media,
             Source::Smart,
             "smartctl contradicts itself",
-            "its report says passed, its exit status failing",
+            "its exit status says failing, its report does not",
         ),
     }
 }

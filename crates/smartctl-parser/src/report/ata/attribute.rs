@@ -40,13 +40,18 @@ pub enum AttributeFailed {
     Now,
 }
 
+/// Raw values up to this one hold one number: smartctl's formats pack numbers of 8 bits and more, from 16 bits upwards in
+/// those that print the lowest one alone (smartmontools, atacmds.cpp: `raw16(raw16)`, `raw24(raw8)`).
+const PLAIN_MAX: u64 = 0xffff;
+
 /// Raw values of which every bit is set: what firmware and bridges give for "not told".
 const ALL_ONES: [u64; 3] = [0xffff_ffff, 0xffff_ffff_ffff, u64::MAX];
 
 impl Attribute {
     /// The count that the raw value holds, where it is a plain one: the whole number that smartctl prints
     /// first, as in `8`, `8 (0 2)` or `4179h+12m`. None for numbers packed side by side (`2/2/2`, `2 2 2`), and for
-    /// a raw value of nothing but ones.
+    /// a raw value of nothing but ones. Where the text is a number alone and the raw value another one, too small to
+    /// be packed, one of the two is wrong: the larger is given.
     pub fn count(&self) -> Option<u64> {
         if self.raw.is_some_and(|raw| ALL_ONES.contains(&raw)) {
             return None;
@@ -58,7 +63,9 @@ impl Attribute {
         if packed || rest.starts_with('.') || text.starts_with("0x") {
             return None;
         }
-        text[..digits].parse().ok()
+        let count: u64 = text[..digits].parse().ok()?;
+        let other = self.raw.filter(|raw| rest.is_empty() && *raw <= PLAIN_MAX);
+        Some(other.map_or(count, |raw| raw.max(count)))
     }
 
     /// Of attributes 5 and 196 smartctl takes the lowest 16 bits for the count, and the others for something else
@@ -87,5 +94,36 @@ impl Attribute {
             failed,
             prefailure: attribute.at("flags").at("prefailure").truth(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(raw: u64, text: Option<&str>) -> Option<u64> {
+        let (value, worst, threshold) = (None, None, None);
+        let raw_text = text.map(str::to_owned);
+        Attribute {
+            id: 197,
+            name: None,
+            value,
+            worst,
+            threshold,
+            raw: Some(raw),
+            raw_text,
+            failed: None,
+            prefailure: None,
+        }
+        .count()
+    }
+
+    #[test]
+    fn of_a_number_and_a_text_that_contradict_each_other_the_larger_is_given() {
+        assert_eq!((count(10, Some("0")), count(0, Some("10"))), (Some(10), Some(10)));
+        assert_eq!((count(10, Some("10")), count(10, None)), (Some(10), Some(10)));
+        // Packed: the text has the lowest part alone, or says what the others are.
+        assert_eq!(count(0x1_0008, Some("8")), Some(8));
+        assert_eq!(count(9, Some("8 (0 2)")), Some(8));
     }
 }
