@@ -6,6 +6,7 @@
 //! - Random choices follow from one seed, which is printed.
 //! - Everything on the disk lies in one folder, which is removed at the end.
 
+pub mod bare_socket;
 pub mod compare_program;
 pub mod contenders;
 pub mod disk_rate;
