@@ -23,10 +23,15 @@ impl DamageList {
     pub(crate) const MEMORY_BYTES_MAX: u64 =
         (2 * DAMAGE_LISTED_MAX * (size_of::<(u32, u32)>() + size_of::<Damage>())) as u64;
 
+    /// Whether a record is listed.
+    pub(crate) fn lists(&self, location: Location) -> bool {
+        self.listed.contains_key(&(location.zone, location.unit_offset))
+    }
+
     /// Notes a damaged record. One that is known keeps its first entry.
     pub(crate) fn note(&mut self, key: Key, location: Location, kind: DamageKind, seen_us: u64) {
         let place = (location.zone, location.unit_offset);
-        if self.listed.contains_key(&place) {
+        if self.lists(location) {
             return;
         }
         if self.listed.len() >= DAMAGE_LISTED_MAX {

@@ -28,6 +28,8 @@ pub(crate) enum Mutation {
     NoSequenceJump,
     /// No flush comes before a commit in a conventional zone.
     SkipBarrier,
+    /// No flush comes before the commit of a group that kills another copy of a block which it holds.
+    SkipMoveBarrier,
     /// A moved block does not kill the copy that it leaves.
     ForgetMovedCopy,
     /// The tag of the index is taken for the key.
@@ -38,11 +40,13 @@ pub(crate) enum Mutation {
     FreeSlotsOfStaleLabel,
     /// A mount that could not read the newest checkpoint uses free zones at once.
     ForgetHiddenCheckpoint,
+    /// A mount goes on in a zone of which a tombstone names what a crash has taken.
+    ReuseAbandonedPlace,
 }
 
 #[cfg(test)]
 impl Mutation {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::SkipFlush,
         Self::AcknowledgeDeletionEarly,
         Self::DropTombstones,
@@ -54,11 +58,13 @@ impl Mutation {
         Self::ReuseAtOnce,
         Self::NoSequenceJump,
         Self::SkipBarrier,
+        Self::SkipMoveBarrier,
         Self::ForgetMovedCopy,
         Self::TagIsKey,
         Self::SkipPayloadChecksum,
         Self::FreeSlotsOfStaleLabel,
         Self::ForgetHiddenCheckpoint,
+        Self::ReuseAbandonedPlace,
     ];
 
     /// The one that is switched on.

@@ -49,14 +49,23 @@ pub(crate) struct Replay<'a, 'b> {
     pub(crate) may_resume: bool,
     /// Zones that are still to be replayed.
     later: HashSet<u32>,
-    /// Places in such zones that a tombstone has named. Of zones that were open at one time, so at most as many as the
-    /// tables of all streams have entries.
+    /// Places in such zones that a tombstone has named, and places where nothing stands any more. Of zones that were open at
+    /// one time, so at most as many as the tables of all streams have entries.
     killed: HashSet<(u32, u32)>,
     /// Blocks for which the index has no place yet, by zone and unit: a drive can hold more dead records than its index
     /// has places, and what kills them may stand in a later zone.
     unplaced: HashMap<(u32, u32), (Key, Location)>,
     /// How far zones are good, as commits in other zones say.
     named: Vec<CommitZone>,
+    /// Zones in which the log may go on, once all tombstones are known.
+    resumable: Vec<Resumable>,
+}
+
+/// A zone that was open and has room.
+struct Resumable {
+    stream: Stream,
+    zone: OpenZone,
+    good_units: u32,
 }
 
 impl<'a, 'b> Replay<'a, 'b> {
@@ -83,6 +92,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             killed: HashSet::new(),
             unplaced: HashMap::new(),
             named: Vec::new(),
+            resumable: Vec::new(),
         }
     }
 
@@ -109,7 +119,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         }
         self.place_the_rest();
         self.check_named();
-        Ok(())
+        self.go_on()
     }
 
     fn read_table(&mut self, zone: u32, trailer: &Trailer) -> Result<Option<Vec<TableEntry>>, DeviceError> {
@@ -177,18 +187,42 @@ impl<'a, 'b> Replay<'a, 'b> {
             && log.trailer.is_none();
         let listed = log.listed.len() + scanned.entries.len();
         if is_newest && writable && tail.has_room(listed, entry.capacity_units) {
-            entry.role = ZoneRole::Open;
-            entry.closed_sequence = u64::MAX;
             let stream = self.open.serving(log.stream);
             let mut table = self.open.table();
             table.extend(log.listed);
             table.extend(scanned.entries);
-            self.open.put(stream, OpenZone::resumed(log.zone, tail, table));
+            let zone = OpenZone::resumed(log.zone, tail, table);
+            self.resumable.push(Resumable { stream, zone, good_units: tail.good_units });
             return Ok(());
         }
+        self.fence(log.zone)
+    }
+
+    /// Lets the log go on where it was open. Not in a zone in which a tombstone names a place behind its last commit: a group
+    /// was abandoned there, and lost since, and the tombstone would kill whatever stood in its place in this life.
+    fn go_on(&mut self) -> Result<(), DeviceError> {
+        for Resumable { stream, zone, good_units } in std::mem::take(&mut self.resumable) {
+            let is_behind = |(named, unit): &(u32, u32)| *named == zone.zone && *unit >= good_units;
+            if self.killed.iter().any(is_behind) && !is(Mutation::ReuseAbandonedPlace) {
+                let number = zone.zone;
+                self.open.give_back(zone.entries);
+                self.fence(number)?;
+                continue;
+            }
+            let entry = self.zones.get_mut(zone.zone);
+            entry.role = ZoneRole::Open;
+            entry.closed_sequence = u64::MAX;
+            self.open.put(stream, zone);
+        }
+        Ok(())
+    }
+
+    /// A zone that takes no more records, and that is to be emptied.
+    fn fence(&mut self, zone: u32) -> Result<(), DeviceError> {
+        let entry = self.zones.get_mut(zone);
         entry.role = ZoneRole::Fenced;
         entry.evacuate = true;
-        finish_zone(self.io, &mut self.zones, log.zone)
+        finish_zone(self.io, &mut self.zones, zone)
     }
 
     /// Commits say how far other zones were good: a zone that was found to be good less far has lost its last groups.
@@ -272,7 +306,8 @@ impl<'a, 'b> Replay<'a, 'b> {
             self.zones.get_mut(zone).live_units -= location.unit_count;
             return;
         }
-        if self.later.contains(&zone) {
+        let is_behind = |open: &Resumable| open.zone.zone == zone && unit_offset >= open.good_units;
+        if self.later.contains(&zone) || self.resumable.iter().any(is_behind) {
             self.killed.insert((zone, unit_offset));
         }
     }

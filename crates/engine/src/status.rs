@@ -309,7 +309,7 @@ pub struct Stats {
     pub scrubbed_records: u64,
     /// Bytes that it has read.
     pub scrubbed_bytes: u64,
-    /// What it has found damaged: blocks, and what stands beside them.
+    /// What it has found damaged: blocks that were not listed as damaged yet, and what stands beside blocks.
     pub scrub_errors: u64,
     /// Headers, footers, commits, tombstones, labels and checkpoints among that.
     pub scrub_structure_errors: u64,

@@ -6,6 +6,9 @@
 //!
 //! A zone that was reset is free only once two checkpoints in a row know it: until then a mount from an older one could
 //! take its next life for the last. On a drive without checkpoints it is free at once.
+//!
+//! No order resets a conventional zone. Zeros over its trailer and its header, flushed, end its life; then zeros over its
+//! first record, flushed too, before it is free: where the next life's header is lost, that record would tell the last one.
 
 use std::collections::VecDeque;
 
@@ -21,6 +24,8 @@ use crate::schedule::Work;
 use crate::store::{Store, TOKEN_RESET};
 
 mod resetting;
+
+pub(crate) use resetting::FIRST_RECORD_UNIT;
 
 /// How many cells of the index one turn sweeps: 256 KiB of memory, some tens of microseconds.
 const SWEEP_CELLS: u64 = 4096;
@@ -51,6 +56,8 @@ struct Guarded {
     live: u64,
     /// A flush has failed meanwhile: the zeros that end a conventional zone's life may be lost.
     is_doomed: bool,
+    /// The zeros that end a conventional zone's life are durable. Its first record is left.
+    is_life_over: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +68,14 @@ enum Step {
     Table,
     Reading,
     Judge,
-    /// The order is on its way; a conventional zone has its last unit and then its first overwritten.
+    /// The order is on its way; a conventional zone has its last unit overwritten, and then others.
     Reset,
-    ZeroFirst,
-    ZeroFirstUnderWay,
+    Zero {
+        unit: u32,
+    },
+    ZeroUnderWay {
+        unit: u32,
+    },
     Flush,
     FlushUnderWay,
 }
@@ -82,9 +93,9 @@ impl Trash {
 
     /// Whether a zone is with the referee, who judges one order at a time, or is being reset.
     pub(crate) fn is_judging(&self) -> bool {
-        use Step::{Flush, FlushUnderWay, Reset, ZeroFirst, ZeroFirstUnderWay};
+        use Step::{Flush, FlushUnderWay, Reset, Zero, ZeroUnderWay};
         self.under_way.as_ref().is_some_and(|guarded| {
-            matches!(guarded.step, Reset | ZeroFirst | ZeroFirstUnderWay | Flush | FlushUnderWay)
+            matches!(guarded.step, Reset | Zero { .. } | ZeroUnderWay { .. } | Flush | FlushUnderWay)
         })
     }
 
@@ -180,7 +191,7 @@ impl Store {
             Step::Judge if self.zones.get(zone).readers == 0 && !self.checkpointing.is_resetting() => {
                 self.judge(device);
             }
-            Step::ZeroFirst => self.submit_zeros(device, zone, 0, Step::ZeroFirstUnderWay),
+            Step::Zero { unit } => self.submit_zeros(device, zone, unit, Step::ZeroUnderWay { unit }),
             Step::Flush => self.submit_reset_flush(device),
             _ => {}
         }
@@ -201,6 +212,7 @@ impl Store {
             index_units: 0,
             live: 0,
             is_doomed: false,
+            is_life_over: false,
         });
         true
     }

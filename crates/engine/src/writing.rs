@@ -16,6 +16,7 @@ use imbrex_zoned::{Buffer, Device, DeviceError};
 use crate::group::{Group, Member, Write};
 use crate::location::Location;
 use crate::log::{ENTRIES_MAX, Stream, TOMBSTONE_UNITS};
+use crate::mutation::{Mutation, is};
 use crate::pending::{PendingPut, PutOrigin};
 use crate::request::EngineError;
 use crate::reserve::Purpose;
@@ -248,7 +249,7 @@ impl Store {
         payload.clear();
         commit.encode(&mut payload);
         let has_barrier = self.barrier(group.zone, &mut group.writes);
-        if !has_barrier && group.replaces_a_copy() {
+        if !has_barrier && group.replaces_a_copy() && !is(Mutation::SkipMoveBarrier) {
             group.writes.push_back(Write::Barrier { zone: group.zone });
         }
         self.write_reserved(group, RecordKind::Commit, Purpose::Commit, buffer, &[&payload]);

@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use imbrex_engine::{Cursor, Options, PutOutcome, ScrubStatus, ZoneRole};
+use imbrex_engine::{Cursor, Options, PutOutcome, ZoneRole};
 use imbrex_format::{UNIT_BYTES, record_units};
 use support::by_hand::{Bench, small_drive};
 
@@ -45,19 +45,6 @@ fn units_beside_blocks(bench: &mut Bench, zone: u32) -> Vec<u64> {
     units
 }
 
-fn scrub_all(bench: &mut Bench) -> ScrubStatus {
-    let ticket = bench.engine.scrub(true);
-    bench.answer(ticket).unwrap();
-    let mut status = ScrubStatus::default();
-    bench.until(|bench| {
-        bench.turns(50);
-        let ticket = bench.engine.scrub(false);
-        status = bench.answer(ticket).unwrap();
-        status.covered_zones == status.zones && status.slots_unix_s >= status.pass_since_unix_s
-    });
-    status
-}
-
 fn check_blocks(bench: &mut Bench) {
     for number in 0..COUNT {
         let is_deleted = number % 10 == 4;
@@ -79,7 +66,7 @@ fn is_found_in(bench: &mut Bench, zone: u32, unit_of: impl Fn(&mut Bench, u32) -
     } else {
         bench.drive.flip_bit(offset_bytes + 40, 3).unwrap();
     }
-    let status = scrub_all(bench);
+    let status = bench.scrub_all();
     assert_eq!((status.errors, bench.engine.stats().scrub_structure_errors), (1, 1));
     bench.until(|bench| bench.zones()[zone as usize].live_bytes == 0);
     check_blocks(bench);
@@ -130,12 +117,12 @@ fn a_checkpoint() {
             let _ = bench.drive.flip_bit(offset_bytes + 100, 5);
         }
         let before = bench.engine.stats().checkpoints;
-        scrub_all(&mut bench);
+        bench.scrub_all();
         bench.until(|bench| bench.engine.stats().checkpoints > before);
         assert_eq!(bench.engine.stats().scrub_structure_errors, 1);
         bench.turns(200);
         // The new one is right, and is the one by which a mount goes.
-        scrub_all(&mut bench);
+        bench.scrub_all();
         assert_eq!(bench.engine.stats().scrub_structure_errors, 1);
         bench.crash(1);
         for number in 0..COUNT {
@@ -149,7 +136,7 @@ fn a_label() {
     let mut bench = drive();
     let label = bench.zones_in(ZoneRole::Label)[1].zone;
     bench.drive.flip_bit(u64::from(label) * ZONE_BYTES + 70, 1).unwrap();
-    scrub_all(&mut bench);
+    bench.scrub_all();
     bench.until(|bench| bench.engine.stats().scrub_structure_errors == 1);
 }
 
@@ -164,7 +151,7 @@ fn what_a_crash_has_torn_is_no_damage() {
         for number in COUNT + 10..COUNT + 60 {
             assert_eq!(bench.put(number, LENGTH), Ok(PutOutcome::Stored));
         }
-        let status = scrub_all(&mut bench);
+        let status = bench.scrub_all();
         assert_eq!(status.errors, 0, "seed {seed}");
         assert!(status.records > 100, "seed {seed}");
     }

@@ -7,6 +7,7 @@ use super::{Mount, finish_zone};
 use crate::log::Stream;
 use crate::replay::ZoneLog;
 use crate::request::ZoneRole;
+use crate::trash::FIRST_RECORD_UNIT;
 
 impl Mount<'_, '_> {
     /// What a zone holds, of which nothing is known.
@@ -24,7 +25,10 @@ impl Mount<'_, '_> {
                 return Ok(None);
             }
             (_, Some(trailer)) => (trailer.incarnation, 0),
-            (HeaderUnit::Blank, None) if zone.kind == ZoneKind::Conventional => return Ok(None),
+            (HeaderUnit::Blank, None) if zone.kind == ZoneKind::Conventional => {
+                self.end_reset_by_hand(zone.index)?;
+                return Ok(None);
+            }
             _ => match self.incarnation_of_first_record(zone.index)? {
                 // An engine opens a zone with the log's next sequence as its incarnation.
                 Some((incarnation, true)) => (incarnation, 0),
@@ -56,6 +60,28 @@ impl Mount<'_, '_> {
             floor_sequence: incarnation,
             listed: Vec::new(),
         }))
+    }
+
+    /// Overwrites the first record of a conventional zone whose life has ended, where one stands: a crash came before the
+    /// reset did, or the drive was written by a version that left it. Where it cannot, the zone is not used.
+    fn end_reset_by_hand(&mut self, zone: u32) -> Result<(), DeviceError> {
+        if !self.zones.may_be_of_log(zone) || self.zones.get(zone).condition == Condition::ReadOnly {
+            return Ok(());
+        }
+        let ended = match self.io.read(zone, FIRST_RECORD_UNIT, 1) {
+            Ok(bytes) if imbrex_format::claimed_incarnation(bytes).is_none() => return Ok(()),
+            Err(DeviceError::Gone) => Err(DeviceError::Gone),
+            _ => self.io.write_unit(zone, FIRST_RECORD_UNIT, |_| ()).and_then(|()| self.io.flush()),
+        };
+        match ended {
+            Err(DeviceError::Gone) => return Err(DeviceError::Gone),
+            Err(error) => {
+                tracing::error!(zone, %error, "what is left of a zone's last life cannot be overwritten: it is not used");
+                self.zones.get_mut(zone).role = ZoneRole::Lost;
+            }
+            Ok(()) => {}
+        }
+        Ok(())
     }
 
     /// The life of a zone whose header and footer are both damaged, as its first record tells it, and whether that is one of

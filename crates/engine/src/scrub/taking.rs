@@ -94,6 +94,10 @@ impl Store {
                 current.errors += 1;
                 current.damaged_blocks += 1;
             }
+            if self.damage.lists(location) {
+                // Known, and counted when it was found: each pass meets it again until it is stored anew.
+                continue;
+            }
             self.stats.scrub_errors += 1;
             match kind {
                 DamageKind::Medium => self.stats.read_errors += 1,

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::{Command, Stdio};
 
-use super::setup::CONVENTIONAL;
+use super::setup::{CONVENTIONAL, FLUSHES_FAIL};
 use crate::mutation::Mutation;
 
 /// In how many operations the suite looks for one, so that a busy machine tries as many as an idle one. Most are found within
@@ -24,8 +24,10 @@ enum Outcome {
 
 fn outcome_with(mutation: Mutation) -> Outcome {
     let mut suite = Command::new(env::current_exe().expect("this program"));
-    if mutation == Mutation::SkipBarrier {
-        suite.env(CONVENTIONAL, "1");
+    match mutation {
+        Mutation::SkipBarrier => _ = suite.env(CONVENTIONAL, "1"),
+        Mutation::SkipMoveBarrier | Mutation::ReuseAbandonedPlace => _ = suite.env(FLUSHES_FAIL, "1"),
+        _ => {}
     }
     let suite = suite
         .args([SUITE, "--exact", "--nocapture"])

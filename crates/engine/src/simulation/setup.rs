@@ -55,6 +55,7 @@ const TOLD: [FaultKind; 9] = [
 impl Setup {
     pub(super) fn of_seed(seed: u64) -> Self {
         let faults = match seed % 8 {
+            _ if std::env::var_os(FLUSHES_FAIL).is_some() => Faults::Told,
             0..4 => Faults::None,
             4 | 5 => Faults::Told,
             _ => Faults::Destroying,
@@ -134,8 +135,14 @@ fn options(random: &mut Random) -> Options {
     }
 }
 
+/// Set where flushes are to fail often, and nothing else: for a defect that shows nowhere else.
+pub(super) const FLUSHES_FAIL: &str = "IMBREX_SIMULATION_FLUSHES_FAIL";
+
 fn rates(random: &mut Random, faults: Faults) -> FaultRates {
     let mut rates = FaultRates::none().with_worn_zones_max(1 + random.below_u32(2));
+    if std::env::var_os(FLUSHES_FAIL).is_some() {
+        return rates.with(FaultKind::LateFlushError, 6 + random.below_u32(20));
+    }
     if faults == Faults::None {
         return rates;
     }

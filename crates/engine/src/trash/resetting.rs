@@ -7,6 +7,9 @@ use crate::mutation::{Mutation, is};
 use crate::request::ZoneRole;
 use crate::store::Store;
 
+/// Where the first record of a zone stands, behind its header.
+pub(crate) const FIRST_RECORD_UNIT: u32 = 1;
+
 impl Store {
     /// Takes the end of one step of a reset.
     pub(crate) fn reset_done(
@@ -20,6 +23,7 @@ impl Store {
         }
         let Some(guarded) = self.trash.under_way.as_ref() else { return };
         let (zone, step, is_doomed) = (guarded.zone, guarded.step, guarded.is_doomed);
+        let has_record_left = !guarded.is_life_over;
         if let Err(error) = result {
             self.reset_failed(zone, &error);
             if step == Step::FlushUnderWay && error != DeviceError::Gone {
@@ -33,9 +37,18 @@ impl Store {
         }
         let conventional = self.zones.get(zone).kind == ZoneKind::Conventional;
         match step {
-            Step::Reset if conventional => self.set_step(Step::ZeroFirst),
-            Step::Reset | Step::ZeroFirstUnderWay => self.set_step(Step::Flush),
+            Step::Reset if conventional => self.set_step(Step::Zero { unit: 0 }),
+            Step::Reset | Step::ZeroUnderWay { .. } => self.set_step(Step::Flush),
+            Step::FlushUnderWay if conventional && has_record_left => self.zero_first_record(),
             _ => self.zone_is_reset(zone),
+        }
+    }
+
+    /// Not before the header's zeros are durable: a zone that has its header is whole, or is damaged.
+    fn zero_first_record(&mut self) {
+        if let Some(guarded) = self.trash.under_way.as_mut() {
+            guarded.is_life_over = true;
+            guarded.step = Step::Zero { unit: FIRST_RECORD_UNIT };
         }
     }
 

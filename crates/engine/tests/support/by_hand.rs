@@ -9,7 +9,7 @@ use imbrex_engine::clock::Clock;
 use imbrex_engine::manual::{Manual, Ticket};
 use imbrex_engine::{
     Class, EngineError, FormatOrder, Lifetime, Options, PutOutcome, PutRequest, RangeRequest, Replace,
-    ZoneRole, ZoneStatus,
+    ScrubStatus, ZoneRole, ZoneStatus,
 };
 use imbrex_format::{Key, PayloadWriter, UNIT_BYTES, record_units};
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedDrive, SimulatedGeometry};
@@ -222,6 +222,22 @@ impl Bench {
     /// The zones in a role.
     pub fn zones_in(&mut self, role: ZoneRole) -> Vec<ZoneStatus> {
         self.zones().into_iter().filter(|zone| zone.role == role).collect()
+    }
+
+    /// Has everything scrubbed once, labels and checkpoint too; gives what the scrub tells then.
+    pub fn scrub_all(&mut self) -> ScrubStatus {
+        // Turns are remembered in seconds: what was scrubbed in this one would count.
+        self.jump(Duration::from_secs(2));
+        let ticket = self.engine.scrub(true);
+        self.answer(ticket).unwrap();
+        let mut status = ScrubStatus::default();
+        self.until(|bench| {
+            bench.turns(50);
+            let ticket = bench.engine.scrub(false);
+            status = bench.answer(ticket).unwrap();
+            status.covered_zones == status.zones && status.slots_unix_s >= status.pass_since_unix_s
+        });
+        status
     }
 
     /// Stores blocks of `length` bytes from `first` on until one is refused; gives the number of that one, and why.
