@@ -65,6 +65,7 @@ pub struct History {
     pub(crate) zones_offline: Option<At<u64>>,
     pub(crate) zones_unknown: Option<At<u64>>,
     pub(crate) keeps_checkpoints: Option<At<bool>>,
+    pub(crate) holds_blocks: Option<At<bool>>,
     pub(crate) scrub: Option<At<ScrubCoverage>>,
     pub(crate) latency: Option<At<Latency>>,
     pub(crate) happenings: Happenings,
@@ -240,6 +241,7 @@ impl History {
         put_state(&mut self.zones_offline, at_unix_s, record.zones_offline);
         put_state(&mut self.zones_unknown, at_unix_s, record.zones_unknown);
         put_state(&mut self.keeps_checkpoints, at_unix_s, record.keeps_checkpoints);
+        put_state(&mut self.holds_blocks, at_unix_s, record.holds_blocks);
         if let Some(latency) = record.latency {
             if let Some(slow) = slower_than_peers(latency) {
                 let happening = if slow { Happening::SlowerThanPeers } else { Happening::AsFastAsPeers };

@@ -143,7 +143,10 @@ fn replay(path: &Path, notes: &Notes, json: bool, seed: u64) -> Result<(), Strin
 }
 
 fn row_words(row: &Row) -> String {
-    let share = |share: Share| format!("{:.4} ({:.4} to {:.4})", share.value, share.low, share.high);
+    let share = |share: Option<Share>, of: u64, whole: &str, nothing: &str| match share {
+        Some(Share { value, low, high }) => format!("{value:.4} ({low:.4} to {high:.4}) of {of} {whole}"),
+        None => nothing.to_owned(),
+    };
     let alerts = row.alerts_per_1000_drives_30_days;
     let alerts = alerts
         .map(|alerts| {
@@ -152,12 +155,10 @@ fn row_words(row: &Row) -> String {
         })
         .unwrap_or_default();
     format!(
-        "{:18} recall {} of {} failures, false positives {} of {} others, precision {}{alerts}\n",
+        "{:18} recall {}, false positives {}, precision {}{alerts}\n",
         row.rule,
-        share(row.recall),
-        row.drives[0],
-        share(row.false_positive_rate),
-        row.drives[1],
-        share(row.precision),
+        share(row.recall, row.drives[0], "failures", "cannot be measured: none failed"),
+        share(row.false_positive_rate, row.drives[1], "others", "cannot be measured: all failed"),
+        share(row.precision, row.found[0] + row.found[1], "named", "cannot be measured: none was named"),
     )
 }

@@ -270,7 +270,7 @@ fn drives_are_asked_anew_when_the_clock_is_set_and_what_was_seen_by_a_clock_that
     book.observe_at(&drives, now, early);
     assert_eq!(take_all(&book, now + SOON), ["a"]);
     let drives = book.drives();
-    let verdict = judge(&drives["a"].history, &book.notes, early);
+    let verdict = judge(&drives["a"].history, &book.notes().notes, early);
     assert_eq!((verdict.level, verdict.life), (imbrex_health::Level::Degraded, imbrex_health::Life::Failed));
 }
 
@@ -287,6 +287,6 @@ fn a_drive_that_sleeps_is_recorded_as_asleep() {
     for hour in 1..5 * 24 {
         told(then + hour * 3600, Answer::Asleep);
     }
-    let verdict = judge(&book.drives()["a"].history, &book.notes, then + 5 * day_s);
+    let verdict = judge(&book.drives()["a"].history, &book.notes().notes, then + 5 * day_s);
     assert_eq!(verdict.level, imbrex_health::Level::Healthy, "{:?}", verdict.evidence());
 }

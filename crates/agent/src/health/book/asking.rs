@@ -25,6 +25,8 @@ pub(crate) enum Next {
 pub(crate) struct Ask {
     /// The drive's ID.
     pub(crate) id: String,
+    /// What it is called whatever its device file is: its WWN and serial; the device file of a drive that tells neither.
+    pub(crate) drive: String,
     /// Its device file.
     pub(crate) device: String,
     /// The socket of its process.
@@ -76,14 +78,16 @@ impl Book {
     }
 
     fn start(&self, id: &str, entry: &mut Entry, now: Instant) -> Option<Ask> {
-        if let Some(reason) = entry.mask(&self.notes, MaskedCommand::Smartctl) {
+        if let Some(reason) = entry.mask(&self.notes().notes, MaskedCommand::Smartctl) {
             entry.masked(reason, now, now_unix_s());
             return None;
         }
-        let may_be_full = entry.mask(&self.notes, MaskedCommand::SelfTestLog).is_none();
+        let may_be_full = entry.mask(&self.notes().notes, MaskedCommand::SelfTestLog).is_none();
+        let device = entry.device.clone()?;
         Some(Ask {
             id: id.to_owned(),
-            device: entry.device.clone()?,
+            drive: entry.key().map_or_else(|| device.clone(), |key| key.to_string()),
+            device,
             socket: entry.socket.clone(),
             question: entry.schedule.start(may_be_full, now),
         })
@@ -118,7 +122,7 @@ impl Book {
         if entry.device.is_none() {
             return Err(OrderError::NoDevice);
         }
-        if let Some(reason) = entry.mask(&self.notes, MaskedCommand::Smartctl) {
+        if let Some(reason) = entry.mask(&self.notes().notes, MaskedCommand::Smartctl) {
             return Err(OrderError::Masked(reason));
         }
         entry.schedule.order(full, now).map_err(OrderError::TooSoon)?;
