@@ -85,7 +85,7 @@ impl NotesOption {
 fn main() -> ExitCode {
     let done = match Options::parse().command {
         Command::Judge { files, json, notes } => {
-            notes.load().and_then(|notes| files.iter().try_for_each(|file| judge_file(file, &notes, json)))
+            notes.load().and_then(|notes| judge_files(&files, &notes, json))
         }
         Command::Replay { file, json, seed, notes } => {
             notes.load().and_then(|notes| replay(&file, &notes, json, seed))
@@ -100,11 +100,35 @@ fn main() -> ExitCode {
     }
 }
 
-fn judge_file(path: &Path, notes: &Notes, json: bool) -> Result<(), String> {
-    let in_file = |error: io::Error| format!("{}: {error}", path.display());
+/// Judges all that can be read, and says which cannot.
+///
+/// # Errors
+///
+/// Some could not be read, or standard output not be written.
+fn judge_files(files: &[PathBuf], notes: &Notes, json: bool) -> Result<(), String> {
+    let mut not_read = 0;
+    for file in files {
+        match judge_file(file, notes, json)? {
+            Ok(()) => {}
+            Err(error) => {
+                eprintln!("imbrex-health: {error}");
+                not_read += 1;
+            }
+        }
+    }
+    if not_read == 0 { Ok(()) } else { Err(format!("{not_read} of {} files could not be read", files.len())) }
+}
+
+/// # Errors
+///
+/// Standard output cannot be written: nobody reads on. Within, the file cannot be read: the others can.
+fn judge_file(path: &Path, notes: &Notes, json: bool) -> Result<Result<(), String>, String> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(in_file)?;
-    file.take(REPORT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(in_file)?;
+    let read =
+        File::open(path).and_then(|file| file.take(REPORT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        return Ok(Err(format!("{}: {error}", path.display())));
+    }
     let verdict = judge_saved(&bytes, notes);
     let text = if json {
         let object = serde_json::json!({ "file": path.display().to_string(), "verdict": verdict });
@@ -112,7 +136,8 @@ fn judge_file(path: &Path, notes: &Notes, json: bool) -> Result<(), String> {
     } else {
         words(path, &verdict)
     };
-    io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))
+    io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))?;
+    Ok(Ok(()))
 }
 
 fn words(path: &Path, verdict: &Verdict) -> String {
