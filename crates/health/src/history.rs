@@ -203,18 +203,23 @@ impl History {
 
     pub(crate) fn put_reading(&mut self, reading: Reading) {
         let slot = |reading: &Reading| reading.at_unix_s / READING_SLOT_S;
+        let cleared_unix_s = self.cleared.as_ref().map(|cleared| cleared.at_unix_s);
         match self.readings.binary_search_by_key(&slot(&reading), slot) {
             Ok(index) => {
                 let kept = &mut self.readings[index];
-                // A slot says everything that was said in it, and the latest counts.
-                let statements = kept.statements.or(reading.statements);
                 let earlier = if reading.at_unix_s >= kept.at_unix_s {
                     std::mem::replace(kept, reading)
                 } else {
                     reading
                 };
                 kept.fill_from(&earlier);
-                kept.statements = statements;
+                // A slot says everything that was said in it, and the latest counts. What was struck out in between was
+                // said before.
+                let is_struck_out =
+                    cleared_unix_s.is_some_and(|at| (earlier.at_unix_s..kept.at_unix_s).contains(&at));
+                if !is_struck_out {
+                    kept.statements = kept.statements.or(earlier.statements);
+                }
             }
             Err(index) => self.readings.insert(index, reading),
         }

@@ -15,6 +15,7 @@ mod format;
 mod health;
 mod histories;
 mod node;
+mod notes;
 mod process;
 mod smart;
 mod views;
