@@ -9,6 +9,7 @@ mod keeping;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -47,6 +48,7 @@ pub(crate) struct Book {
     kernel: Option<String>,
     boot_id: Option<String>,
     changed: Notify,
+    questions_beyond: AtomicU64,
     observed: watch::Sender<bool>,
 }
 
@@ -62,6 +64,7 @@ impl Book {
             kernel: procfs::kernel_release(procfs),
             boot_id: procfs::boot_id(procfs),
             changed: Notify::new(),
+            questions_beyond: AtomicU64::new(0),
             observed: watch::Sender::new(false),
         }
     }

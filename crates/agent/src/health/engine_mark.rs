@@ -186,6 +186,13 @@ impl Mark {
         Self { restarts: 0, ..self.of_new_process() }
     }
 
+    /// This mark, with the damage that the drive has told by another, which was kept elsewhere. To do it twice is to do it
+    /// once.
+    pub(super) fn and_told_by(self, kept: Self) -> Self {
+        let told = kept.blocks_told.max(kept.blocks_damaged);
+        Self { blocks_told: self.blocks_told.max(told), ..self }
+    }
+
     /// The mark when init has started the process again `restarts` times, and how often that is since this one.
     pub(super) fn restarted(self, restarts: u64) -> (Self, u64) {
         let new = restarts.checked_sub(self.restarts).unwrap_or(restarts);

@@ -226,6 +226,7 @@ async fn verdicts_and_reports_are_metrics() {
         r#"imbrex_health_level{drive="a",axis="drive",level="failing"} 1"#,
         r#"imbrex_health_level{drive="a",axis="drive",level="healthy"} 0"#,
         r#"imbrex_health_level{drive="a",axis="media",level="failing"} 1"#,
+        "imbrex_health_questions_beyond_two_total 0",
     ] {
         assert!(
             text.lines().any(|written| written.strip_suffix(".0").unwrap_or(written) == line),

@@ -12,6 +12,7 @@ mod fake_drive;
 mod fake_init;
 mod fetch_config;
 mod format;
+mod guards;
 mod health;
 mod histories;
 mod node;

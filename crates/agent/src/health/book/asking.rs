@@ -1,6 +1,7 @@
 //! Which drive is asked next, and what comes of it.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use imbrex_health::notes::MaskedCommand;
@@ -69,11 +70,17 @@ impl Book {
         match next.map(|(due, id)| (due, id.clone())) {
             None => Next::Wait(free),
             Some((due, _)) if due > now => Next::Wait(Some(free.map_or(due, |free| free.min(due)))),
-            Some((_, id)) => match drives.get_mut(&id).and_then(|entry| self.start(&id, entry, now)) {
-                Some(ask) => Next::Ask(ask),
-                // It is masked, and no longer due.
-                None => Next::Wait(Some(now)),
-            },
+            Some((_, id)) => {
+                let is_one_more = drives.get(&id).is_some_and(|entry| places.is_one_more(entry));
+                match drives.get_mut(&id).and_then(|entry| self.start(&id, entry, now)) {
+                    Some(ask) => {
+                        self.questions_beyond.fetch_add(u64::from(is_one_more), Ordering::Relaxed);
+                        Next::Ask(ask)
+                    }
+                    // It is masked, and no longer due.
+                    None => Next::Wait(Some(now)),
+                }
+            }
         }
     }
 
@@ -91,6 +98,11 @@ impl Book {
             socket: entry.socket.clone(),
             question: entry.schedule.start(may_be_full, now),
         })
+    }
+
+    /// How many questions were put while two others ran behind their drive's adapter.
+    pub(crate) fn questions_beyond(&self) -> u64 {
+        self.questions_beyond.load(Ordering::Relaxed)
     }
 
     /// The engine refused a quiet time. False where the question is to be put all the same.
