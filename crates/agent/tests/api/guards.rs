@@ -23,25 +23,24 @@ impl Node {
     async fn start(drives: &str, failing: &str, free_bytes: u64) -> Self {
         let place = Place::new();
         place.smartctl("for last; do :; done\ncat $(dirname $0)/$(basename $last).json");
-        let ids = drives.chars().map(|id| id.to_string());
-        let drives = ids.map(|id| {
-            say(&place, &id, failing.contains(&id));
-            let status = DriveStatus { free_bytes: Some(free_bytes), ..serving(&id, &id) };
-            FakeDrive::start(&place.run(), &id, Behaviour::Says(Box::new(status)))
+        let ids: Vec<_> = drives.chars().map(|id| id.to_string()).collect();
+        let drives = ids.iter().map(|id| {
+            say(&place, id, failing.contains(id));
+            let status = DriveStatus { free_bytes: Some(free_bytes), ..serving(id, id) };
+            FakeDrive::start(&place.run(), id, Behaviour::Says(Box::new(status)))
         });
         let drives = drives.collect();
         let agent = place.start().await;
-        let node = Self { place, agent, _drives: drives };
-        for id in failing.chars() {
-            health_when(&node.agent, &id.to_string(), |health| health["level"] == "failing").await;
+        // All have told what they are: what they share shows only then.
+        for id in &ids {
+            let level = if failing.contains(id) { "failing" } else { "healthy" };
+            health_when(&agent, id, |health| health["level"] == level).await;
         }
-        node
+        Self { place, agent, _drives: drives }
     }
 
     /// This drive says that it fails from now on, and is asked.
     async fn fail(&self, id: &str) {
-        // It was asked once before: else its first answer might come now.
-        health_when(&self.agent, id, |health| health["polling"]["asked_at_unix_s"].is_u64()).await;
         say(&self.place, id, true);
         let answer = self.agent.send(post(&format!("/v1/drives/{id}/health"), "")).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
