@@ -4,17 +4,24 @@
 //! path and by its serial in the body; and where it holds data, by what it holds. The drive's own
 //! process checks the same again, on what is on the disk at that moment: that check is the one that
 //! counts, this one answers sooner and for drives whose process cannot.
+//!
+//! A drive that a firmware note refuses is not formatted at all: without a label no engine serves it, so that no
+//! block is ever put on it. This check is the only one: nobody but the agent knows the notes.
 
 use imbrex_api::Problem;
 use imbrex_api::node::{Drive, DriveState, FormatOrder, REPLACE_FOREIGN};
 
-/// Whether `order` may be handed on to `drive`.
+/// Whether `order` may be handed on to `drive`, of which the firmware note `refused_by` says that it must not hold data.
 ///
 /// # Errors
 ///
-/// The problem to answer with: the drive cannot take orders now, the serial is another drive's, the
-/// drive holds data that the order does not name, or does not hold the data that it names.
-pub(crate) fn check(drive: &Drive, order: &FormatOrder) -> Result<(), Box<Problem>> {
+/// The problem to answer with: the serial is another drive's, a firmware note refuses the drive, it cannot take orders
+/// now, it holds data that the order does not name, or does not hold the data that it names.
+pub(crate) fn check(
+    drive: &Drive,
+    order: &FormatOrder,
+    refused_by: Option<&str>,
+) -> Result<(), Box<Problem>> {
     let refuse = |kind, status, title: &str, detail: String| {
         let problem =
             Problem::new(kind, status, title, detail).with_drive(&drive.id).with_state(drive.state.as_str());
@@ -28,6 +35,13 @@ pub(crate) fn check(drive: &Drive, order: &FormatOrder) -> Result<(), Box<Proble
             order.serial, drive.id, drive.id
         );
         return refuse("serial-mismatch", 409, "Another drive's serial", detail);
+    }
+    if let Some(note) = refused_by {
+        let detail = format!(
+            "Drive {} must not hold data, and is not formatted, because of the firmware note {note}",
+            drive.id
+        );
+        return refuse("drive-refused", 409, "A firmware note refuses the drive", detail);
     }
     match drive.state {
         DriveState::Missing => {
@@ -124,7 +138,7 @@ mod tests {
             replace: replace.map(str::to_owned),
             ..FormatOrder::default()
         };
-        check(drive, &order)
+        check(drive, &order, None)
             .map_or_else(|problem| (problem.kind().to_owned(), problem.status), |()| ("ok".to_owned(), 200))
     }
 
@@ -134,6 +148,29 @@ mod tests {
             let verdict = verdict(&drive(state, None), "S2", Some(REPLACE_FOREIGN));
             assert_eq!(verdict, ("serial-mismatch".to_owned(), 409), "{state:?}");
         }
+    }
+
+    #[test]
+    fn a_drive_that_a_note_refuses_is_not_formatted_whatever_it_holds() {
+        let note = "wd-red-drive-managed: These drives are drive-managed.";
+        let order = |serial: &str, replace: Option<&str>| FormatOrder {
+            serial: serial.to_owned(),
+            replace: replace.map(str::to_owned),
+            ..FormatOrder::default()
+        };
+        for (state, label, replace) in [
+            (DriveState::Unformatted, None, None),
+            (DriveState::Foreign, None, Some(REPLACE_FOREIGN)),
+            (DriveState::Serving, Some(LABEL), Some(LABEL)),
+        ] {
+            let drive = drive(state, label);
+            assert_eq!(check(&drive, &order("S1", replace), None), Ok(()), "{state:?}");
+            let problem = check(&drive, &order("S1", replace), Some(note)).unwrap_err();
+            assert_eq!((problem.kind(), problem.status), ("drive-refused", 409), "{state:?}");
+            assert!(problem.detail.contains(note), "{}", problem.detail);
+        }
+        let other = check(&drive(DriveState::Unformatted, None), &order("S2", None), Some(note)).unwrap_err();
+        assert_eq!(other.kind(), "serial-mismatch", "it may be another drive that is meant");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) mod engine_watch;
 mod entry;
 pub(crate) mod kernel_log;
 mod kernel_words;
-mod notes_file;
+pub(crate) mod notes_file;
 mod places;
 mod poller;
 pub(crate) mod saved;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::certificate::Certificate;
 use crate::enclosure::Enclosures;
 use crate::file;
-use crate::health::{self, Book, LoadedNotes, engine_watch, kernel_log, saved};
+use crate::health::{self, Book, LoadedNotes, engine_watch, kernel_log, notes_file, saved};
 use crate::init_client::InitClient;
 use crate::inventory::Inventory;
 use crate::next_kernel::NextKernel;
@@ -38,7 +38,9 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     file::write_whole(&fingerprint_file, format!("{fingerprint}\n").as_bytes())
         .map_err(|error| format!("{} cannot be written: {error}", fingerprint_file.display()))?;
 
-    let book = Arc::new(Book::new(LoadedNotes::load(&options.firmware_notes), &options.procfs));
+    let notes = LoadedNotes::load(&options.firmware_notes);
+    notes.tell();
+    let book = Arc::new(Book::new(notes, &options.procfs));
     let state_dir = options.state_dir.as_ref().unwrap_or(run_dir);
     let (histories, slots) = (state_dir.join("health.jsonl"), state_dir.join("slots.json"));
     saved::restore(&book, &histories);
@@ -63,6 +65,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
         async move { agent.inventory.keep_surveying(|survey| agent.enclosures.remember(survey)).await }
     });
     let polls = tokio::spawn(health::run(Arc::clone(&book), smartctl, deadline));
+    let notes = tokio::spawn(notes_file::run(Arc::clone(&book), options.firmware_notes.clone()));
     let watches = tokio::spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent), deadline));
     let kernel_log = tokio::spawn({
         let (kmsg, procfs) = (options.kmsg.clone(), options.procfs.clone());
@@ -83,6 +86,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     tracing::info!("stopping");
     polls.abort();
     watches.abort();
+    notes.abort();
     kernel_log.abort();
     savings.abort();
     // Two must not write the same file: this one has ended, or was cut off.

@@ -23,7 +23,7 @@ pub enum Action {
     Scrub,
     /// Give it another firmware.
     UpdateFirmware,
-    /// Put no more data on it.
+    /// Put no data on it, and move away what it holds: a firmware note refuses it.
     Refuse,
     /// Order its successor.
     PlanReplacement,
@@ -69,7 +69,7 @@ impl Action {
                 "Scrub the whole drive so that bad sectors are found and rewritten, then look again."
             }
             Self::UpdateFirmware => "Update the drive's firmware.",
-            Self::Refuse => "Put no data on this drive; move away what it holds.",
+            Self::Refuse => "Put no data on this drive, and drain what it holds: a firmware note refuses it.",
             Self::PlanReplacement => "Order a replacement and drain the drive at a quiet time.",
             Self::RestoreBlocks => {
                 "Some blocks are not answered for: compare the drive's list with what it should hold, and restore what is \

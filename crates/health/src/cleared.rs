@@ -72,3 +72,11 @@ pub(crate) fn last_ended(log: &SelfTestLog) -> Option<&SelfTest> {
     let ended = |result: SelfTestResult| result == SelfTestResult::Passed || result.is_failure();
     log.tests.iter().find(|test| ended(test.result))
 }
+
+/// Whether the test at `index` of a log that was told later (the newest is the first) was struck out: those that had ended
+/// then are that one and all after it.
+pub(crate) fn strikes_out_test(cleared: &Cleared, log: &SelfTestLog, index: usize) -> bool {
+    let newest = cleared.self_test.as_ref();
+    let newest = newest.and_then(|newest| log.tests.iter().position(|test| test == newest));
+    newest.is_some_and(|newest| index >= newest)
+}

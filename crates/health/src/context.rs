@@ -227,9 +227,12 @@ impl<'a> Context<'a> {
         self.history.happenings.tally(happenings, from, self.now_unix_s)
     }
 
-    /// Some drives of 4 KiB sectors count in units of 512 bytes, so that one bad sector is eight (Seagate's desktop
+    /// Some ATA drives of 4 KiB sectors count in units of 512 bytes, so that one bad sector is eight (Seagate's desktop
     /// drives do). Such a drive is known by its maker, its size, and by all its counts being multiples of eight.
     fn find_sector_unit(&self) -> u64 {
+        if self.report().is_none_or(|report| report.ata.is_none()) {
+            return 1;
+        }
         let told = self.report().and_then(|report| report.identity.model.as_deref());
         if !told.or(self.history.identity().model.as_deref()).is_some_and(is_seagate) {
             return 1;

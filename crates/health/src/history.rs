@@ -65,6 +65,7 @@ pub struct History {
     pub(crate) zones_offline: Option<At<u64>>,
     pub(crate) zones_unknown: Option<At<u64>>,
     pub(crate) keeps_checkpoints: Option<At<bool>>,
+    pub(crate) holds_blocks: Option<At<bool>>,
     pub(crate) scrub: Option<At<ScrubCoverage>>,
     pub(crate) latency: Option<At<Latency>>,
     pub(crate) happenings: Happenings,
@@ -202,18 +203,23 @@ impl History {
 
     pub(crate) fn put_reading(&mut self, reading: Reading) {
         let slot = |reading: &Reading| reading.at_unix_s / READING_SLOT_S;
+        let cleared_unix_s = self.cleared.as_ref().map(|cleared| cleared.at_unix_s);
         match self.readings.binary_search_by_key(&slot(&reading), slot) {
             Ok(index) => {
                 let kept = &mut self.readings[index];
-                // A slot says everything that was said in it, and the latest counts.
-                let statements = kept.statements.or(reading.statements);
                 let earlier = if reading.at_unix_s >= kept.at_unix_s {
                     std::mem::replace(kept, reading)
                 } else {
                     reading
                 };
                 kept.fill_from(&earlier);
-                kept.statements = statements;
+                // A slot says everything that was said in it, and the latest counts. What was struck out in between was
+                // said before.
+                let is_struck_out =
+                    cleared_unix_s.is_some_and(|at| (earlier.at_unix_s..kept.at_unix_s).contains(&at));
+                if !is_struck_out {
+                    kept.statements = kept.statements.or(earlier.statements);
+                }
             }
             Err(index) => self.readings.insert(index, reading),
         }
@@ -240,6 +246,7 @@ impl History {
         put_state(&mut self.zones_offline, at_unix_s, record.zones_offline);
         put_state(&mut self.zones_unknown, at_unix_s, record.zones_unknown);
         put_state(&mut self.keeps_checkpoints, at_unix_s, record.keeps_checkpoints);
+        put_state(&mut self.holds_blocks, at_unix_s, record.holds_blocks);
         if let Some(latency) = record.latency {
             if let Some(slow) = slower_than_peers(latency) {
                 let happening = if slow { Happening::SlowerThanPeers } else { Happening::AsFastAsPeers };

@@ -24,6 +24,7 @@ impl History {
         mend_at(&mut self.zones_offline, mend);
         mend_at(&mut self.zones_unknown, mend);
         mend_at(&mut self.keeps_checkpoints, mend);
+        mend_at(&mut self.holds_blocks, mend);
         mend_at(&mut self.scrub, mend);
         if let Some(oldest) = self.scrub.as_mut().and_then(|scrub| scrub.what.oldest_unix_s.as_mut()) {
             mend(oldest);

@@ -23,6 +23,7 @@ impl History {
         later_state(&mut self.zones_offline, other.zones_offline);
         later_state(&mut self.zones_unknown, other.zones_unknown);
         later_state(&mut self.keeps_checkpoints, other.keeps_checkpoints);
+        later_state(&mut self.holds_blocks, other.holds_blocks);
         later(&mut self.scrub, other.scrub);
         later(&mut self.latency, other.latency);
         later(&mut self.present, other.present);

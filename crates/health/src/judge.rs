@@ -7,6 +7,8 @@
 //!   and then a person decides: to be drained without a person, a drive must say outright that it is failing, or two
 //!   independent sources must agree. Engine and kernel see the same orders, and count as one source.
 
+use smartctl_parser::ExitStatus;
+
 use crate::action::Action;
 use crate::clue::Clue;
 use crate::context::{Context, DAY_S, GROWTH_S, HOUR_S};
@@ -118,7 +120,11 @@ fn has_data(context: &Context<'_>, axis: Axis) -> bool {
     let is_fresh = context.is_fresh() && !rules::stands_still_now(context);
     let told = |counters: &[Counter]| counters.iter().any(|counter| context.tells(*counter));
     let report = context.report();
-    let passed = report.is_some_and(|report| report.smart_passed.is_some());
+    // The status alone will do, unless the rest was asked for and could not be had.
+    let passed = report.is_some_and(|report| {
+        let is_broken = report.exit.is_some_and(ExitStatus::some_command_failed);
+        report.smart_passed.is_some() && !is_broken
+    });
     let engine_age_s =
         context.history.engine_seen_unix_s.map(|at_unix_s| context.now_unix_s.saturating_sub(at_unix_s));
     match axis {

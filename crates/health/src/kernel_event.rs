@@ -63,8 +63,13 @@ const OUR_FAULT: [&str; 18] = [
 ];
 
 /// Which words tell of which event; the first that fits counts.
-const WORDS: [(&str, KernelEvent); 25] = [
+const WORDS: [(&str, KernelEvent); 29] = [
     ("critical medium error", KernelEvent::MediumError),
+    // Data that came with a wrong guard or reference tag (T10 PI).
+    ("protection error, dev ", KernelEvent::MediumError),
+    ("timeout error, dev ", KernelEvent::Timeout),
+    ("device offline error, dev ", KernelEvent::Offline),
+    ("recoverable transport error, dev ", KernelEvent::LinkError),
     ("Sense Key : Medium Error", KernelEvent::MediumError),
     ("Unrecovered Read Error", KernelEvent::MediumError),
     ("Sense Key : Hardware Error", KernelEvent::HardwareError),

@@ -109,7 +109,12 @@ fn has(report: &Report, part: Part) -> bool {
         Part::Scsi => report.scsi.as_ref().is_some_and(|scsi| {
             scsi.read.is_some() || scsi.write.is_some() || scsi.percentage_used.is_some()
         }),
-        Part::Nvme => report.nvme.is_some(),
+        // The critical warning alone comes with the status, where the log is lost.
+        Part::Nvme => report.nvme.as_ref().is_some_and(|nvme| {
+            nvme.available_spare_percent.is_some()
+                || nvme.percentage_used.is_some()
+                || nvme.media_errors.is_some()
+        }),
         Part::Endurance => report.endurance_used_percent.is_some(),
     }
 }
@@ -144,9 +149,9 @@ fn take(part: Part, to: &mut Report, from: &mut Report) {
             }
         }
         Part::Nvme => {
-            // The critical warning is a status: it is not kept.
-            let log = from.nvme.take();
-            to.nvme = log.map(|log| NvmeHealth { critical_warning: None, ..log });
+            // The critical warning is a status: it is not kept, and that of the newer one stays.
+            let critical_warning = to.nvme.as_ref().and_then(|log| log.critical_warning);
+            to.nvme = from.nvme.take().map(|log| NvmeHealth { critical_warning, ..log });
         }
         Part::Endurance => to.endurance_used_percent = from.endurance_used_percent,
     }

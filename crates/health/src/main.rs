@@ -85,7 +85,7 @@ impl NotesOption {
 fn main() -> ExitCode {
     let done = match Options::parse().command {
         Command::Judge { files, json, notes } => {
-            notes.load().and_then(|notes| files.iter().try_for_each(|file| judge_file(file, &notes, json)))
+            notes.load().and_then(|notes| judge_files(&files, &notes, json))
         }
         Command::Replay { file, json, seed, notes } => {
             notes.load().and_then(|notes| replay(&file, &notes, json, seed))
@@ -100,11 +100,35 @@ fn main() -> ExitCode {
     }
 }
 
-fn judge_file(path: &Path, notes: &Notes, json: bool) -> Result<(), String> {
-    let in_file = |error: io::Error| format!("{}: {error}", path.display());
+/// Judges all that can be read, and says which cannot.
+///
+/// # Errors
+///
+/// Some could not be read, or standard output not be written.
+fn judge_files(files: &[PathBuf], notes: &Notes, json: bool) -> Result<(), String> {
+    let mut not_read = 0;
+    for file in files {
+        match judge_file(file, notes, json)? {
+            Ok(()) => {}
+            Err(error) => {
+                eprintln!("imbrex-health: {error}");
+                not_read += 1;
+            }
+        }
+    }
+    if not_read == 0 { Ok(()) } else { Err(format!("{not_read} of {} files could not be read", files.len())) }
+}
+
+/// # Errors
+///
+/// Standard output cannot be written: nobody reads on. Within, the file cannot be read: the others can.
+fn judge_file(path: &Path, notes: &Notes, json: bool) -> Result<Result<(), String>, String> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(in_file)?;
-    file.take(REPORT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(in_file)?;
+    let read =
+        File::open(path).and_then(|file| file.take(REPORT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        return Ok(Err(format!("{}: {error}", path.display())));
+    }
     let verdict = judge_saved(&bytes, notes);
     let text = if json {
         let object = serde_json::json!({ "file": path.display().to_string(), "verdict": verdict });
@@ -112,7 +136,8 @@ fn judge_file(path: &Path, notes: &Notes, json: bool) -> Result<(), String> {
     } else {
         words(path, &verdict)
     };
-    io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))
+    io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))?;
+    Ok(Ok(()))
 }
 
 fn words(path: &Path, verdict: &Verdict) -> String {
@@ -143,7 +168,10 @@ fn replay(path: &Path, notes: &Notes, json: bool, seed: u64) -> Result<(), Strin
 }
 
 fn row_words(row: &Row) -> String {
-    let share = |share: Share| format!("{:.4} ({:.4} to {:.4})", share.value, share.low, share.high);
+    let share = |share: Option<Share>, of: u64, whole: &str, nothing: &str| match share {
+        Some(Share { value, low, high }) => format!("{value:.4} ({low:.4} to {high:.4}) of {of} {whole}"),
+        None => nothing.to_owned(),
+    };
     let alerts = row.alerts_per_1000_drives_30_days;
     let alerts = alerts
         .map(|alerts| {
@@ -152,12 +180,10 @@ fn row_words(row: &Row) -> String {
         })
         .unwrap_or_default();
     format!(
-        "{:18} recall {} of {} failures, false positives {} of {} others, precision {}{alerts}\n",
+        "{:18} recall {}, false positives {}, precision {}{alerts}\n",
         row.rule,
-        share(row.recall),
-        row.drives[0],
-        share(row.false_positive_rate),
-        row.drives[1],
-        share(row.precision),
+        share(row.recall, row.drives[0], "failures", "cannot be measured: none failed"),
+        share(row.false_positive_rate, row.drives[1], "others", "cannot be measured: all failed"),
+        share(row.precision, row.found[0] + row.found[1], "named", "cannot be measured: none was named"),
     )
 }

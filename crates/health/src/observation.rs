@@ -131,6 +131,8 @@ pub struct EngineRecord {
     pub zones_unknown: Option<u64>,
     /// Whether it keeps checkpoints of its index now: a state, no increment.
     pub keeps_checkpoints: Option<bool>,
+    /// Whether it holds blocks now: a state, no increment.
+    pub holds_blocks: Option<bool>,
     /// Looks that found it many times slower than it had been itself.
     pub slower_than_before: u64,
     /// How fast it was beside its peers.

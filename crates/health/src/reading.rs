@@ -102,7 +102,9 @@ impl Reading {
             let of_ata = report.ata.as_ref().and_then(|ata| of_ata(ata, counter));
             let of_scsi = report.scsi.as_ref().and_then(|scsi| of_scsi(scsi, counter));
             let of_nvme = report.nvme.as_ref().filter(|_| counter == Counter::ToldUnreadable);
-            reading.set(counter, of_ata.or(of_scsi).or(of_nvme.and_then(|nvme| nvme.media_errors)));
+            // All ones are no count.
+            let of_nvme = of_nvme.and_then(|nvme| nvme.media_errors).filter(|count| *count != u64::MAX);
+            reading.set(counter, of_ata.or(of_scsi).or(of_nvme));
         }
         Some(reading)
     }
@@ -166,7 +168,9 @@ fn tells_of(counter: Counter, attribute: &Attribute) -> bool {
         Counter::Remapped | Counter::GrownDefects | Counter::PhyErrors => return true,
     };
     let Some(name) = attribute.name.as_deref().map(str::to_ascii_lowercase) else { return true };
-    name.starts_with("unknown") || words.iter().any(|word| name.contains(word))
+    // "Unknown_SSD_Attribute" and the like say that on such a drive the number is not known to mean that.
+    matches!(name.as_str(), "unknown_attribute" | "unknown_hdd_attribute")
+        || words.iter().any(|word| name.contains(word))
 }
 
 fn of_scsi(scsi: &Scsi, counter: Counter) -> Option<u64> {

@@ -40,6 +40,30 @@ fn sound_drives_are_healthy_however_their_vendors_count() {
             None,
         ),
         (
+            "attributes of flash that nobody knows",
+            with(flash(), &[raw(10, "Unknown_SSD_Attribute", 12), raw(187, "Unknown_JMF_Attribute", 3)]),
+            Healthy,
+            None,
+        ),
+        (
+            "a spare that warns at 99 of 100",
+            with(
+                nvme(),
+                &[
+                    ("nvme_smart_health_information_log.available_spare", json!(99)),
+                    ("nvme_smart_health_information_log.available_spare_threshold", json!(99)),
+                ],
+            ),
+            Healthy,
+            None,
+        ),
+        (
+            "media errors all ones",
+            with(nvme(), &[("nvme_smart_health_information_log.media_errors", json!(u64::MAX))]),
+            Healthy,
+            None,
+        ),
+        (
             "full helium",
             with(ata(), &[(TABLE, attribute(22, "Helium_Level", 100, 25, 100, 'P', ""))]),
             Healthy,

@@ -49,7 +49,7 @@ fn a_note_of_ones_own_counts_and_a_bad_one_beside_it_is_named() {
     assert!(output.status.success());
     let (said, refused) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(said.contains("Put no data on this drive") && said.contains("note mine"), "{said}");
+    assert!(said.contains("Put no data on this drive") && said.contains("note mine refuses"), "{said}");
     assert!(refused.contains("the note bad is refused: "), "{refused}");
 }
 

@@ -2,7 +2,9 @@
 
 use imbrex_health::node::{Guard, NodeDrive, NodeSpace, beginnings_known_since, judge_node};
 use imbrex_health::notes::Notes;
-use imbrex_health::{DriveKey, Finding, History, Identity, Observation, Verdict, judge};
+use imbrex_health::{
+    DriveKey, EngineRecord, Finding, History, Identity, LifeStep, Observation, Verdict, judge,
+};
 use smartctl_parser::Report;
 
 const NOW: u64 = 1_700_000_000;
@@ -157,6 +159,75 @@ fn many_behind_one_of_several_adapters_blame_it_though_most_behind_it_are_well()
         })
         .collect();
     assert!(cause(&drives).unwrap().contains("the adapter ill"));
+}
+
+/// A step in the life of a drive, taken now.
+fn step(Drive(key, identity, ..): &Drive, step: LifeStep) -> Drive {
+    let mut history = History::new(identity.clone());
+    let report = Report { smart_passed: Some(false), ..Report::default() };
+    for finding in [Finding::Smart { report: Box::new(report) }, Finding::Life { step }] {
+        history.record(Observation { at_unix_s: NOW, finding });
+    }
+    Drive(key.clone(), identity.clone(), judge(&history, &Notes::default(), NOW), Some(NOW))
+}
+
+#[test]
+fn the_third_of_a_model_and_firmware_waits_for_a_person_and_one_of_another_does_not() {
+    // Models go round by seven: 0, 7 and 14 are alike, and so in firmware.
+    let drives = |given_up: &[usize], bad: usize| -> Vec<Drive> {
+        (0..60)
+            .map(|number| {
+                let well = drive(number, number != bad, "one");
+                if given_up.contains(&number) { step(&well, LifeStep::Failed) } else { well }
+            })
+            .collect()
+    };
+    let alike = drives(&[0, 7], 14);
+    let node = judge_node(&view(&alike), Some(SPACE));
+    assert_eq!(node.drain, None);
+    assert_eq!(
+        node.held.iter().map(|held| held.guard).collect::<Vec<_>>(),
+        [Guard::SameFirmware],
+        "{node:?}"
+    );
+    for (given_up, bad, why) in [(&[0, 7][..], 15, "another model"), (&[0], 14, "only one before it")] {
+        let drives = drives(given_up, bad);
+        let node = judge_node(&view(&drives), Some(SPACE));
+        assert_eq!(node.drain.as_ref(), Some(&drives[bad].0), "{why}: {node:?}");
+        assert_eq!(node.held, [], "{why}");
+    }
+}
+
+#[test]
+fn drives_that_a_note_refuses_did_not_go_bad_together_and_hold_no_failing_one_back() {
+    let text = r#"
+id = "refused"
+title = "It loses what was written."
+advice = "Do not use it."
+source = "this test"
+confidence = "verified"
+reviewed_on = 2026-11-21
+expires_on = 2028-11-21
+match = { model = "^MODEL [0-5]$" }
+effect = [{ kind = "refuse" }]
+sample = { matching = { model = "MODEL 1" }, other = { model = "MODEL 6" } }
+"#;
+    let (notes, bad) = Notes::of_text("test", text);
+    assert_eq!(bad, []);
+    let holding = |number: usize| {
+        let Drive(key, identity, ..) = drive(number, true, "one");
+        let mut history = History::new(identity.clone());
+        let record = EngineRecord { holds_blocks: Some(true), ..EngineRecord::default() };
+        let report = Report { smart_passed: Some(number != 6), ..Report::default() };
+        for finding in [Finding::Smart { report: Box::new(report) }, Finding::Engine { record }] {
+            history.record(Observation { at_unix_s: NOW, finding });
+        }
+        Drive(key, identity, judge(&history, &notes, NOW), Some(NOW))
+    };
+    let drives: Vec<_> = (0..12).map(holding).collect();
+    let node = judge_node(&view(&drives), Some(SPACE));
+    assert_eq!(node.drives, [0, 0, 11, 1], "{node:?}");
+    assert_eq!((node.common_cause, node.drain.as_ref()), (None, Some(&drives[6].0)));
 }
 
 #[test]

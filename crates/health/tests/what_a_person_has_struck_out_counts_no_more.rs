@@ -63,6 +63,20 @@ fn a_self_test_that_failed() {
     assert_eq!(level(told(&old), false, told(&old)), Failing);
     assert_eq!(level(told(&old), true, told(&old)), Healthy);
     assert_eq!(level(told(&old), true, told(&self_tests(&[again, failed]))), Failing, "it failed again");
+    // All that the log held is struck out, and not its newest test alone.
+    let both = |newer: &[(&str, u64)]| {
+        let test = |(kind, status): &(&str, u64)| {
+            json!({ "type": { "string": kind }, "status": { "value": status },
+            "lifetime_hours": HOURS - 100 })
+        };
+        let table: Vec<_> =
+            newer.iter().chain(&[("Short offline", 0), ("Extended offline", 0x70)]).map(test).collect();
+        with(ata(), &[("ata_smart_self_test_log", json!({ "standard": { "table": table } }))])
+    };
+    assert_eq!(level(told(&both(&[])), false, told(&both(&[]))), Degraded);
+    assert_eq!(level(told(&both(&[])), true, told(&both(&[]))), Healthy);
+    assert_eq!(level(told(&both(&[])), true, told(&both(&[("Conveyance offline", 0)]))), Healthy);
+    assert_eq!(level(told(&both(&[])), true, told(&both(&[("Extended offline", 0x70)]))), Degraded);
 }
 
 #[test]

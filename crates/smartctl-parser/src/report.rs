@@ -113,7 +113,7 @@ impl Report {
             .filter_map(|message| message.at("string").owned(MESSAGE_BYTES_MAX))
             .collect();
         let support = report.at("smart_support");
-        Self {
+        let mut read = Self {
             version,
             exit,
             asleep: asleep(report, exit, &messages),
@@ -132,7 +132,12 @@ impl Report {
             scsi: Scsi::read(report, version),
             nvme: NvmeHealth::read(report),
             self_tests: SelfTestLog::read(report),
+        };
+        // Asked without regard to its sleep (`-n never`), a drive tells its mode, wakes, and tells the rest.
+        if read.has_health_data() && !read.exit.is_some_and(ExitStatus::no_data) {
+            read.asleep = read.asleep.map(|_| false);
         }
+        read
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! - A question ends in bounded time, whatever the program does.
 //! - One question at a time to a drive. A child that does not die when it is killed waits in the kernel for
-//!   its drive: it is left behind and counted, and no second one is started while it lives.
+//!   its drive: it is left behind and counted, and no second one is started while it lives. Another drive that has since
+//!   come under the same device file is asked.
 //! - A question never wakes a sleeping drive, and never asks for everything (`-x`): some drives fall over.
 
 mod child;
@@ -129,8 +130,15 @@ impl FailureKind {
 
 /// Where reports come from.
 pub trait Smartctl: Send + Sync {
-    /// Asks the drive behind the device file `device`. Waits for the answer, in bounded time.
-    fn ask(&self, device: &str, question: Question) -> Answer;
+    /// Asks the drive `drive`, which is now behind the device file `device`. Waits for the answer, in bounded time.
+    ///
+    /// `drive` is what the drive is called whatever its device file is: its WWN, or its serial.
+    fn ask_drive(&self, drive: &str, device: &str, question: Question) -> Answer;
+
+    /// The same of a drive of which nothing but its device file is known: that is its name.
+    fn ask(&self, device: &str, question: Question) -> Answer {
+        self.ask_drive(device, device, question)
+    }
 
     /// Looks after children that were left behind: those that have ended since are gone for good. Gives how
     /// many still live.

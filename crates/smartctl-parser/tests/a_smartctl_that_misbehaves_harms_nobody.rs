@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,10 +31,22 @@ impl Bench {
 
     fn smartctl(&self, script: &str) -> SmartctlProgram {
         let path = self.folder.path().join("smartctl");
-        fs::write(&path, format!("#!/bin/sh\nPATH=/usr/bin:/bin\nfor last; do :; done\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&path, &format!("#!/bin/sh\nPATH=/usr/bin:/bin\nfor last; do :; done\n{script}\n"));
         SmartctlProgram::new(&path).with_deadline(self.deadline)
     }
+}
+
+/// Another process writes it: what another thread starts meanwhile would hold our own descriptor until its exec, and what is
+/// open for writing cannot be run (execve(2), ETXTBSY). It takes its place when it is whole.
+fn write_script(path: &Path, text: &str) {
+    let mut shell = Command::new("/bin/sh")
+        .args(["-c", "cat > \"$0.new\" && chmod 755 \"$0.new\" && mv \"$0.new\" \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success());
 }
 
 fn failure(answer: &Answer) -> FailureKind {

@@ -98,3 +98,13 @@ fn a_list_without_end_is_cut() {
     let report = read(&format!(r#"{{"ata_smart_attributes": {{"table": [{table}]}}}}"#));
     assert_eq!(report.ata.unwrap().attributes.len(), 64);
 }
+
+#[test]
+fn the_critical_warning_is_told_with_the_status_where_the_log_is_lost() {
+    let told = |text: &str| Report::parse(text.as_bytes()).unwrap().nvme;
+    let lost = r#"{"device":{"protocol":"NVMe"},"smart_status":{"passed":false,"nvme":{"value":2}}}"#;
+    let nvme = told(lost).expect("what the status tells");
+    assert!(nvme.critical_warning.is_some_and(|warning| warning.temperature()));
+    assert_eq!((nvme.available_spare_percent, nvme.percentage_used), (None, None));
+    assert_eq!(told(r#"{"device":{"protocol":"NVMe"},"smart_status":{"passed":false}}"#), None);
+}

@@ -9,7 +9,7 @@ use imbrex_api::health::{
     Life, MatchedNote, NodeHealth, Polling, Source,
 };
 use imbrex_health::node::{self, NodeDrive, NodeSpace, NodeVerdict};
-use imbrex_health::notes::Notes;
+use imbrex_health::notes::{Effective, Notes};
 use imbrex_health::{DriveKey, ScrubCoverage, Verdict};
 
 use super::entry::Entry;
@@ -61,7 +61,7 @@ pub(super) fn drive_health(
         id: id.to_owned(),
         level: level(verdict.level),
         action: action(verdict.action),
-        advice: verdict.action.words().to_owned(),
+        advice: advice(verdict.action, &effective),
         data_age_s: verdict.data_age_s,
         life: life(verdict.life),
         watched_since_unix_s: entry.history.watched_since_unix_s(),
@@ -77,13 +77,21 @@ pub(super) fn drive_health(
     }
 }
 
+/// What to do, in words; where a note asks for it, with the note's name.
+fn advice(action: imbrex_health::Action, notes: &Effective<'_>) -> String {
+    match notes.refuses().filter(|_| action == imbrex_health::Action::Refuse) {
+        Some(note) => format!("{} ({})", action.words(), note.id),
+        None => action.words().to_owned(),
+    }
+}
+
 /// How all drives are. What the notes' files, smartctl and the kernel's log have to say is not known here.
 pub(super) fn node_health(drives: &BTreeMap<String, Entry>, notes: &Notes, now_unix_s: u64) -> NodeHealth {
     let judged: Vec<(&String, &Entry, Verdict)> = drives
         .iter()
         .map(|(id, entry)| (id, entry, imbrex_health::judge(&entry.history, notes, now_unix_s)))
         .collect();
-    let together = judge_together(&judged, now_unix_s);
+    let together = judge_together(&judged, notes, now_unix_s);
     let [healthy, unknown, degraded, failing] = together.drives.map(|count| count as u64);
     let drain = together.drain.as_ref();
     let drain = drain.and_then(|key| judged.iter().find(|(_, entry, _)| entry.key().as_ref() == Some(key)));
@@ -105,7 +113,7 @@ pub(super) fn node_health(drives: &BTreeMap<String, Entry>, notes: &Notes, now_u
 
 /// What the drives have in common. One without a name of its own cannot be named for a drain and is left out there,
 /// but counted among the levels.
-fn judge_together(judged: &[(&String, &Entry, Verdict)], now_unix_s: u64) -> NodeVerdict {
+fn judge_together(judged: &[(&String, &Entry, Verdict)], notes: &Notes, now_unix_s: u64) -> NodeVerdict {
     let keys: Vec<Option<DriveKey>> = judged.iter().map(|(_, entry, _)| entry.key()).collect();
     let named = judged.iter().zip(&keys).filter_map(|((_, entry, verdict), key)| {
         let identity = entry.history.identity();
@@ -119,7 +127,7 @@ fn judge_together(judged: &[(&String, &Entry, Verdict)], now_unix_s: u64) -> Nod
             beginnings_known_since_unix_s,
         })
     });
-    let mut together = node::judge_node(&named.collect::<Vec<_>>(), space(judged));
+    let mut together = node::judge_node(&named.collect::<Vec<_>>(), space(judged, notes));
     together.drives = imbrex_health::Level::ALL
         .map(|level| judged.iter().filter(|(.., verdict)| verdict.level == level).count());
     together
@@ -130,10 +138,12 @@ fn used_bytes(entry: &Entry) -> u64 {
     entry.live_bytes.or(entry.capacity_bytes).unwrap_or(u64::MAX)
 }
 
-/// The space on the drives that are well or unknown: what is free on a bad drive is no place for blocks. A drive that
-/// does not tell counts as full; `None` where none tells.
-fn space(judged: &[(&String, &Entry, Verdict)]) -> Option<NodeSpace> {
-    let good = judged.iter().filter(|(_, entry, verdict)| entry.present && !verdict.level.is_bad());
+/// The space on the drives that are well or unknown: what is free on a bad drive, or on one that a note refuses, is no
+/// place for blocks. A drive that does not tell counts as full; `None` where none tells.
+fn space(judged: &[(&String, &Entry, Verdict)], notes: &Notes) -> Option<NodeSpace> {
+    let good = judged.iter().filter(|(_, entry, verdict)| {
+        entry.present && !verdict.level.is_bad() && entry.refusing_note(notes).is_none()
+    });
     let free: Vec<u64> = good.filter_map(|(_, entry, _)| entry.free_bytes).collect();
     let present = judged.iter().filter(|(_, entry, _)| entry.present);
     let all_bytes = present.filter_map(|(_, entry, _)| entry.capacity_bytes).fold(0, u64::saturating_add);

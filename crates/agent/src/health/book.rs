@@ -9,13 +9,13 @@ mod keeping;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use imbrex_api::drive::ScrubStatus;
-use imbrex_api::health::{DriveHealth, NodeHealth, NotesState};
+use imbrex_api::health::{DriveHealth, NodeHealth};
 use imbrex_api::node::Smart;
-use imbrex_health::notes::Notes;
 use imbrex_health::{
     DriveKey, EngineRecord, ExportedDrive, Finding, KernelEvent, backblaze_csv, judge, life_used_percent,
 };
@@ -44,11 +44,11 @@ pub(crate) struct Book {
     kernel_log: Mutex<KernelWords>,
     restored: Mutex<BTreeMap<DriveKey, Saved>>,
     clock: Mutex<ClockWatch>,
-    notes: Notes,
-    notes_state: NotesState,
+    notes: Mutex<Arc<LoadedNotes>>,
     kernel: Option<String>,
     boot_id: Option<String>,
     changed: Notify,
+    questions_beyond: AtomicU64,
     observed: watch::Sender<bool>,
 }
 
@@ -60,11 +60,11 @@ impl Book {
             kernel_log: Mutex::default(),
             restored: Mutex::default(),
             clock: Mutex::default(),
-            notes: notes.notes,
-            notes_state: notes.state,
+            notes: Mutex::new(Arc::new(notes)),
             kernel: procfs::kernel_release(procfs),
             boot_id: procfs::boot_id(procfs),
             changed: Notify::new(),
+            questions_beyond: AtomicU64::new(0),
             observed: watch::Sender::new(false),
         }
     }
@@ -72,6 +72,21 @@ impl Book {
     fn drives(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         // No code that holds the lock can leave an entry half changed.
         self.drives.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The firmware notes that are in force now. The lock is held for no longer than that takes.
+    pub(super) fn notes(&self) -> Arc<LoadedNotes> {
+        Arc::clone(&self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these notes are in force. A drive that was not asked because of a note is looked at again.
+    pub(super) fn set_notes(&self, notes: LoadedNotes) {
+        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(notes);
+        let now = Instant::now();
+        self.drives().values_mut().filter(|entry| entry.is_masked()).for_each(|entry| {
+            entry.schedule.come_soon(now);
+        });
+        self.changed.notify_one();
     }
 
     /// Taken after the drives' lock where both are.
@@ -219,7 +234,12 @@ impl Book {
     /// How the drive `id` is.
     pub(crate) fn drive_health(&self, id: &str) -> Option<DriveHealth> {
         let drives = self.drives();
-        Some(answer::drive_health(id, drives.get(id)?, &self.notes, Instant::now(), now_unix_s()))
+        Some(answer::drive_health(id, drives.get(id)?, &self.notes().notes, Instant::now(), now_unix_s()))
+    }
+
+    /// The note by which the drive `id` must not hold data: its id and its title.
+    pub(crate) fn refusing_note(&self, id: &str) -> Option<String> {
+        self.drives().get(id)?.refusing_note(&self.notes().notes)
     }
 
     /// How much of its life a drive of flash has used, in percent, and how often in a minute a disk rotates: 0 for a
@@ -227,7 +247,8 @@ impl Book {
     pub(crate) fn life_and_rotation(&self, id: &str) -> (Option<u64>, Option<u32>) {
         let drives = self.drives();
         let Some(history) = drives.get(id).map(|entry| &entry.history) else { return (None, None) };
-        let notes = self.notes.effective(history.identity());
+        let loaded = self.notes();
+        let notes = loaded.notes.effective(history.identity());
         let rpm = history.latest_report().and_then(|(_, report)| match report.device.protocol {
             Some(Protocol::Nvme) => Some(0),
             _ => report.identity.rotation_rate_rpm,
@@ -237,27 +258,29 @@ impl Book {
 
     /// Every drive's history, as daily snapshots.
     pub(crate) fn export(&self) -> String {
-        let (drives, now_unix_s) = (self.drives(), now_unix_s());
+        let (drives, notes, now_unix_s) = (self.drives(), self.notes(), now_unix_s());
         backblaze_csv(drives.values().map(|entry| {
-            let life = judge(&entry.history, &self.notes, now_unix_s).life;
+            let life = judge(&entry.history, &notes.notes, now_unix_s).life;
             ExportedDrive { history: &entry.history, life }
         }))
     }
 
     /// How all drives are, and what they have in common.
     pub(crate) fn node_health(&self) -> NodeHealth {
-        let health = answer::node_health(&self.drives(), &self.notes, now_unix_s());
+        let notes = self.notes();
+        let health = answer::node_health(&self.drives(), &notes.notes, now_unix_s());
         NodeHealth {
             kernel_log_reason: self.kernel_log().reason.clone(),
-            notes: self.notes_state.clone(),
+            notes: notes.state.clone(),
             ..health
         }
     }
 
     /// Every drive's levels.
     pub(crate) fn levels(&self) -> Vec<DriveLevels> {
-        let now_unix_s = now_unix_s();
-        self.drives().iter().map(|(id, entry)| DriveLevels::of(id, entry, &self.notes, now_unix_s)).collect()
+        let (notes, now_unix_s) = (self.notes(), now_unix_s());
+        let levels = |(id, entry): (&String, &Entry)| DriveLevels::of(id, entry, &notes.notes, now_unix_s);
+        self.drives().iter().map(levels).collect()
     }
 
     /// Shows every drive's last report to `show`.

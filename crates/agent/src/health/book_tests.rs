@@ -1,10 +1,13 @@
 use std::time::Duration;
 
+use imbrex_api::drive::DriveStats;
 use imbrex_api::node::{Drive, DriveState};
 use imbrex_health::LifeStep;
 use smartctl_parser::{Answer, Failure, FailureKind};
 
+use super::super::engine_mark::Standing;
 use super::super::kernel_words::UNCLAIMED_MAX;
+use super::super::places::{ADAPTER_MAX, OVERDUE_MAX};
 use super::*;
 use crate::sysfs::Whereabouts;
 
@@ -88,14 +91,16 @@ fn a_drive_that_hung_takes_one_place_of_two_at_most() {
 }
 
 /// Asks for `time` of a clock that stands still while a question is put, and gives the longest that a drive was asked
-/// after it was due. `takes` tells how long a drive's questions take; one of 32 s was cut off.
+/// after it was due, and how many were asked at once at most. `takes` tells how long a drive's questions take; one of 32 s
+/// was cut off.
 fn latest(
     book: &Book,
     begin: Instant,
     time: Duration,
     takes: impl Fn(&str) -> Duration,
-) -> BTreeMap<String, Duration> {
+) -> (BTreeMap<String, Duration>, usize) {
     let (mut now, mut running, mut latest) = (begin, BTreeMap::new(), BTreeMap::new());
+    let mut most = 0;
     while now < begin + time || !running.is_empty() {
         let dues: BTreeMap<_, _> =
             book.drives().iter().map(|(id, entry)| (id.clone(), entry.schedule.due())).collect();
@@ -106,6 +111,7 @@ fn latest(
                 *longest = late.max(*longest);
                 let took = takes(&ask.id);
                 assert!(running.insert((now + took, ask.id.clone()), took).is_none(), "{}", ask.id);
+                most = running.len().max(most);
             }
             Next::Wait(until) => {
                 let ends = running.keys().next().map(|(ends, _)| *ends);
@@ -117,11 +123,17 @@ fn latest(
             book.answered(&id, if took >= HUNG { hung() } else { Answer::Asleep }, now);
         }
     }
-    latest
+    (latest, most)
 }
 
 /// smartctl is cut off after 30 s, and has two to die.
 const HUNG: Duration = Duration::from_secs(32);
+
+/// Those of the drives that were asked late, but for those that hang.
+fn late(latest: &BTreeMap<String, Duration>) -> Vec<&str> {
+    let is_late = |(id, late): &(&String, &Duration)| !id.starts_with("hangs") && **late >= LATE_MAX;
+    latest.iter().filter(is_late).map(|(id, _)| id.as_str()).collect()
+}
 
 #[test]
 fn drives_that_hang_make_no_other_drive_of_their_adapter_100_ms_late() {
@@ -130,11 +142,77 @@ fn drives_that_hang_make_no_other_drive_of_their_adapter_100_ms_late() {
     let book = book(&ids.map(|id| drive(id, "one")), now);
     let takes = |id: &str| if id.starts_with("hangs") { HUNG } else { Duration::from_millis(1) };
     // From their first questions on, of which nobody knows how long they take.
-    let latest = latest(&book, now, Duration::from_secs(8 * 3600), takes);
+    let (latest, _) = latest(&book, now, Duration::from_secs(8 * 3600), takes);
     assert_eq!(latest.len(), ids.len(), "all are asked: {latest:?}");
-    let late: Vec<_> =
-        latest.iter().filter(|(id, late)| !id.starts_with("hangs") && **late >= LATE_MAX).collect();
-    assert!(late.is_empty(), "{late:?}");
+    assert_eq!(late(&latest), [""; 0], "{latest:?}");
+}
+
+#[test]
+fn more_than_two_run_behind_an_adapter_only_while_drives_begin_to_hang_and_that_is_bounded_and_counted() {
+    let now = Instant::now();
+    let well = (0..6).map(|number| format!("d{number}"));
+    let ids: Vec<_> = well.chain((0..8).map(|number| format!("hangs{number}"))).collect();
+    let book = book(&ids.iter().map(|id| drive(id, "one")).collect::<Vec<_>>(), now);
+    let takes = |id: &str| if id.starts_with("hangs") { HUNG } else { Duration::from_millis(1) };
+    let rounds = Duration::from_secs(8 * 3600);
+    let (_, most) = latest(&book, now, rounds, takes);
+    assert!((ADAPTER_MAX + 1..=ADAPTER_MAX + OVERDUE_MAX).contains(&most), "{most}");
+    let beyond = book.questions_beyond();
+    assert!(beyond > 0);
+    // From now on it is known which of them hang.
+    let begin = now + rounds + Duration::from_secs(3600);
+    let (latest, most) = latest(&book, begin, rounds, takes);
+    assert_eq!((late(&latest), most), (vec![], ADAPTER_MAX), "{latest:?}");
+    assert_eq!(latest.len(), ids.len(), "those that hang are asked too, one after the other");
+    assert_eq!(book.questions_beyond(), beyond);
+}
+
+#[test]
+fn a_drive_that_answers_after_all_but_late_is_asked_beside_no_other_slow_one() {
+    let now = Instant::now();
+    let ids = ["a", "b", "c", "d", "slow1", "slow2", "slow3"];
+    let book = book(&ids.map(|id| drive(id, "one")), now);
+    let takes = |id: &str| Duration::from_millis(if id.starts_with("slow") { 9_000 } else { 1 });
+    let rounds = Duration::from_secs(8 * 3600);
+    latest(&book, now, rounds, takes);
+    let (_, most) = latest(&book, now + rounds + Duration::from_secs(3600), rounds, takes);
+    assert!(most <= ADAPTER_MAX, "{most}");
+}
+
+#[test]
+fn damage_that_was_told_before_a_boot_is_not_new_when_the_history_is_given_back() {
+    let now = Instant::now();
+    let stats = |uptime_ms, found| DriveStats { uptime_ms, scrub_errors: found, ..DriveStats::default() };
+    let tell = |book: &Book, uptime_ms, damaged| {
+        let standing = Standing { blocks_damaged: Some(damaged), ..Standing::default() };
+        book.record_engine("a", now_unix_s(), None, |mark| mark.next(&stats(uptime_ms, damaged), standing));
+    };
+    let found = |book: &Book| -> Option<String> {
+        let axes = book.drive_health("a").unwrap().axes.into_iter();
+        let mut evidence = axes.flat_map(|axis| axis.evidence);
+        evidence.find(|evidence| evidence.what.contains("scrub found")).map(|evidence| evidence.value)
+    };
+    let before = book(&[drive("a", "one")], now);
+    tell(&before, 9_000_000, 5);
+    let kept = before.kept_history("a").unwrap();
+    let after = book(&[drive("a", "one")], now);
+    for _ in 0..2 {
+        after.take_history("a", kept.clone()).unwrap();
+    }
+    // The process of this boot finds what the one before it had found, and then one block more.
+    for (uptime_ms, damaged) in [(1_000, 0), (31_000, 5)] {
+        tell(&after, uptime_ms, damaged);
+        assert_eq!(found(&after).as_deref(), Some("5 in 7 days, 5 in 30"), "{damaged} found again");
+    }
+    tell(&after, 61_000, 6);
+    assert_eq!(found(&after).as_deref(), Some("6 in 7 days, 6 in 30"));
+    // It is kept on, and one of a node that knew no mark is taken too.
+    let again = after.kept_history("a").unwrap();
+    assert_eq!(again.history["engine_mark"]["blocks_told"], 6);
+    let mut old = kept;
+    old.history.as_object_mut().unwrap().remove("engine_mark");
+    after.take_history("a", old).unwrap();
+    assert_eq!(after.kept_history("a").unwrap().history["engine_mark"]["blocks_told"], 6);
 }
 
 #[test]
@@ -270,7 +348,7 @@ fn drives_are_asked_anew_when_the_clock_is_set_and_what_was_seen_by_a_clock_that
     book.observe_at(&drives, now, early);
     assert_eq!(take_all(&book, now + SOON), ["a"]);
     let drives = book.drives();
-    let verdict = judge(&drives["a"].history, &book.notes, early);
+    let verdict = judge(&drives["a"].history, &book.notes().notes, early);
     assert_eq!((verdict.level, verdict.life), (imbrex_health::Level::Degraded, imbrex_health::Life::Failed));
 }
 
@@ -287,6 +365,6 @@ fn a_drive_that_sleeps_is_recorded_as_asleep() {
     for hour in 1..5 * 24 {
         told(then + hour * 3600, Answer::Asleep);
     }
-    let verdict = judge(&book.drives()["a"].history, &book.notes, then + 5 * day_s);
+    let verdict = judge(&book.drives()["a"].history, &book.notes().notes, then + 5 * day_s);
     assert_eq!(verdict.level, imbrex_health::Level::Healthy, "{:?}", verdict.evidence());
 }

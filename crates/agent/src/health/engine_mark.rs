@@ -7,8 +7,8 @@
 //!   always, and kept since they were first told.
 //! - A drive that turns slow is counted once, however long it stays so.
 
-use imbrex_api::drive::DriveStats;
-use imbrex_api::node::{Drive, ZoneConditions};
+use imbrex_api::drive::{DriveStats, DriveStatus};
+use imbrex_api::node::ZoneConditions;
 use imbrex_health::EngineRecord;
 use serde::{Deserialize, Serialize};
 
@@ -37,36 +37,62 @@ pub(super) struct Mark {
     restarts: u64,
 }
 
-/// What the survey tells of a drive beside its engine's counters.
+/// What an engine tells of how it stands, beside its counters.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Surveyed {
+pub(super) struct Standing {
     pub(super) zones: Option<ZoneConditions>,
     pub(super) zones_unknown: Option<u64>,
     pub(super) blocks_damaged: Option<u64>,
     /// `None` where the drive is not mounted: then nobody knows.
     pub(super) lacks_checkpoints: Option<bool>,
+    /// The same.
+    pub(super) holds_blocks: Option<bool>,
 }
 
-impl Surveyed {
-    /// What a drive's entry tells.
-    pub(super) fn of(drive: &Drive) -> Self {
-        let is_mounted = drive.blocks_stored.is_some();
+impl Standing {
+    /// What a drive's status tells.
+    pub(super) fn of(status: &DriveStatus) -> Self {
+        let is_mounted = status.blocks.is_some();
         Self {
-            zones: drive.zones.conditions,
+            zones: status.zones,
             // Before the mount has ended nothing is known to be unknown.
-            zones_unknown: drive.unknown_zones.filter(|_| is_mounted),
-            blocks_damaged: drive.blocks_damaged,
-            lacks_checkpoints: is_mounted.then_some(drive.without_checkpoints.is_some()),
+            zones_unknown: is_mounted.then_some(u64::from(status.unknown_zones)),
+            blocks_damaged: Some(status.damaged_blocks),
+            lacks_checkpoints: is_mounted.then_some(status.without_checkpoints.is_some()),
+            holds_blocks: status.blocks.map(|blocks| blocks > 0),
         }
     }
 }
 
+/// Whether two answers of an engine are of one process that has found nothing bad in between: what it told of itself between
+/// the two is of the same moment as both.
+pub(super) fn are_of_one_moment(before: &DriveStats, after: &DriveStats) -> bool {
+    let counters = |stats: &DriveStats| COUNTERS.map(|counter| counter(stats));
+    are_of_one_process(before, after) && counters(before) == counters(after)
+}
+
+/// Whether the later of two answers is of the process that gave the earlier one: it has run for longer, and counted no less.
+pub(super) fn are_of_one_process(before: &DriveStats, after: &DriveStats) -> bool {
+    before.uptime_ms <= after.uptime_ms && COUNTERS.iter().all(|counter| counter(before) <= counter(after))
+}
+
+/// What an engine counts against its drive.
+const COUNTERS: [fn(&DriveStats) -> u64; 7] = [
+    |stats| stats.read_errors,
+    |stats| stats.write_errors,
+    |stats| stats.flush_errors,
+    |stats| stats.reset_errors,
+    |stats| stats.checksum_failures,
+    |stats| stats.scrub_errors,
+    |stats| stats.slowdowns,
+];
+
 impl Mark {
     /// The next mark, and what has happened since this one.
-    pub(super) fn next(self, stats: &DriveStats, surveyed: Surveyed) -> (Self, EngineRecord) {
+    pub(super) fn next(self, stats: &DriveStats, standing: Standing) -> (Self, EngineRecord) {
         let before = if self.is_of_earlier_process(stats) { self.of_new_process() } else { self };
-        let zones = surveyed.zones;
-        let blocks_damaged = surveyed.blocks_damaged.unwrap_or(before.blocks_damaged);
+        let zones = standing.zones;
+        let blocks_damaged = standing.blocks_damaged.unwrap_or(before.blocks_damaged);
         let restored = before.blocks_damaged.saturating_sub(blocks_damaged);
         let told = before.blocks_told.max(before.blocks_damaged).saturating_sub(restored);
         let mark = Self {
@@ -80,16 +106,17 @@ impl Mark {
             slowdowns: stats.slowdowns,
             zones_read_only: zones.map_or(before.zones_read_only, |zones| zones.read_only),
             zones_offline: zones.map_or(before.zones_offline, |zones| zones.offline),
-            zones_unknown: surveyed.zones_unknown.unwrap_or(before.zones_unknown),
-            lacks_checkpoints: surveyed.lacks_checkpoints.unwrap_or(before.lacks_checkpoints),
+            zones_unknown: standing.zones_unknown.unwrap_or(before.zones_unknown),
+            lacks_checkpoints: standing.lacks_checkpoints.unwrap_or(before.lacks_checkpoints),
             blocks_damaged,
             blocks_told: told.max(blocks_damaged),
             restarts: before.restarts,
         };
         let record = EngineRecord {
             // States, of which a history that is given back may hold older ones: told always.
-            zones_unknown: surveyed.zones_unknown,
-            keeps_checkpoints: surveyed.lacks_checkpoints.map(|lacks| !lacks),
+            zones_unknown: standing.zones_unknown,
+            keeps_checkpoints: standing.lacks_checkpoints.map(|lacks| !lacks),
+            holds_blocks: standing.holds_blocks,
             ..mark.since(&before, told)
         };
         (mark, record)
@@ -159,6 +186,13 @@ impl Mark {
         Self { restarts: 0, ..self.of_new_process() }
     }
 
+    /// This mark, with the damage that the drive has told by another, which was kept elsewhere. To do it twice is to do it
+    /// once.
+    pub(super) fn and_told_by(self, kept: Self) -> Self {
+        let told = kept.blocks_told.max(kept.blocks_damaged);
+        Self { blocks_told: self.blocks_told.max(told), ..self }
+    }
+
     /// The mark when init has started the process again `restarts` times, and how often that is since this one.
     pub(super) fn restarted(self, restarts: u64) -> (Self, u64) {
         let new = restarts.checked_sub(self.restarts).unwrap_or(restarts);
@@ -170,8 +204,8 @@ impl Mark {
 mod tests {
     use super::*;
 
-    fn damaged(blocks: u64) -> Surveyed {
-        Surveyed { blocks_damaged: Some(blocks), ..Surveyed::default() }
+    fn damaged(blocks: u64) -> Standing {
+        Standing { blocks_damaged: Some(blocks), ..Standing::default() }
     }
 
     #[test]
@@ -179,26 +213,35 @@ mod tests {
         let before = Mark { read_errors: 5, write_errors: 7, zones_offline: 1, ..Mark::default() };
         let zones = ZoneConditions { read_only: 2, offline: 1, ..ZoneConditions::default() };
         let stats = DriveStats { read_errors: 8, write_errors: 9, reset_errors: 4, ..DriveStats::default() };
-        let surveyed = Surveyed { zones: Some(zones), ..damaged(3) };
-        let (mark, record) = before.next(&stats, surveyed);
+        let standing = Standing { zones: Some(zones), ..damaged(3) };
+        let (mark, record) = before.next(&stats, standing);
         assert_eq!((record.read_errors, record.write_errors, record.reset_errors), (3, 2, 4));
         assert_eq!((record.zones_read_only, record.zones_offline), (Some(2), None), "only what has changed");
         assert_eq!(record.records_lost, 3);
-        let (_, unknown) = mark.next(&stats, Surveyed::default());
+        let (_, unknown) = mark.next(&stats, Standing::default());
         assert_eq!(unknown, EngineRecord::default(), "what is not told has not changed");
         let lower = DriveStats { write_errors: 1, ..stats };
-        let (_, record) = mark.next(&lower, surveyed);
+        let (_, record) = mark.next(&lower, standing);
         assert_eq!((record.read_errors, record.write_errors), (8, 1), "one counter is lower: all began anew");
     }
 
     #[test]
     fn a_process_that_began_anew_is_known_by_the_time_for_which_it_runs() {
         let told = |uptime_ms, read_errors| DriveStats { uptime_ms, read_errors, ..DriveStats::default() };
-        let (mark, _) = Mark::default().next(&told(60_000, 2), Surveyed::default());
-        let (_, record) = mark.next(&told(20_000, 3), Surveyed::default());
+        let (mark, _) = Mark::default().next(&told(60_000, 2), Standing::default());
+        let (_, record) = mark.next(&told(20_000, 3), Standing::default());
         assert_eq!(record.read_errors, 3);
-        let (_, record) = mark.next(&told(90_000, 3), Surveyed::default());
+        let (_, record) = mark.next(&told(90_000, 3), Standing::default());
         assert_eq!(record.read_errors, 1);
+    }
+
+    #[test]
+    fn answers_of_one_process_that_found_nothing_in_between_are_of_one_moment() {
+        let told = |uptime_ms, scrub_errors| DriveStats { uptime_ms, scrub_errors, ..DriveStats::default() };
+        assert!(are_of_one_moment(&told(5, 1), &told(5, 1)) && are_of_one_moment(&told(5, 1), &told(9, 1)));
+        assert!(!are_of_one_moment(&told(5, 1), &told(9, 2)) && are_of_one_process(&told(5, 1), &told(9, 2)));
+        assert!(!are_of_one_process(&told(5, 1), &told(4, 1)), "it has run for less");
+        assert!(!are_of_one_process(&told(5, 1), &told(9, 0)), "it has counted less");
     }
 
     #[test]
@@ -258,20 +301,20 @@ mod tests {
 
     #[test]
     fn a_drive_that_is_not_mounted_says_nothing_of_zones_and_checkpoints() {
-        let told = |drive: &Drive| {
-            let surveyed = Surveyed::of(drive);
-            (surveyed.zones_unknown, surveyed.lacks_checkpoints)
+        let told = |drive: &DriveStatus| {
+            let standing = Standing::of(drive);
+            (standing.zones_unknown, standing.lacks_checkpoints, standing.holds_blocks)
         };
-        let mut drive = Drive { unknown_zones: Some(0), ..Drive::default() };
-        assert_eq!(told(&drive), (None, None));
-        drive = Drive { blocks_stored: Some(0), slow_since_unix_s: Some(1), ..drive };
-        assert_eq!(told(&drive), (Some(0), Some(false)));
+        let mut drive = DriveStatus::default();
+        assert_eq!(told(&drive), (None, None, None));
+        drive = DriveStatus { blocks: Some(0), slow_since_unix_s: Some(1), ..drive };
+        assert_eq!(told(&drive), (Some(0), Some(false), Some(false)));
         let mark = Mark { zones_unknown: 2, lacks_checkpoints: true, ..Mark::default() };
         let slowed = DriveStats { slowdowns: 1, ..DriveStats::default() };
-        let (mark, record) = mark.next(&slowed, Surveyed::of(&drive));
+        let (mark, record) = mark.next(&slowed, Standing::of(&drive));
         assert_eq!((record.zones_unknown, record.keeps_checkpoints), (Some(0), Some(true)));
         assert_eq!(record.slower_than_before, 1);
-        let (_, record) = mark.next(&slowed, Surveyed::of(&drive));
+        let (_, record) = mark.next(&slowed, Standing::of(&drive));
         assert_eq!(record.slower_than_before, 0, "it is slow still, and became so once");
         assert_eq!(record.keeps_checkpoints, Some(true), "told again, for a history that is given back");
     }

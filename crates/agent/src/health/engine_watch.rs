@@ -1,9 +1,13 @@
 //! What the drives' engines see, as evidence.
 //!
-//! - Each engine is asked for its counters and its scrub now and then; what is new is recorded (see `engine_mark.rs`).
+//! - Each engine is asked for its counters, its status and its scrub now and then; what is new is recorded (see
+//!   `engine_mark.rs`). Counters and status have to be of one moment: else damage that only one of them tells yet would
+//!   count twice, or that of a process which has ended as restored by the next. So the counters are asked for before and
+//!   after the status.
 //! - Drives are compared over [`COMPARED`]: a drive with its peers, which are those of its model in this node.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +17,7 @@ use imbrex_health::{EngineRecord, Finding, Latency};
 use tokio::task::JoinSet;
 
 use super::changes::Changes;
-use super::engine_mark::Surveyed;
+use super::engine_mark::{Standing, are_of_one_moment, are_of_one_process};
 use super::{Book, now_unix_s};
 use crate::drive_client;
 use crate::init_client::{InitDrive, InitStatus};
@@ -27,6 +31,9 @@ const COMPARED: Duration = Duration::from_secs(10 * 60);
 
 /// At most this many are asked at once.
 const ASKED_MAX: usize = 32;
+
+/// An engine whose counters move while it is asked is asked so often at most.
+const TRIES_MAX: usize = 3;
 
 /// How fast a drive's gets were, from one comparison to the next.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,9 +77,8 @@ pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, dead
     loop {
         let survey = (*agent).as_ref().survey().await;
         let told = ask_all(&survey, deadline).await;
-        for Told { id, stats, scrub } in &told {
-            let surveyed = survey.drive(id).map(|drive| Surveyed::of(&drive.entry)).unwrap_or_default();
-            book.record_engine(id, now_unix_s(), *scrub, |before| before.next(stats, surveyed));
+        for Told { id, stats, standing, scrub } in &told {
+            book.record_engine(id, now_unix_s(), *scrub, |before| before.next(stats, *standing));
         }
         for (id, restarts, is_open_error) in survey.init.as_ref().map(restarts).unwrap_or_default() {
             book.record_open_errors(id, now_unix_s(), |before| {
@@ -100,6 +106,7 @@ pub(crate) async fn run(book: Arc<Book>, agent: Arc<impl AsRef<Inventory>>, dead
 struct Told {
     id: String,
     stats: DriveStats,
+    standing: Standing,
     /// `None` where it did not say: the drive is not mounted, or its engine is late.
     scrub: Option<ScrubStatus>,
 }
@@ -117,15 +124,35 @@ async fn ask_all(survey: &Survey, deadline: Duration) -> Vec<Told> {
             let Some(socket) = drive.socket.clone() else { continue };
             let id = drive.entry.id.clone();
             asked.spawn(async move {
-                let stats = drive_client::stats(&socket, deadline);
-                let (stats, scrub) = tokio::join!(stats, drive_client::scrub(&socket, deadline));
-                Some(Told { id, stats: stats.ok()?, scrub: scrub.ok() })
+                let counters = counters_and_standing(&socket, deadline);
+                let (counters, scrub) = tokio::join!(counters, drive_client::scrub(&socket, deadline));
+                let (stats, standing) = counters?;
+                Some(Told { id, stats, standing, scrub: scrub.ok() })
             });
         }
         match asked.join_next().await {
             None => return answers,
             Some(answer) => answers.extend(answer.ok().flatten()),
         }
+    }
+}
+
+/// What an engine has counted, and how it stands at the same moment. `None` where it does not answer, or its process began
+/// anew in between. One that finds something bad each time that it is asked is taken at its last word.
+async fn counters_and_standing(socket: &Path, deadline: Duration) -> Option<(DriveStats, Standing)> {
+    let mut before = drive_client::stats(socket, deadline).await.ok()?;
+    let mut tries = 0;
+    loop {
+        let status = drive_client::status(socket, deadline).await.ok()?;
+        let after = drive_client::stats(socket, deadline).await.ok()?;
+        tries += 1;
+        if are_of_one_moment(&before, &after) {
+            return Some((after, Standing::of(&status)));
+        }
+        if tries >= TRIES_MAX {
+            return are_of_one_process(&before, &after).then(|| (after, Standing::of(&status)));
+        }
+        before = after;
     }
 }
 

@@ -218,6 +218,17 @@ impl Entry {
         effective.masks(command).map(|note| format!("{}: {}", note.id, note.title))
     }
 
+    /// The note by which the drive must not hold data.
+    pub(crate) fn refusing_note(&self, notes: &Notes) -> Option<String> {
+        let effective = notes.effective(self.history.identity());
+        effective.refuses().map(|note| format!("{}: {}", note.id, note.title))
+    }
+
+    /// Whether it was not asked because of a note when it was last due.
+    pub(crate) fn is_masked(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.outcome == PollOutcome::Masked)
+    }
+
     /// The status as the drive's entry in the inventory tells it.
     pub(crate) fn smart(&self) -> Smart {
         match &self.asked {

@@ -1,8 +1,12 @@
 //! Who may be asked beside whom.
 //!
-//! - At most [`ADAPTER_MAX`] questions run behind one adapter and [`QUESTIONS_MAX`] in all. One that takes longer than
-//!   that drive's questions do no longer counts (see [`super::schedule`]); a drive whose last question hung takes at
-//!   most one of its adapter's places.
+//! - At most [`ADAPTER_MAX`] questions run behind one adapter, and [`QUESTIONS_MAX`] in all.
+//! - Drives that were slow or silent the last time share one place of an adapter: one of them is asked at a time, for as long
+//!   as that takes, and the other place is for those that answer.
+//! - Nobody knows when a drive begins to hang. Two that do would keep all others waiting: so a question that takes longer
+//!   than its drive's questions do leaves its place to others, and only then may more than [`ADAPTER_MAX`] run. No more than
+//!   [`OVERDUE_MAX`] do so: behind one adapter there are never more than both together. How often it came to that is
+//!   counted.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,7 +15,11 @@ use super::entry::Entry;
 use super::schedule::FIRST_STEP;
 
 /// At most this many questions run at once behind one adapter.
-const ADAPTER_MAX: usize = 2;
+pub(super) const ADAPTER_MAX: usize = 2;
+
+/// And beside them so many that take longer than ever before. That many drives of one adapter that begin to hang in the same
+/// half minute have something in common, and it is not worth to ask on.
+pub(super) const OVERDUE_MAX: usize = 4;
 
 /// And in the whole node, those that take long not counted.
 const QUESTIONS_MAX: usize = 64;
@@ -21,29 +29,66 @@ pub(super) struct Places {
     all: usize,
     /// When the next one becomes free though its question has not ended.
     pub(super) next_free: Option<Instant>,
-    /// How many, and how many of these to drives whose last question hung.
-    adapters: BTreeMap<String, (usize, usize)>,
+    adapters: BTreeMap<String, Taken>,
+}
+
+/// The questions that run behind one adapter.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    /// To drives that are not slow, each within its time.
+    in_time: usize,
+    /// To such drives, each beyond its time.
+    overdue: usize,
+    /// To drives that were slow.
+    slow: usize,
+}
+
+impl Taken {
+    const fn running(self) -> usize {
+        self.in_time + self.overdue + self.slow
+    }
+
+    const fn places(self) -> usize {
+        self.in_time + self.slow + self.overdue.saturating_sub(OVERDUE_MAX)
+    }
 }
 
 impl Places {
     /// Those that are taken.
     pub(super) fn of(drives: &BTreeMap<String, Entry>, now: Instant) -> Self {
         let mut places = Self { all: 0, next_free: None, adapters: BTreeMap::new() };
-        for entry in drives.values() {
-            let Some(until) = entry.schedule.holds_place_until(now) else { continue };
-            places.next_free = Some(places.next_free.map_or(until, |earliest| earliest.min(until)));
-            places.all += 1;
-            let (taken, hanging) = places.adapters.entry(adapter_of(entry).to_owned()).or_default();
-            *taken += 1;
-            *hanging += usize::from(entry.schedule.hangs());
+        for entry in drives.values().filter(|entry| entry.schedule.is_asking()) {
+            let taken = places.adapters.entry(adapter_of(entry).to_owned()).or_default();
+            match entry.schedule.holds_place_until(now) {
+                _ if entry.schedule.is_slow() => taken.slow += 1,
+                None => taken.overdue += 1,
+                Some(until) => {
+                    taken.in_time += 1;
+                    places.next_free = Some(places.next_free.map_or(until, |earliest| earliest.min(until)));
+                }
+            }
         }
+        places.all = places.adapters.values().map(|taken| taken.places()).sum();
         places
     }
 
     /// Whether there is one for this drive.
     pub(super) fn has_one_for(&self, entry: &Entry) -> bool {
-        let (taken, hanging) = self.adapters.get(adapter_of(entry)).copied().unwrap_or_default();
-        self.all < QUESTIONS_MAX && taken < ADAPTER_MAX && !(entry.schedule.hangs() && hanging > 0)
+        let taken = self.taken_beside(entry);
+        self.all < QUESTIONS_MAX
+            && taken.places() < ADAPTER_MAX
+            && !(entry.schedule.is_slow() && taken.slow > 0)
+            // The one that is put now may turn out to hang as well.
+            && taken.running() < ADAPTER_MAX + OVERDUE_MAX
+    }
+
+    /// Whether a question to this drive is one more than [`ADAPTER_MAX`] behind its adapter.
+    pub(super) fn is_one_more(&self, entry: &Entry) -> bool {
+        self.taken_beside(entry).running() >= ADAPTER_MAX
+    }
+
+    fn taken_beside(&self, entry: &Entry) -> Taken {
+        self.adapters.get(adapter_of(entry)).copied().unwrap_or_default()
     }
 }
 

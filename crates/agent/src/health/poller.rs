@@ -70,7 +70,7 @@ fn start(smartctl: Arc<dyn Smartctl>, ask: Ask) -> std::io::Result<oneshot::Rece
     let (sender, answer) = oneshot::channel();
     let question = move || {
         // Nobody waits any more where the agent is stopping.
-        let _ = sender.send(smartctl.ask(&ask.device, ask.question));
+        let _ = sender.send(smartctl.ask_drive(&ask.drive, &ask.device, ask.question));
     };
     std::thread::Builder::new().name("ask".into()).stack_size(STACK_BYTES).spawn(question)?;
     Ok(answer)
@@ -98,7 +98,7 @@ mod tests {
     }
 
     impl Smartctl for Hanging {
-        fn ask(&self, device: &str, _: Question) -> Answer {
+        fn ask_drive(&self, _: &str, device: &str, _: Question) -> Answer {
             if device == "/dev/hang" {
                 let _ = self.never.lock().unwrap().recv();
             }

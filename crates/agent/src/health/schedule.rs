@@ -5,7 +5,8 @@
 //! - A question waits for a quiet time at most [`REFUSALS_MAX`] times: data never grow older than that allows.
 //! - An operator's order to ask now is taken once in [`ORDER_INTERVAL`], and one at a time.
 //! - A question holds one of its adapter's places for as long as that drive's questions take as a rule, and
-//!   [`OVERDUE`] more. One that takes longer is not waited for by others.
+//!   [`OVERDUE`] more. One that takes longer is not waited for by others: it may be the first that hangs. From then on its
+//!   drive is slow, and its questions hold a place until they end (see `places.rs`).
 //! - Nobody knows how long the first question takes: it holds its place for as long as any may. So that no other waits for
 //!   it, first questions behind one adapter are put one after another, each [`FIRST_STEP`] after the one before: two of
 //!   them fill the two places, and the third comes when the first has left its own.
@@ -56,7 +57,7 @@ pub(crate) struct Schedule {
     is_ordered: bool,
     ordered_at: Option<Instant>,
     asking: Option<Asking>,
-    hangs: bool,
+    is_slow: bool,
     /// How long its light and its full questions take as a rule; `None` before the first that was answered.
     usual: [Option<Duration>; 2],
     /// When its first question is due, or that after the clock was set; `None` for a drive that was asked lately.
@@ -100,7 +101,7 @@ impl Schedule {
             is_ordered: false,
             ordered_at: None,
             asking: None,
-            hangs: false,
+            is_slow: false,
             usual: [None; 2],
             first_due,
             first_is_placed: false,
@@ -136,14 +137,15 @@ impl Schedule {
         self.is_asking() || self.is_ordered
     }
 
-    /// Until when its question counts among those of its adapter; `None` where it does not.
+    /// Until when others wait for its question; `None` where it is not being asked, or takes longer than its questions do.
+    /// What a slow drive is asked is not timed.
     pub(crate) fn holds_place_until(&self, now: Instant) -> Option<Instant> {
         self.asking.map(|asking| asking.place_until).filter(|until| *until > now)
     }
 
-    /// Whether its last question hung.
-    pub(crate) const fn hangs(&self) -> bool {
-        self.hangs
+    /// Whether its last question was cut off, or took longer than any may hold a place.
+    pub(crate) const fn is_slow(&self) -> bool {
+        self.is_slow
     }
 
     /// How often a quiet time for the question that is due was refused.
@@ -184,10 +186,10 @@ impl Schedule {
         if !may_be_full {
             self.full_due = now + Duration::from_secs(random_in(FULL_S));
         }
-        // A drive that hung is trusted with nothing but the least; a full question takes as long as a light one at least.
+        // A full question takes as long as a light one at least.
         let [light, of_full] = self.usual;
         let known = if full { of_full.or(light) } else { light };
-        let usual = if self.hangs { Duration::ZERO } else { known.unwrap_or(USUAL_MAX).min(USUAL_MAX) };
+        let usual = known.unwrap_or(USUAL_MAX).min(USUAL_MAX);
         self.asking = Some(Asking { full, began: now, place_until: now + usual + OVERDUE });
         if full { Question::Heavy } else { Question::Light }
     }
@@ -211,13 +213,15 @@ impl Schedule {
     pub(crate) fn end(&mut self, hung: bool, now: Instant, now_unix_s: u64) {
         let asking = self.asking.take();
         let full = asking.is_some_and(|asking| asking.full);
+        self.is_slow = hung;
         if let Some(asking) = asking.filter(|_| !hung) {
             // The longest of the last ones counts, and is forgotten bit by bit.
             let usual = &mut self.usual[usize::from(full)];
             let before = usual.unwrap_or_default() * 3 / 4;
-            *usual = Some(before.max(now.saturating_duration_since(asking.began)).min(USUAL_MAX));
+            let took = now.saturating_duration_since(asking.began);
+            *usual = Some(before.max(took).min(USUAL_MAX));
+            self.is_slow = took > USUAL_MAX + OVERDUE;
         }
-        self.hangs = hung;
         self.is_ordered = false;
         self.quiet_refusals = 0;
         self.asked_unix_s = Some(now_unix_s);
@@ -321,10 +325,17 @@ mod tests {
         assert_eq!(schedule.holds_place_until(now + USUAL_MAX + OVERDUE), None);
         schedule.end(false, now + took, NOW_UNIX_S);
         assert_eq!(held(&mut schedule), took + OVERDUE);
+        schedule.end(false, now + USUAL_MAX + OVERDUE, NOW_UNIX_S);
+        assert_eq!(held(&mut schedule), USUAL_MAX + OVERDUE, "and no longer");
+        assert!(!schedule.is_slow());
         schedule.end(false, now + 100 * took, NOW_UNIX_S);
-        assert_eq!(held(&mut schedule), USUAL_MAX + OVERDUE, "whatever it took");
-        schedule.end(true, now + 100 * took, NOW_UNIX_S);
-        assert_eq!(held(&mut schedule), OVERDUE, "it hung");
+        assert!(schedule.is_slow(), "it outlived its place");
+        schedule.start(false, now);
+        schedule.end(false, now + took, NOW_UNIX_S);
+        assert!(!schedule.is_slow(), "the last one counts");
+        schedule.start(false, now);
+        schedule.end(true, now + took, NOW_UNIX_S);
+        assert!(schedule.is_slow(), "it was cut off");
     }
 
     #[test]

@@ -76,6 +76,7 @@ pub(super) fn merge(
         slow_since_unix_s: status.and_then(|status| status.slow_since_unix_s),
         without_checkpoints: of_status(|status| status.without_checkpoints.clone()),
         scrub: book.scrub(&told.id),
+        refused_by: book.refusing_note(&told.id),
         answered_ms_ago: drive.status.as_ref().map(|(_, answered)| milliseconds(*answered, now)),
         service: told.service.clone(),
         service_state: service.map(|service| service.state),

@@ -46,13 +46,13 @@ pub(super) async fn get_drive(
 /// Formats a drive: destroys everything on it and writes a new label.
 ///
 /// The body names the drive's serial, and where the drive holds data, what it holds. The answer is the
-/// drive's own.
+/// drive's own. A drive that a firmware note refuses (`refused_by`) is not formatted.
 #[utoipa::path(post, path = "/v1/drives/{id}/format", tag = "drives", request_body = FormatOrder,
     params(("id" = String, Path, description = "The drive's ID, as the list gives it")),
     responses((status = 200, description = "Formatted: the drive's status", body = DriveStatus),
         (status = 400, description = "bad-request", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "unknown-drive", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "serial-mismatch, drive-holds-data, replace-mismatch or drive-missing",
+        (status = 409, description = "serial-mismatch, drive-refused, drive-holds-data, replace-mismatch or drive-missing",
             body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "drive-unavailable", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "drive-late: whether the drive was formatted is not known",
@@ -66,7 +66,7 @@ pub(super) async fn format_drive(
     agent.inventory.invalidate().await;
     let survey = agent.inventory.survey().await;
     let drive = find(&survey, &id)?;
-    format_rules::check(&drive.entry, &order)?;
+    format_rules::check(&drive.entry, &order, agent.book.refusing_note(&id).as_deref())?;
     tracing::info!(drive = id, serial = order.serial, replace = order.replace, "format order handed on");
     let answer = match &drive.socket {
         Some(socket) => hand_on(&id, socket, &order).await,

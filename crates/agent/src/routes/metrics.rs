@@ -18,11 +18,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::Agent;
-use super::health_metrics::add_health;
+use super::health_metrics::{Health, add_health};
 use super::node::describe;
 use super::refusal::Refusal;
 use super::smartctl_metrics;
-use crate::health::DriveLevels;
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -41,7 +40,7 @@ pub(super) async fn metrics(State(agent): State<Arc<Agent>>) -> Result<Response,
     let render = || {
         let mut text = String::new();
         agent.book.show_reports(|reports| smartctl_metrics::write(&mut text, reports))?;
-        render(&mut text, &node, services, &drives, &agent.book.levels())?;
+        render(&mut text, &node, services, &drives, &Health::of(&agent.book))?;
         Ok::<_, fmt::Error>(text)
     };
     let text = render().map_err(|error| {
@@ -61,13 +60,13 @@ fn render(
     node: &Node,
     services: &[Service],
     drives: &[&Drive],
-    levels: &[DriveLevels],
+    health: &Health,
 ) -> fmt::Result {
     let mut registry = Registry::with_prefix("imbrex");
     add_node(&mut registry, node);
     add_services(&mut registry, services);
     add_drives(&mut registry, drives);
-    add_health(&mut registry, levels);
+    add_health(&mut registry, health);
     encode(text, &registry)
 }
 

@@ -210,52 +210,6 @@ async fn what_was_recorded_outlives_the_agent() {
     assert!(health["polling"]["due_in_s"].as_u64().unwrap() > 60, "it was asked a moment ago: {health:#}");
 }
 
-/// A note that forbids to put this question to the fake drives.
-fn note(id: &str, command: &str) -> String {
-    format!(
-        r#"id = "{id}"
-title = "The fake drive falls over when it is asked."
-advice = "Do not ask it."
-source = "This test"
-confidence = "verified"
-reviewed_on = 2026-01-01
-expires_on = 2036-01-01
-
-[match]
-model = '^FAKE 1$'
-
-[[effect]]
-kind = "mask"
-command = "{command}"
-
-[sample.matching]
-model = "FAKE 1"
-
-[sample.other]
-model = "OTHER 1"
-"#
-    )
-}
-
-#[tokio::test]
-async fn an_administrators_note_is_acted_upon_and_a_bad_one_is_refused_by_its_name() {
-    let place = Place::new();
-    place.smartctl("echo asked >> $(dirname $0)/asked");
-    place.firmware_note("a.toml", &note("fake-drive-mask", "smartctl"));
-    place.firmware_note("b.toml", &note("fake-drive-bad", "everything"));
-    let _drive = drive(&place, "a", "S1");
-    let agent = place.start().await;
-    let health = health_when(&agent, "a", |health| health["polling"]["outcome"].is_string()).await;
-    assert_eq!(health["polling"]["outcome"], "masked", "{health:#}");
-    assert_eq!(health["notes"][0]["id"], "fake-drive-mask");
-    assert_eq!(agent.send(post("/v1/drives/a/health", "")).await.problem(), "drive-masked");
-    let notes = agent.json("/v1/health").await["notes"].clone();
-    assert_eq!(notes["refused"].as_array().unwrap().len(), 1, "{notes:#}");
-    assert_eq!(notes["refused"][0]["name"], "fake-drive-bad");
-    assert!(notes["count"].as_u64().unwrap() > 40, "{notes:#}");
-    assert!(!place.run().with_file_name("asked").exists(), "the drive was asked");
-}
-
 #[tokio::test]
 async fn verdicts_and_reports_are_metrics() {
     let place = Place::new();
@@ -272,6 +226,7 @@ async fn verdicts_and_reports_are_metrics() {
         r#"imbrex_health_level{drive="a",axis="drive",level="failing"} 1"#,
         r#"imbrex_health_level{drive="a",axis="drive",level="healthy"} 0"#,
         r#"imbrex_health_level{drive="a",axis="media",level="failing"} 1"#,
+        "imbrex_health_questions_beyond_two_total 0",
     ] {
         assert!(
             text.lines().any(|written| written.strip_suffix(".0").unwrap_or(written) == line),

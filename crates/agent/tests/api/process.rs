@@ -63,6 +63,11 @@ impl Place {
         }
     }
 
+    /// Takes a file of the administrator's firmware notes away.
+    pub(crate) fn no_firmware_note(&self, name: &str) {
+        fs::remove_file(self.root.path().join("firmware-notes").join(name)).unwrap();
+    }
+
     /// Makes the kernel say this.
     pub(crate) fn kernel_says(&self, record: &str) {
         let mut log = fs::OpenOptions::new().append(true).open(self.root.path().join("kmsg")).unwrap();
@@ -71,16 +76,12 @@ impl Place {
 
     /// Makes smartctl this shell script.
     pub(crate) fn smartctl(&self, script: &str) {
-        let path = self.root.path().join("smartctl");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&self.root.path().join("smartctl"), &format!("#!/bin/sh\n{script}\n"));
     }
 
     /// Makes the helper this shell script.
     pub(crate) fn helper(&self, script: &str) {
-        let path = self.root.path().join("helper");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&self.root.path().join("helper"), &format!("#!/bin/sh\n{script}\n"));
     }
 
     /// The command that starts an agent here.
@@ -111,6 +112,19 @@ impl Place {
     pub(crate) async fn start(&self) -> Agent {
         Agent::start(self.command(), &self.run()).await
     }
+}
+
+/// Another process writes it: what another thread starts meanwhile would hold our own descriptor until its exec, and what is
+/// open for writing cannot be run (execve(2), ETXTBSY). It takes its place when it is whole.
+fn write_script(path: &Path, text: &str) {
+    let mut shell = std::process::Command::new("/bin/sh")
+        .args(["-c", "cat > \"$0.new\" && chmod 755 \"$0.new\" && mv \"$0.new\" \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success());
 }
 
 /// A running agent; killed when dropped.

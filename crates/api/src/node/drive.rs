@@ -69,6 +69,10 @@ pub struct Drive {
     /// How far its scrub is, as its process said within the last minute or so; `null` where it did not.
     #[serde(default)]
     pub scrub: Option<ScrubStatus>,
+    /// The firmware note by which the drive must not hold data, with its title: the node does not format it. `null` where
+    /// there is none.
+    #[serde(default)]
+    pub refused_by: Option<String>,
     /// Milliseconds since the drive's process said the above, but for the scrub; `null` where it never did.
     pub answered_ms_ago: Option<u64>,
     /// The service that runs it, for example `drive@5000c500a1b2c3d4`.

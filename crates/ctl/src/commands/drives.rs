@@ -40,6 +40,7 @@ pub(crate) async fn run(session: &Session, id: Option<&str>) -> Result<(), Error
             unknown_zones: drive.unknown_zones.unwrap_or(0),
             slow_since_unix_s: drive.slow_since_unix_s,
             without_checkpoints: drive.without_checkpoints.as_ref(),
+            refused_by: drive.refused_by.as_ref(),
         };
         remarks.print(output, &drive.id)?;
     }
@@ -53,6 +54,7 @@ struct Remarks<'a> {
     unknown_zones: u64,
     slow_since_unix_s: Option<u64>,
     without_checkpoints: Option<&'a String>,
+    refused_by: Option<&'a String>,
 }
 
 impl Remarks<'_> {
@@ -69,6 +71,8 @@ impl Remarks<'_> {
         sentences.extend(self.slow_since_unix_s.map(slow));
         let without = |reason| format!("keeps no checkpoints of its index: {reason}");
         sentences.extend(self.without_checkpoints.map(without));
+        let refused = |note| format!("must not hold data, by the firmware note {note}");
+        sentences.extend(self.refused_by.map(refused));
         sentences
     }
 
@@ -133,6 +137,7 @@ fn detail(drive: &Drive) -> Table {
         ("unknown zones", number(drive.unknown_zones)),
         ("slow since", drive.slow_since_unix_s.map(time).unwrap_or_default()),
         ("without checkpoints", text(drive.without_checkpoints.as_ref())),
+        ("refused by note", text(drive.refused_by.as_ref())),
         ("scrub", drive.scrub.as_ref().map(scrub_text).unwrap_or_default()),
         ("answered", drive.answered_ms_ago.map(|ms| format!("{ms} ms ago")).unwrap_or_default()),
     ] {
@@ -186,6 +191,8 @@ fn direct_table(output: Output, drives: &[DriveStatus]) -> Result<(), Error> {
             unknown_zones: u64::from(drive.unknown_zones),
             slow_since_unix_s: drive.slow_since_unix_s,
             without_checkpoints: drive.without_checkpoints.as_ref(),
+            // The drive itself knows no notes.
+            refused_by: None,
         };
         remarks.print(output, &drive.id)?;
     }
@@ -230,10 +237,12 @@ mod tests {
     fn of_a_drive_that_is_well_nothing_is_said_beside_its_line_and_of_another_all_that_counts() {
         assert!(Remarks::default().sentences().is_empty());
         let reason = "the zones for them have failed".to_owned();
+        let note = "some-note: It shingles by itself.".to_owned();
         let remarks = Remarks {
             unknown_zones: 2,
             slow_since_unix_s: Some(1_700_000_000),
             without_checkpoints: Some(&reason),
+            refused_by: Some(&note),
             ..Remarks::default()
         };
         let told = remarks.sentences();
@@ -242,7 +251,8 @@ mod tests {
             told[1..],
             [
                 "many times slower than before since 2023-11-14 22:13:20",
-                "keeps no checkpoints of its index: the zones for them have failed"
+                "keeps no checkpoints of its index: the zones for them have failed",
+                "must not hold data, by the firmware note some-note: It shingles by itself."
             ]
         );
     }

@@ -43,11 +43,12 @@ async fn format_all_new(
     yes: bool,
 ) -> Result<(), Error> {
     let mut empty = node.drives().await?;
-    empty.retain(|drive| drive.state == DriveState::Unformatted);
+    // One that a firmware note refuses would be refused by the node.
+    empty.retain(|drive| drive.state == DriveState::Unformatted && drive.refused_by.is_none());
     let mut outcome = Outcome { formatted: Vec::new(), failures: Vec::new() };
     if empty.is_empty() {
         if !output.is_json() {
-            output.line("No drive is empty: there is nothing to format.")?;
+            output.line("No drive is empty and may hold data: there is nothing to format.")?;
             return Ok(());
         }
         return report(output, &outcome);

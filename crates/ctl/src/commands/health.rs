@@ -101,6 +101,9 @@ fn node_answer(health: &NodeHealth) -> Vec<String> {
     lines.extend(
         health.kernel_log_reason.as_ref().map(|reason| format!("The kernel's log is not read: {reason}.")),
     );
+    lines.extend(health.notes.path.as_ref().filter(|_| !health.notes.from_path.is_empty()).map(|path| {
+        format!("{} firmware notes; of {path}: {}", health.notes.count, health.notes.from_path.join(", "))
+    }));
     let refused =
         |note: &imbrex_api::health::RefusedNote| format!("note {} is refused: {}", note.name, note.reason);
     lines.extend(health.notes.refused.iter().map(refused));

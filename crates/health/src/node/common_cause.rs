@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::NodeDrive;
-use crate::Life;
+use crate::{Life, Source};
 
 /// So many bad drives, and at least half of those that share something, have a common cause; of a node a quarter.
 const SHARE_MIN: usize = 3;
@@ -82,9 +82,10 @@ struct Together {
 impl Together {
     /// When a drive went bad is when its worst evidence began; one for which nobody knows counts with all others.
     fn of(drives: &[&NodeDrive<'_>]) -> Self {
-        // What a person has given up is known.
-        let is_news =
-            |drive: &&&NodeDrive<'_>| drive.verdict.level.is_bad() && drive.verdict.life != Life::Failed;
+        // What a person has given up is known, and so is what stands in a note: neither has just happened.
+        let is_news = |drive: &&&NodeDrive<'_>| {
+            drive.verdict.level.is_bad() && drive.verdict.life != Life::Failed && !is_by_notes(drive)
+        };
         let bad = drives.iter().filter(is_news);
         let began: Vec<Option<u64>> = bad.map(|drive| began(drive)).collect();
         let unknown = began.iter().filter(|began| began.is_none()).count();
@@ -101,6 +102,13 @@ impl Together {
         let first_seen_min = of.div_ceil(FIRST_SEEN_PARTS).clamp(MANY_MIN, MANY_FIRST_SEEN_MAX);
         self.seen >= MANY_MIN || self.count >= first_seen_min
     }
+}
+
+/// Whether nothing but notes makes a drive as bad as it is.
+fn is_by_notes(drive: &NodeDrive<'_>) -> bool {
+    let evidence = drive.verdict.evidence();
+    let mut worst = evidence.iter().filter(|(_, evidence)| evidence.level == drive.verdict.level).peekable();
+    worst.peek().is_some() && worst.all(|(_, evidence)| evidence.source == Source::Notes)
 }
 
 /// Since when the worst evidence of a drive is known to be so; `None` where it was so when the drive was first seen.

@@ -93,6 +93,7 @@ pub(super) fn parse(table: toml::Table) -> Result<Note, String> {
         reviewed_on,
         expires_on,
         effects: document.effects,
+        file: None,
     };
     check_matches(&note, document.sample)?;
     Ok(note)

@@ -16,7 +16,7 @@ use super::{BadNote, document};
 /// The largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The most files of a folder, and the most notes of a file.
-const NOTES_MAX: usize = 1_000;
+pub(super) const NOTES_MAX: usize = 1_000;
 /// Permission bits of those who may write beside the owner (chmod(2): S_IWGRP, S_IWOTH).
 const OTHERS_WRITE: u32 = 0o022;
 /// Opening a pipe must not wait for its other end (open(2)).
@@ -137,7 +137,7 @@ impl Taken {
                 Ok(_) if self.notes.len() >= NOTES_MAX => {
                     self.refuse(called, format!("there are more than {NOTES_MAX} notes"));
                 }
-                Ok(note) => self.notes.push(note),
+                Ok(note) => self.notes.push(Note { file: Some(name.clone()), ..note }),
                 Err(reason) => self.refuse(called, reason),
             }
         }

@@ -96,6 +96,20 @@ impl Notes {
         self.with(other.notes)
     }
 
+    /// These notes, and those of `earlier` of which a newer version was refused: a note by its id, the notes of a file by the
+    /// file, those of a folder by the folder. What is refused leaves what was there before.
+    #[must_use]
+    pub fn keeping(mut self, earlier: &Self, refused: &[BadNote]) -> Self {
+        for note in &earlier.notes {
+            let is_new = self.notes.iter().any(|known| known.id == note.id);
+            let is_refused = refused.iter().any(|bad| note.is_meant_by(&bad.name));
+            if is_refused && !is_new && self.notes.len() < load::NOTES_MAX {
+                self.put(note.clone());
+            }
+        }
+        self
+    }
+
     fn with(mut self, notes: Vec<Note>) -> Self {
         notes.into_iter().for_each(|note| self.put(note));
         self

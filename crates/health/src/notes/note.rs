@@ -1,5 +1,7 @@
 //! One note.
 
+use std::path::Path;
+
 use serde::Serialize;
 use toml::value::Date;
 
@@ -27,6 +29,8 @@ pub struct Note {
     /// What it does: at least one effect.
     pub effects: Vec<Effect>,
     pub(super) criteria: Criteria,
+    /// The file from which it was read; `None` where it was compiled in.
+    pub(super) file: Option<String>,
 }
 
 /// How sure a note is.
@@ -46,6 +50,16 @@ impl Note {
     #[must_use]
     pub fn matches(&self, identity: &Identity) -> bool {
         self.criteria.hold(identity)
+    }
+
+    /// Whether something that was refused under `name` was to take its place.
+    pub(super) fn is_meant_by(&self, name: &str) -> bool {
+        let is_of_file = self.file.as_deref().is_some_and(|file| {
+            let rest = name.strip_prefix(file);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(", note "))
+                || Path::new(file).parent().is_some_and(|folder| folder == Path::new(name))
+        });
+        self.id == name || is_of_file
     }
 
     /// Whether it was to be reviewed before `today`.

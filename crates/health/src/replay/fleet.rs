@@ -17,6 +17,9 @@ use crate::observation::{Finding, Observation};
 /// Seconds of a day.
 const DAY_S: u64 = 24 * 3600;
 
+/// What a file compressed by gzip begins with (RFC 1952, 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// The attributes that the rules know; a column `smart_N_raw` of another is passed over.
 const ATTRIBUTES: [u8; 11] = [1, 5, 9, 10, 184, 187, 194, 197, 198, 199, 22];
 
@@ -86,8 +89,12 @@ impl Fleet {
     ///
     /// It cannot be read, has no header with the columns `date`, `serial_number`, `model` and `failure`, or a line has
     /// no date. A number that is missing stays missing.
-    pub fn replay(input: impl BufRead, notes: &Notes) -> Result<Self, BadFleet> {
+    pub fn replay(mut input: impl BufRead, notes: &Notes) -> Result<Self, BadFleet> {
         let bad = |line: usize, reason: String| BadFleet { line, reason };
+        if input.fill_buf().is_ok_and(|begin| begin.starts_with(&GZIP)) {
+            let reason = "it is compressed: zcat FILE.csv.gz | imbrex-health replay -";
+            return Err(bad(1, reason.to_owned()));
+        }
         let mut lines = input
             .lines()
             .zip(1..)

@@ -11,7 +11,7 @@ const SAMPLES: usize = 1000;
 /// A share or a rate, and the middle 95 % of what it is when the drives are drawn again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Share {
-    /// The share or rate; 0 where there is nothing to have a share of.
+    /// The share or rate.
     pub value: f64,
     /// The 2.5th percentile.
     pub low: f64,
@@ -24,12 +24,12 @@ pub struct Share {
 pub struct Row {
     /// The rule.
     pub rule: String,
-    /// Of the drives that failed, how many it found.
-    pub recall: Share,
-    /// Of the drives that did not fail, how many it named.
-    pub false_positive_rate: Share,
-    /// Of the drives that it named, how many failed.
-    pub precision: Share,
+    /// Of the drives that failed, how many it found; `None` where none failed.
+    pub recall: Option<Share>,
+    /// Of the drives that did not fail, how many it named; `None` where all failed.
+    pub false_positive_rate: Option<Share>,
+    /// Of the drives that it named, how many failed; `None` where it named none.
+    pub precision: Option<Share>,
     /// Drives that it named: those that failed, and those that did not.
     pub found: [u64; 2],
     /// All drives: those that failed, and those that did not.
@@ -66,12 +66,15 @@ fn row(fleet: &Fleet, (name, names): &Named, seed: u64) -> Row {
     let samples: Vec<[u64; 2]> = (0..SAMPLES)
         .map(|_| [draw(found[0], drives[0], &mut random), draw(found[1], drives[1], &mut random)])
         .collect();
-    let share = |of: &dyn Fn(&[u64; 2]) -> f64| share_of(of(&found), samples.iter().map(of).collect());
+    // Of nothing there is no share, and 0 would be a statement.
+    let share = |whole: u64, of: &dyn Fn(&[u64; 2]) -> f64| {
+        (whole > 0).then(|| share_of(of(&found), samples.iter().map(of).collect()))
+    };
     Row {
         rule: (*name).to_owned(),
-        recall: share(&|found| ratio(found[0], drives[0])),
-        false_positive_rate: share(&|found| ratio(found[1], drives[1])),
-        precision: share(&|found| ratio(found[0], found[0] + found[1])),
+        recall: share(drives[0], &|found| ratio(found[0], drives[0])),
+        false_positive_rate: share(drives[1], &|found| ratio(found[1], drives[1])),
+        precision: share(found[0] + found[1], &|found| ratio(found[0], found[0] + found[1])),
         found,
         drives,
         alerts_per_1000_drives_30_days: (*name == RULES[0].0).then(|| alerts(fleet, &mut random)),

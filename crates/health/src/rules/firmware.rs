@@ -17,11 +17,23 @@ pub(super) fn rule(context: &Context<'_>, clues: &mut Vec<Clue>) {
     fuses(context, clues);
     thresholds(context, clues);
     standstill(context, clues);
-    if let Some(note) = context.notes.refuses() {
-        // Not ill, and not to be used: the level is left as it is.
-        let clue = Clue::note(Axis::Firmware, Source::Notes, format!("note {}", note.id), &note.title);
-        clues.push(clue.asks(Action::Refuse));
-    }
+    refused(context, clues);
+}
+
+/// Not ill, and not to be used: empty, the drive's level is left as it is. Where it holds blocks they are to be moved away,
+/// so that it is degraded.
+fn refused(context: &Context<'_>, clues: &mut Vec<Clue>) {
+    let Some(note) = context.notes.refuses() else { return };
+    let what = format!("note {} refuses this drive", note.id);
+    let holds = context.history.holds_blocks.as_ref().filter(|holds| holds.at_unix_s <= context.now_unix_s);
+    clues.push(match holds.filter(|holds| holds.what) {
+        Some(holds) => {
+            let value = format!("it holds blocks; {}", note.title);
+            let clue = Clue::degraded(Axis::Firmware, Action::Refuse, Source::Notes, what, value);
+            clue.since(Some(holds.at_unix_s))
+        }
+        None => Clue::note(Axis::Firmware, Source::Notes, what, &note.title).asks(Action::Refuse),
+    });
 }
 
 fn fuses(context: &Context<'_>, clues: &mut Vec<Clue>) {

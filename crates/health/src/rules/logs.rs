@@ -5,10 +5,10 @@
 //!   end, or on a zoned drive away from a write pointer); one that was spoilt on the link (ICRC) is the link's.
 //! - What a person has struck out is history, whatever its age.
 
-use smartctl_parser::{ErrorKinds, LoggedError, SelfTestResult};
+use smartctl_parser::{ErrorKinds, LoggedError, SelfTest, SelfTestLog, SelfTestResult};
 
 use crate::action::Action;
-use crate::cleared::last_ended;
+use crate::cleared::strikes_out_test;
 use crate::clue::Clue;
 use crate::context::{Context, HOUR_S};
 use crate::level::Axis;
@@ -120,45 +120,100 @@ fn told(ages: &[Option<u64>]) -> String {
     format!("{} in the log, the last one {last}", ages.len())
 }
 
-/// The newest test that ended counts: a failure that a later test has not found again is history.
+/// The newest failure counts that no later test has cleared: one of the same kind that passed, or a long one. A short test
+/// reads next to nothing, and passes on a drive whose long one fails. (smartctl itself calls a failure outdated only where
+/// a newer long test has passed.)
+fn standing_failure(log: &SelfTestLog) -> Option<(usize, &SelfTest)> {
+    let mut passed: Vec<Depth<'_>> = Vec::new();
+    for (index, test) in log.tests.iter().enumerate() {
+        let depth = Depth::of(test);
+        if test.result == SelfTestResult::Passed {
+            passed.push(depth);
+        } else if test.result.is_failure() && !passed.iter().any(|later| later.clears(&depth)) {
+            return Some((index, test));
+        }
+    }
+    None
+}
+
+/// How much of a drive a test looks at.
+#[derive(PartialEq, Eq)]
+enum Depth<'a> {
+    Short,
+    Long,
+    Other(&'a str),
+    NotKnown,
+}
+
+impl<'a> Depth<'a> {
+    /// By smartctl's words for the three command sets: "Extended offline", "Background long", "Short".
+    fn of(test: &'a SelfTest) -> Self {
+        let Some(kind) = test.kind.as_deref() else { return Self::NotKnown };
+        let lower = kind.to_ascii_lowercase();
+        if lower.contains("extended") || lower.contains("long") {
+            Self::Long
+        } else if lower.contains("short") {
+            Self::Short
+        } else {
+            Self::Other(kind)
+        }
+    }
+
+    fn clears(&self, failed: &Self) -> bool {
+        *self == Self::Long || self == failed
+    }
+}
+
 fn self_tests(context: &Context<'_>, clues: &mut Vec<Clue>) {
     let Some(log) = context.history.self_tests.as_ref() else { return };
     let failed = log.what.tests.iter().filter(|test| test.result.is_failure()).count();
-    let Some(newest) = last_ended(&log.what) else { return };
     let hours = context.report().and_then(|report| report.power_on_hours);
-    let age = hours.and_then(|hours| newest.age_hours(hours));
-    let age_text = age.map_or_else(|| "at an unknown time".to_owned(), |age| format!("{age} hours ago"));
-    let kind = newest.kind.as_deref().unwrap_or("self-test");
-    let value = format!("{kind}, {age_text}; {failed} of {} tests in the log failed", log.what.tests.len());
-    let is_old = age.is_some_and(|age| age > RECENT_HOURS);
-    let is_struck_out = context.cleared().is_some_and(|cleared| cleared.self_test.as_ref() == Some(newest));
-    if newest.result == SelfTestResult::Passed || is_old || is_struck_out {
-        if failed > 0 {
-            clues.push(Clue::note(Axis::Media, Source::Smart, "a self-test failed in the past", value));
-        }
+    let told = |test: &SelfTest| {
+        let age = hours.and_then(|hours| test.age_hours(hours));
+        let age_text = age.map_or_else(|| "at an unknown time".to_owned(), |age| format!("{age} hours ago"));
+        let kind = test.kind.as_deref().unwrap_or("self-test");
+        let of = log.what.tests.len();
+        (age, format!("{kind}, {age_text}; {failed} of {of} tests in the log failed"))
+    };
+    let standing = standing_failure(&log.what).map(|(index, test)| (index, test, told(test)));
+    let counts = |(index, _, (age, _)): &(usize, &SelfTest, (Option<u64>, String))| {
+        let is_old = age.is_some_and(|age| age > RECENT_HOURS);
+        !is_old && !context.cleared().is_some_and(|cleared| strikes_out_test(cleared, &log.what, *index))
+    };
+    let Some((_, newest, (age, value))) = standing.filter(counts) else {
+        let past = log.what.tests.iter().find(|test| test.result.is_failure());
+        clues.extend(past.map(|test| {
+            Clue::note(Axis::Media, Source::Smart, "a self-test failed in the past", told(test).1)
+        }));
         return;
-    }
+    };
     let clue = match newest.result {
-        SelfTestResult::FailedElectrical => {
-            failing(Axis::Mechanics, "the last self-test failed: electronics", value)
-        }
-        SelfTestResult::FailedServo => {
-            failing(Axis::Mechanics, "the last self-test failed: heads or servo", value)
-        }
-        SelfTestResult::FailedHandling => {
-            failing(Axis::Mechanics, "the last self-test failed: handling damage", value)
-        }
+        SelfTestResult::FailedElectrical => failing(
+            Axis::Mechanics,
+            "a self-test failed, and none as thorough has passed since: electronics",
+            value,
+        ),
+        SelfTestResult::FailedServo => failing(
+            Axis::Mechanics,
+            "a self-test failed, and none as thorough has passed since: heads or servo",
+            value,
+        ),
+        SelfTestResult::FailedHandling => failing(
+            Axis::Mechanics,
+            "a self-test failed, and none as thorough has passed since: handling damage",
+            value,
+        ),
         // A sector that cannot be read fails the test: bad where the surface is bad elsewhere too.
         _ if surface_is_bad(context) => failing(
             Axis::Media,
-            "the last self-test failed to read, and the surface has many bad sectors",
+            "a self-test failed, and none as thorough has passed since: it could not read, and the surface has many bad sectors",
             value,
         ),
         _ => Clue::degraded(
             Axis::Media,
             Action::PlanReplacement,
             Source::Smart,
-            "the last self-test failed",
+            "a self-test failed, and none as thorough has passed since",
             value,
         )
         .strong(),

@@ -54,6 +54,9 @@ fn temperature(context: &Context<'_>, clues: &mut Vec<Clue>) {
 }
 
 fn spin(context: &Context<'_>, clues: &mut Vec<Clue>) {
+    if context.rotates() == Some(false) {
+        return;
+    }
     let what = "times that the motor needed another try to start";
     if let Some(growth) = context.growth(Counter::SpinRetries, GROWTH_S) {
         let clue =

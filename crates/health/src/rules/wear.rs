@@ -13,6 +13,10 @@ const USED_MAX: u64 = 100;
 /// From here on it is worth telling, in percent.
 const USED_NOTE: u64 = 90;
 
+/// Where the threshold is higher, in percent, there is no way down to it to speak of (some drives say 99 of 100): only
+/// below it is bad.
+const SPARE_THRESHOLD_MAX: u8 = 50;
+
 /// SATA has no attribute for it that is the same everywhere. These are the names that smartctl's database gives to
 /// those whose normalized value is what is left, in percent (smartmontools, drivedb.h).
 const LEFT_NAMES: [&str; 11] = [
@@ -58,7 +62,7 @@ fn spare(context: &Context<'_>, clues: &mut Vec<Clue>) {
     // The same as bit 0 of the critical warning says, for a drive that does not set it.
     if spare < threshold {
         clues.push(Clue::failing(Axis::Wear, Source::Smart, what, value).since(Some(since)).explicit());
-    } else if u16::from(spare) * 2 < 100 + u16::from(threshold) {
+    } else if threshold <= SPARE_THRESHOLD_MAX && u16::from(spare) * 2 < 100 + u16::from(threshold) {
         // More than half of the way from full to the threshold.
         let clue = Clue::degraded(Axis::Wear, Action::PlanReplacement, Source::Smart, what, value);
         clues.push(clue.since(Some(since)));

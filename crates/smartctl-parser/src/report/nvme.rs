@@ -86,11 +86,15 @@ impl CriticalWarning {
 }
 
 impl NvmeHealth {
-    /// The log in a report; none where the report has none.
+    /// The log in a report; none where the report has none. smartctl tells the critical warning with the status too
+    /// (nvmeprint.cpp, `smart_status`), where it stands when the log is lost.
     pub(crate) fn read(report: Field<'_>) -> Option<Self> {
-        let log = report.at("nvme_smart_health_information_log").there()?;
+        let of_status = report.at("smart_status").at("nvme").at("value").small().map(CriticalWarning);
+        let Some(log) = report.at("nvme_smart_health_information_log").there() else {
+            return of_status.map(|warning| Self { critical_warning: Some(warning), ..Self::default() });
+        };
         Some(Self {
-            critical_warning: log.at("critical_warning").small().map(CriticalWarning),
+            critical_warning: log.at("critical_warning").small().map(CriticalWarning).or(of_status),
             available_spare_percent: log.at("available_spare").small(),
             available_spare_threshold_percent: log.at("available_spare_threshold").small(),
             percentage_used: log.at("percentage_used").small(),

@@ -15,6 +15,9 @@ const DEFECT_LENGTH_VERSION_MAX: (u32, u32) = (7, 1);
 /// block, bytes from index, physical sector).
 const DEFECT_BYTES: u64 = 8;
 
+/// At most this many results of the background scan are looked at: the log page holds 2,048 (SBC-4).
+const SCAN_RESULTS_MAX: usize = 2_048;
+
 /// What a SCSI drive says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scsi {
@@ -28,7 +31,8 @@ pub struct Scsi {
     pub write: Option<ErrorCounters>,
     /// Error counters of verifying.
     pub verify: Option<ErrorCounters>,
-    /// Blocks that the background scan found unreadable and that wait to be written.
+    /// Blocks that could not be read and wait to be written: by the drive's list of them, or by the results of its
+    /// background scan, whichever names more.
     pub pending_defects: Option<u64>,
     /// How much of the expected life is used, in percent; of solid-state drives.
     pub percentage_used: Option<u64>,
@@ -131,7 +135,7 @@ impl Scsi {
             read: counters("read"),
             write: counters("write"),
             verify: counters("verify"),
-            pending_defects: report.at("scsi_pending_defects").at("count").number(),
+            pending_defects: pending_defects(report),
             percentage_used: report.at("scsi_percentage_used_endurance_indicator").number(),
             phys: phys(report),
             zoned: report.at("scsi_zoned_block_device_statistics").there().map(|zoned| ZonedStatistics {
@@ -171,6 +175,25 @@ fn gigabytes(text: &str) -> Option<u64> {
     let (whole, thousandths) = text.split_once('.').unwrap_or((text, "0"));
     let thousandths: u64 = format!("{thousandths:0<3}").get(..3)?.parse().ok()?;
     whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(thousandths)?.checked_mul(1_000_000)
+}
+
+fn pending_defects(report: Field<'_>) -> Option<u64> {
+    let listed = report.at("scsi_pending_defects").at("count").number();
+    let scan = report.at("scsi_background_scan").there();
+    let found = scan.map(|scan| {
+        let results = scan.numbered("result_", SCAN_RESULTS_MAX).into_iter();
+        results.filter(|(_, result)| is_unreadable_still(*result)).count() as u64
+    });
+    listed.max(found)
+}
+
+/// Whether a result of the background scan (SBC-4, "Background scan results log page") is a block that could not be read
+/// (sense key 3, or 4: SPC-5) and was neither written nor given another place since.
+fn is_unreadable_still(result: Field<'_>) -> bool {
+    let unreadable = matches!(result.at("sense_key").at("value").number(), Some(3 | 4));
+    // 2 and 6 to 7: reassigned; 5: rewritten in place.
+    let mended = matches!(result.at("reassign_status").at("value").number(), Some(2 | 5..=7));
+    unreadable && !mended
 }
 
 fn phys(report: Field<'_>) -> Vec<SasPhy> {

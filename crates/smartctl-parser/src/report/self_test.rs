@@ -140,8 +140,10 @@ impl SelfTestLog {
     /// The log in a report; none where the report has none.
     pub(crate) fn read(report: Field<'_>) -> Option<Self> {
         let ata = report.at("ata_smart_self_test_log");
-        let ata = ata.at("extended").there().or_else(|| ata.at("standard").there());
-        if let Some(log) = ata {
+        // Some drives keep but one of the two, and answer for the other with an empty one.
+        let [extended, standard] = ["extended", "standard"].map(|name| ata.at(name).there());
+        let holds_tests = |log: &Field<'_>| log.at("table").items(1).next().is_some();
+        if let Some(log) = extended.filter(holds_tests).or(standard).or(extended) {
             return Some(Self { tests: log.at("table").items(TESTS_MAX).filter_map(ata_test).collect() });
         }
         let scsi = report.numbered("scsi_self_test_", TESTS_MAX);

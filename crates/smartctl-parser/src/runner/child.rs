@@ -34,8 +34,11 @@ pub(super) enum Ended {
     Stuck(Child),
 }
 
+/// How a child is made to end.
+pub(super) type Kill = fn(&Child);
+
 /// Runs `command` to its end, for at most `deadline` and the time that a killed child has to end.
-pub(super) fn run(command: &mut Command, deadline: Duration) -> Ended {
+pub(super) fn run(command: &mut Command, deadline: Duration, kill: Kill) -> Ended {
     let ends_at = Instant::now() + deadline;
     // In a group of its own: what it starts itself can be killed with it.
     command.process_group(0);
@@ -46,18 +49,19 @@ pub(super) fn run(command: &mut Command, deadline: Duration) -> Ended {
     };
     let output = match child.stdout.take().map(read_in_thread) {
         Some(Ok(output)) => output,
-        Some(Err(error)) => return kill(child, Ended::NotStarted(error)),
-        None => return kill(child, Ended::Flooded),
+        Some(Err(error)) => return see_end(child, kill, Ended::NotStarted(error)),
+        None => return see_end(child, kill, Ended::Flooded),
     };
+    let ends = |child, ended| see_end(child, kill, ended);
     let left = || ends_at.saturating_duration_since(Instant::now());
     match output.recv_timeout(left()) {
         Ok(Some(output)) => match wait(&mut child, ends_at) {
             Some(status) => Ended::Itself(output, status),
-            None => kill(child, Ended::Late),
+            None => ends(child, Ended::Late),
         },
-        Ok(None) => kill(child, Ended::Flooded),
-        Err(RecvTimeoutError::Timeout) => kill(child, Ended::Late),
-        Err(RecvTimeoutError::Disconnected) => kill(child, Ended::Flooded),
+        Ok(None) => ends(child, Ended::Flooded),
+        Err(RecvTimeoutError::Timeout) => ends(child, Ended::Late),
+        Err(RecvTimeoutError::Disconnected) => ends(child, Ended::Flooded),
     }
 }
 
@@ -88,12 +92,17 @@ fn wait(child: &mut Child, ends_at: Instant) -> Option<ExitStatus> {
     }
 }
 
-/// Kills the child and all of its group, and sees it end; `ended`, where it does.
-fn kill(mut child: Child, ended: Ended) -> Ended {
+/// Kills the child and all of its group.
+pub(super) fn kill_group(child: &Child) {
     // It was not waited for, so that its number is still its own. The only error is that it has ended already.
     if let Ok(group) = i32::try_from(child.id()) {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
+}
+
+/// Kills the child and sees it end; `ended`, where it does.
+fn see_end(mut child: Child, kill: Kill, ended: Ended) -> Ended {
+    kill(&child);
     match wait(&mut child, Instant::now() + KILL_GRACE) {
         Some(_) => ended,
         None => Ended::Stuck(child),

@@ -34,7 +34,7 @@ impl FakeSmartctl {
 }
 
 impl Smartctl for FakeSmartctl {
-    fn ask(&self, device: &str, question: Question) -> Answer {
+    fn ask_drive(&self, _: &str, device: &str, question: Question) -> Answer {
         let mut state = self.state();
         state.asked.push((device.to_owned(), question));
         let nothing = || {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::child::{self, Ended};
+use super::child::{self, Ended, Kill};
 use super::{Answer, Failure, FailureKind, Question, Smartctl};
 use crate::report::exit_status;
 use crate::{REPORT_BYTES_MAX, Report};
@@ -21,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub struct SmartctlProgram {
     program: PathBuf,
     deadline: Duration,
+    kill: Kill,
+    /// By drive, not by device file: that may have become another drive's.
     busy: Mutex<BTreeMap<String, Busy>>,
 }
 
@@ -29,14 +31,14 @@ pub struct SmartctlProgram {
 enum Busy {
     /// It is being asked.
     Asking,
-    /// A child was left behind.
-    Left(Child),
+    /// A child was left behind that asks it under this device file.
+    Left { child: Child, device: String },
 }
 
 impl SmartctlProgram {
     /// Will run the program at `path`, for at most 30 seconds a question.
     pub fn new(path: &Path) -> Self {
-        Self { program: path.to_owned(), deadline: DEADLINE, busy: Mutex::default() }
+        Self { program: path.to_owned(), deadline: DEADLINE, kill: child::kill_group, busy: Mutex::default() }
     }
 
     /// Will run it for at most `deadline` a question.
@@ -51,16 +53,16 @@ impl SmartctlProgram {
     }
 
     /// Takes the drive for a question, or tells why it cannot be asked.
-    fn take(&self, device: &str) -> Result<(), Failure> {
+    fn take(&self, drive: &str, device: &str) -> Result<(), Failure> {
         let mut busy = self.busy();
         forget_ended(&mut busy);
-        let sentence = match busy.get(device) {
+        let sentence = match busy.get(drive) {
             None => {
-                busy.insert(device.to_owned(), Busy::Asking);
+                busy.insert(drive.to_owned(), Busy::Asking);
                 return Ok(());
             }
             Some(Busy::Asking) => format!("smartctl is asking {device} already"),
-            Some(Busy::Left(child)) => format!(
+            Some(Busy::Left { child, device }) => format!(
                 "an earlier smartctl (process {}) still hangs on {device}, so no other is started",
                 child.id()
             ),
@@ -72,7 +74,7 @@ impl SmartctlProgram {
         let mut command = Command::new(&self.program);
         command.args(question.arguments()).arg(device);
         let seconds = self.deadline.as_secs_f32();
-        let (kind, sentence) = match child::run(&mut command, self.deadline) {
+        let (kind, sentence) = match child::run(&mut command, self.deadline, self.kill) {
             Ended::Itself(output, status) => return (judge(&output, status), None),
             Ended::NotStarted(error) => {
                 (FailureKind::NotStarted, format!("{} could not be run: {error}", self.program.display()))
@@ -99,18 +101,18 @@ impl SmartctlProgram {
 }
 
 impl Smartctl for SmartctlProgram {
-    fn ask(&self, device: &str, question: Question) -> Answer {
+    fn ask_drive(&self, drive: &str, device: &str, question: Question) -> Answer {
         if !device.starts_with("/dev/") {
             return failed(FailureKind::NotStarted, format!("{device:?} is not a device file"));
         }
-        if let Err(failure) = self.take(device) {
+        if let Err(failure) = self.take(drive, device) {
             return Answer::Failed(failure);
         }
         let (answer, left) = self.run(device, question);
         let mut busy = self.busy();
         match left {
-            None => busy.remove(device),
-            Some(child) => busy.insert(device.to_owned(), Busy::Left(child)),
+            None => busy.remove(drive),
+            Some(child) => busy.insert(drive.to_owned(), Busy::Left { child, device: device.to_owned() }),
         };
         answer
     }
@@ -118,7 +120,7 @@ impl Smartctl for SmartctlProgram {
     fn left_behind(&self) -> usize {
         let mut busy = self.busy();
         forget_ended(&mut busy);
-        busy.values().filter(|busy| matches!(busy, Busy::Left(_))).count()
+        busy.values().filter(|busy| matches!(busy, Busy::Left { .. })).count()
     }
 }
 
@@ -126,7 +128,7 @@ impl Smartctl for SmartctlProgram {
 fn forget_ended(busy: &mut BTreeMap<String, Busy>) {
     busy.retain(|_, busy| match busy {
         Busy::Asking => true,
-        Busy::Left(child) => matches!(child.try_wait(), Ok(None)),
+        Busy::Left { child, .. } => matches!(child.try_wait(), Ok(None)),
     });
 }
 
@@ -162,17 +164,25 @@ fn judge(output: &[u8], status: ExitStatus) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
-    /// A child that hangs in the kernel cannot be made in a test: this one is put where such a child would be left.
-    fn left_behind_on(device: &str) -> SmartctlProgram {
-        let smartctl = SmartctlProgram::new(Path::new("/bin/true"));
-        let child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
-        smartctl.busy().insert(device.to_owned(), Busy::Left(child));
-        smartctl
+    // One test alone starts children here: a script that was just written cannot be run while another thread's child, not
+    // yet its own program, has it open.
+
+    /// A child that hangs in the kernel cannot be made in a test: to this one the signal that kills is not sent.
+    fn unkillable(script: &str) -> (SmartctlProgram, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("smartctl");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let smartctl = SmartctlProgram { kill: |_| {}, ..SmartctlProgram::new(&path) };
+        (smartctl.with_deadline(Duration::from_millis(100)), folder)
     }
 
-    fn kind(answer: Answer) -> FailureKind {
+    fn kind(answer: &Answer) -> FailureKind {
         match answer {
             Answer::Failed(failure) => failure.kind,
             Answer::Report(_) | Answer::Asleep => panic!("{answer:?}"),
@@ -180,29 +190,34 @@ mod tests {
     }
 
     #[test]
-    fn beside_a_child_that_was_left_behind_no_second_one_is_started_until_it_ends() {
-        let smartctl = left_behind_on("/dev/sda");
-        for _ in 0..3 {
-            let answer = smartctl.ask("/dev/sda", Question::Light);
+    fn a_child_that_cannot_be_killed_is_left_behind_and_its_drive_alone_is_not_asked_until_it_ends() {
+        // It hangs on the first device only.
+        let (smartctl, _folder) =
+            unkillable("for last; do :; done; [ $last = /dev/sda ] && exec sleep 600; exit 0");
+        let ask = |drive: &str, device: &str| smartctl.ask_drive(drive, device, Question::Light);
+        let answer = ask("wwn-1", "/dev/sda");
+        assert_eq!(kind(&answer), FailureKind::Stuck, "{answer:?}");
+        assert_eq!(smartctl.left_behind(), 1);
+        for device in ["/dev/sda", "/dev/sdz"] {
+            let answer = ask("wwn-1", device);
             let Answer::Failed(failure) = &answer else { panic!("{answer:?}") };
             assert!(failure.sentence.contains("still hangs on /dev/sda"), "{failure}");
-            assert_eq!(kind(answer), FailureKind::Busy);
+            assert_eq!(kind(&answer), FailureKind::Busy, "under whatever name it comes back");
         }
-        assert_eq!(
-            kind(smartctl.ask("/dev/sdb", Question::Light)),
-            FailureKind::NoReport,
-            "others are asked"
-        );
-        assert_eq!(smartctl.left_behind(), 1);
-        if let Some(Busy::Left(child)) = smartctl.busy().get_mut("/dev/sda") {
+        assert_eq!(smartctl.left_behind(), 1, "no second one was started");
+        // Another drive has come under the name of the one that hangs, and others are there.
+        for (drive, device) in [("wwn-2", "/dev/sda"), ("wwn-3", "/dev/sdb")] {
+            let answer = ask(drive, device);
+            assert_ne!(kind(&answer), FailureKind::Busy, "{drive} is asked: {answer:?}");
+        }
+        // When they have ended, the drive is asked again.
+        for left in smartctl.busy().values_mut() {
+            let Busy::Left { child, .. } = left else { panic!("a question runs: {left:?}") };
             child.kill().unwrap();
             child.wait().unwrap();
         }
         assert_eq!(smartctl.left_behind(), 0);
-        assert_eq!(
-            kind(smartctl.ask("/dev/sda", Question::Light)),
-            FailureKind::NoReport,
-            "it is asked again"
-        );
+        let smartctl = SmartctlProgram { program: "/bin/true".into(), ..smartctl };
+        assert_ne!(kind(&smartctl.ask_drive("wwn-1", "/dev/sda", Question::Light)), FailureKind::Busy);
     }
 }

@@ -1,6 +1,7 @@
 //! Which drive is asked next, and what comes of it.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use imbrex_health::notes::MaskedCommand;
@@ -25,6 +26,8 @@ pub(crate) enum Next {
 pub(crate) struct Ask {
     /// The drive's ID.
     pub(crate) id: String,
+    /// What it is called whatever its device file is: its WWN and serial; the device file of a drive that tells neither.
+    pub(crate) drive: String,
     /// Its device file.
     pub(crate) device: String,
     /// The socket of its process.
@@ -67,26 +70,39 @@ impl Book {
         match next.map(|(due, id)| (due, id.clone())) {
             None => Next::Wait(free),
             Some((due, _)) if due > now => Next::Wait(Some(free.map_or(due, |free| free.min(due)))),
-            Some((_, id)) => match drives.get_mut(&id).and_then(|entry| self.start(&id, entry, now)) {
-                Some(ask) => Next::Ask(ask),
-                // It is masked, and no longer due.
-                None => Next::Wait(Some(now)),
-            },
+            Some((_, id)) => {
+                let is_one_more = drives.get(&id).is_some_and(|entry| places.is_one_more(entry));
+                match drives.get_mut(&id).and_then(|entry| self.start(&id, entry, now)) {
+                    Some(ask) => {
+                        self.questions_beyond.fetch_add(u64::from(is_one_more), Ordering::Relaxed);
+                        Next::Ask(ask)
+                    }
+                    // It is masked, and no longer due.
+                    None => Next::Wait(Some(now)),
+                }
+            }
         }
     }
 
     fn start(&self, id: &str, entry: &mut Entry, now: Instant) -> Option<Ask> {
-        if let Some(reason) = entry.mask(&self.notes, MaskedCommand::Smartctl) {
+        if let Some(reason) = entry.mask(&self.notes().notes, MaskedCommand::Smartctl) {
             entry.masked(reason, now, now_unix_s());
             return None;
         }
-        let may_be_full = entry.mask(&self.notes, MaskedCommand::SelfTestLog).is_none();
+        let may_be_full = entry.mask(&self.notes().notes, MaskedCommand::SelfTestLog).is_none();
+        let device = entry.device.clone()?;
         Some(Ask {
             id: id.to_owned(),
-            device: entry.device.clone()?,
+            drive: entry.key().map_or_else(|| device.clone(), |key| key.to_string()),
+            device,
             socket: entry.socket.clone(),
             question: entry.schedule.start(may_be_full, now),
         })
+    }
+
+    /// How many questions were put while two others ran behind their drive's adapter.
+    pub(crate) fn questions_beyond(&self) -> u64 {
+        self.questions_beyond.load(Ordering::Relaxed)
     }
 
     /// The engine refused a quiet time. False where the question is to be put all the same.
@@ -118,7 +134,7 @@ impl Book {
         if entry.device.is_none() {
             return Err(OrderError::NoDevice);
         }
-        if let Some(reason) = entry.mask(&self.notes, MaskedCommand::Smartctl) {
+        if let Some(reason) = entry.mask(&self.notes().notes, MaskedCommand::Smartctl) {
             return Err(OrderError::Masked(reason));
         }
         entry.schedule.order(full, now).map_err(OrderError::TooSoon)?;

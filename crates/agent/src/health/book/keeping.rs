@@ -5,12 +5,19 @@ use std::sync::PoisonError;
 use imbrex_api::health::KeptHistory;
 use imbrex_health::History;
 
+use serde::Deserialize as _;
+
 use super::Book;
+use crate::health::engine_mark::Mark;
 use crate::health::now_unix_s;
 use crate::health::saved::{Head, Saved};
 
 /// The version of the histories that are given out and taken.
 const VERSION: u32 = 1;
+
+/// In a history that is given out, what the drive's engine had told: without it the next node would take old damage for new.
+/// A node of an earlier version gives none, and passes over what it is given.
+const ENGINE_MARK: &str = "engine_mark";
 
 /// A history may have been kept by a node whose clock goes ahead of this one's by so much, in seconds.
 const AHEAD_S_MAX: u64 = 3600;
@@ -39,13 +46,15 @@ impl Book {
     ///
     /// Why it is not given out.
     pub(crate) fn kept_history(&self, id: &str) -> Result<KeptHistory, KeepError> {
-        let history = {
+        let (history, mark) = {
             let drives = self.drives();
             let entry = drives.get(id).ok_or(KeepError::Unknown)?;
             entry.key().ok_or(KeepError::Nameless)?;
-            entry.history.clone()
+            (entry.history.clone(), entry.mark)
         };
-        let history = serde_json::to_value(&history).map_err(|error| KeepError::Broken(error.to_string()))?;
+        let broken = |error: serde_json::Error| KeepError::Broken(error.to_string());
+        let mut history = serde_json::to_value(&history).map_err(broken)?;
+        history[ENGINE_MARK] = serde_json::to_value(mark).map_err(broken)?;
         Ok(KeptHistory { version: VERSION, history })
     }
 
@@ -58,8 +67,9 @@ impl Book {
         if kept.version != VERSION {
             return Err(KeepError::Version(kept.version));
         }
-        let history: History =
-            serde_json::from_value(kept.history).map_err(|error| KeepError::Broken(error.to_string()))?;
+        let broken = |error: serde_json::Error| KeepError::Broken(error.to_string());
+        let mark = kept.history.get(ENGINE_MARK).map(Mark::deserialize).transpose().map_err(broken)?;
+        let history: History = serde_json::from_value(kept.history).map_err(broken)?;
         let now_unix_s = now_unix_s();
         let ahead_s = history.newest_unix_s().unwrap_or(0).saturating_sub(now_unix_s);
         if ahead_s > AHEAD_S_MAX {
@@ -69,7 +79,10 @@ impl Book {
         let entry = drives.get_mut(id).ok_or(KeepError::Unknown)?;
         let key = entry.key().ok_or(KeepError::Nameless)?;
         match history.key() {
-            Some(of) if of == key => entry.take_history(history, now_unix_s),
+            Some(of) if of == key => {
+                entry.take_history(history, now_unix_s);
+                entry.mark = entry.mark.and_told_by(mark.unwrap_or_default());
+            }
             of => {
                 return Err(KeepError::Another(
                     of.map_or_else(|| "no drive".to_owned(), |of| of.to_string()),

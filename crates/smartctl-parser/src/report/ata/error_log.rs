@@ -96,10 +96,13 @@ pub(crate) fn hours_since(at_hours: u64, power_on_hours: u64) -> Option<u64> {
 }
 
 impl ErrorLog {
-    /// The log in a report, the extended one where there is one; none where the report has neither.
+    /// The log in a report, the extended one where it holds any; none where the report has neither.
     pub(crate) fn read(report: Field<'_>) -> Option<Self> {
         let log = report.at("ata_smart_error_log");
-        let log = log.at("extended").there().or_else(|| log.at("summary").there())?;
+        // Some drives keep but one of the two, and answer for the other with an empty one.
+        let [extended, summary] = ["extended", "summary"].map(|name| log.at(name).there());
+        let holds_errors = |log: &Field<'_>| log.at("table").items(1).next().is_some();
+        let log = extended.filter(holds_errors).or(summary).or(extended)?;
         Some(Self {
             count: log.at("count").number(),
             errors: log.at("table").items(ERRORS_MAX).map(LoggedError::read).collect(),
