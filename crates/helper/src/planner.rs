@@ -54,6 +54,8 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
         drives: book.drives().cloned().collect(),
         settled: book.settled,
         refused: book.refused.clone(),
+        // Nobody has looked yet: what is due stays due.
+        again_ms: book.again_ms().filter(|_| extent != Extent::Services),
         record,
         announce,
     };

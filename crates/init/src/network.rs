@@ -7,40 +7,28 @@ use nix::sys::socket::{
     bind, recv, socket,
 };
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Multicast groups of rtnetlink: IPv4 and IPv6 addresses.
 const GROUPS: u32 = 0x10 | 0x100;
 
-/// Hears when an address comes or goes.
-#[derive(Debug)]
-pub(crate) struct Listener(OwnedFd);
-
-impl Listener {
-    /// Listens from now on.
-    pub(crate) fn new() -> nix::Result<Self> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let descriptor = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
-        bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
-        Ok(Self(descriptor))
-    }
-
-    /// Throws away what has come: that something came is all that counts.
-    pub(crate) fn drain(&self) {
-        let mut buffer = [0_u8; 8192];
-        // Bounded, so that a storm of addresses takes turns with everything else.
-        for _ in 0..64 {
-            match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Ok(_) | Err(nix::errno::Errno::ENOBUFS) => {}
-                Err(_) => return,
-            }
-        }
-    }
+/// A socket that hears from now on when an address comes or goes.
+pub(crate) fn listen() -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+    bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
+    Ok(descriptor)
 }
 
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+/// Throws away what has come on it: that something came is all that counts.
+pub(crate) fn drain(listener: &OwnedFd) {
+    let mut buffer = [0_u8; 8192];
+    // Bounded, so that a storm of addresses takes turns with everything else.
+    for _ in 0..64 {
+        match recv(listener.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Ok(_) | Err(nix::errno::Errno::ENOBUFS) => {}
+            Err(_) => return,
+        }
     }
 }
 

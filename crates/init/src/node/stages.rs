@@ -99,7 +99,8 @@ impl Node {
 
     /// Has drivers looked for where there is a reason to, by one helper at a time.
     pub(super) fn seek_drivers(&mut self) {
-        let ready = !self.drivers_sought && self.begun(Stage::Modules) && !self.supervisor.stopping();
+        let free = !self.helpers.has(&HelperKind::Coldplug);
+        let ready = free && self.begun(Stage::Modules) && !self.supervisor.stopping();
         if ready && std::mem::take(&mut self.dirty.devices) {
             self.drivers_sought = true;
             self.start_own_helper(HelperKind::Coldplug, &["coldplug"], COLDPLUG_DEADLINE_MS);
