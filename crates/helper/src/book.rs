@@ -7,6 +7,7 @@
 
 use crate::discovery::{Found, Scan};
 use crate::file;
+use crate::looker::Process;
 use crate::node_toml::{AGENT_PORT, Drives};
 use imbrex_init::plan::{self, Drive};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub(crate) struct Book {
     said: BTreeSet<String>,
     /// Device files that could not be read, each with the looks at it so far and when the next is due, in ms since boot.
     unreadable: BTreeMap<String, (u32, u64)>,
+    /// What looks at drives that hold it up, by the kernel's names of them.
+    pub(crate) hanging: BTreeMap<String, Process>,
 }
 
 impl Book {
