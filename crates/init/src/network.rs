@@ -41,16 +41,6 @@ pub(crate) struct Address {
     pub(crate) address: IpAddr,
 }
 
-impl Address {
-    /// As it stands in a URL.
-    pub(crate) fn host(&self) -> String {
-        match self.address {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        }
-    }
-}
-
 /// The address under which the node is best reached: IPv4 first, then global IPv6.
 pub(crate) fn address() -> Option<Address> {
     let addresses = getifaddrs().ok()?.filter(|entry| {
@@ -111,7 +101,7 @@ mod tests {
     #[test]
     fn ipv4_comes_first_and_then_the_first_interface() {
         let all = [("eth0", "2001:db8::5"), ("eth1", "10.1.0.2"), ("eth0", "10.9.0.2")];
-        assert_eq!(found(&all).unwrap().host(), "10.9.0.2");
-        assert_eq!(found(&all[..1]).unwrap().host(), "[2001:db8::5]");
+        assert_eq!(found(&all).unwrap().address.to_string(), "10.9.0.2");
+        assert_eq!(found(&all[..1]).unwrap().address.to_string(), "2001:db8::5");
     }
 }

@@ -16,10 +16,8 @@ pub(crate) const RUN: &str = "/run/imbrex";
 
 /// Milliseconds since the kernel started, suspension included.
 pub(crate) fn now_ms() -> u64 {
-    let Ok(time) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return 0 };
-    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
-    let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
-    seconds * 1_000 + nanoseconds / 1_000_000
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Waits, where nothing is left that could be held up: the event loop is over.
