@@ -8,6 +8,7 @@
 
 pub mod added_services;
 pub mod collector;
+pub mod dhcpv6;
 pub mod guest;
 pub mod kept;
 pub mod ledger;

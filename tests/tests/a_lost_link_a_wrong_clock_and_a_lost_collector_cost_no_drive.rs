@@ -1,6 +1,6 @@
 //! A lost link, a wrong clock and a lost collector cost no drive: one node with what lies around it. Its clock begins years
 //! before its image and is then set an hour ahead by a time server; its network is a bond of two cards, beside static
-//! VLANs, and loses first one cable and then both; the collectors of its logs hang up. Each of these is told, and the
+//! VLANs and a card whose address comes by DHCPv6, and loses first one cable and then both; the collectors of its logs hang up. Each of these is told, and the
 //! drives go on with the processes that they had.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use imbrex_api::node::Drive;
 use imbrex_tests::added_services::{AddedService, trigger};
 use imbrex_tests::collector::{Collector, Layout, Line};
+use imbrex_tests::dhcpv6::{self, Dhcpv6Server};
 use imbrex_tests::guest::{Guest, MEMORY_MIB, Plan};
 use imbrex_tests::kept::Untouched;
 use imbrex_tests::load::{Load, addresses};
@@ -48,7 +49,7 @@ struct Collectors {
     json: Collector,
 }
 
-fn plan(collectors: &Collectors) -> Plan {
+fn plan(collectors: &Collectors, dhcpv6: &Dhcpv6Server) -> Plan {
     let wire = |card: u32| {
         let end = format!("hubport,id=side{card},hubid=1");
         let card = format!("virtio-net-pci,netdev=side{card},romfile=");
@@ -60,7 +61,13 @@ fn plan(collectors: &Collectors) -> Plan {
         collectors.json.port()
     );
     let additions = Additions {
-        devices: CLOCK.map(str::to_owned).into_iter().chain(wire(1)).chain(wire(2)).collect(),
+        devices: CLOCK
+            .map(str::to_owned)
+            .into_iter()
+            .chain(wire(1))
+            .chain(wire(2))
+            .chain(dhcpv6.card())
+            .collect(),
         kernel_options: NETWORK.to_owned(),
         configuration,
         more_cards: 1,
@@ -78,12 +85,14 @@ fn plan(collectors: &Collectors) -> Plan {
 fn a_lost_link_a_wrong_clock_and_a_lost_collector_cost_no_drive() -> Result<()> {
     let collectors =
         Collectors { syslog: Collector::listen(Layout::Syslog)?, json: Collector::listen(Layout::Json)? };
-    let mut guest = Guest::start_as("outside", false, |_| Ok(plan(&collectors)))?;
+    let dhcpv6 = Dhcpv6Server::start()?;
+    let mut guest = Guest::start_as("outside", false, |_| Ok(plan(&collectors, &dhcpv6)))?;
     guest.node.wait("Booting the node")?;
     let drives = guest.node.format_drives()?;
     let others = Untouched::note(&guest.node.agent()?, &[])?;
     the_clock_was_raised_and_then_stepped(&mut guest).context("the clock")?;
     the_network_is_as_it_was_laid_out(&guest.probe()?).context("the network")?;
+    a_lease_of_dhcpv6_is_taken(&guest.probe()?).context("DHCPv6")?;
     everybody_listens_on_ipv6_too(&guest.probe()?, &drives).context("IPv6")?;
     logs_arrive(&guest, &collectors).context("the logs")?;
     let targets = addresses(&guest.node, &drives)?;
@@ -147,6 +156,22 @@ fn the_network_is_as_it_was_laid_out(probe: &Probe) -> Result<()> {
         received().ok().filter(|now| *now > before)
     });
     more.context("nothing comes through the VLAN").map(drop)
+}
+
+/// The address and the name server, on the card after those of the bond and the VLAN.
+fn a_lease_of_dhcpv6_is_taken(probe: &Probe) -> Result<()> {
+    let (address, name_server) = (dhcpv6::LEASED, dhcpv6::NAME_SERVER);
+    let digits = format!("{:032x}", u128::from(address));
+    let mut seen = [String::new(), String::new()];
+    let taken = until(TIME_MAX, || {
+        seen = ["/proc/net/if_inet6", "/etc/resolv.conf"].map(|path| probe.read(path).unwrap_or_default());
+        let [addresses, resolver] = &seen;
+        let leased = addresses.lines().any(|line| line.starts_with(&digits) && line.ends_with("eth4"));
+        (leased && resolver.contains(&format!("nameserver {name_server}\n"))).then_some(())
+    });
+    taken.with_context(|| format!("no lease of {address} with {name_server}: {seen:?}"))?;
+    println!("{:28} {address} is leased, with name server {name_server}", "DHCPv6");
+    Ok(())
 }
 
 /// The API and the drives' ports, on the address that the node has given itself within the router's prefix.

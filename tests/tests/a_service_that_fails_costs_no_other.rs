@@ -1,5 +1,5 @@
 //! A service that fails costs no other: one node, on which one thing after the other goes wrong. A service crashes in a
-//! loop, one leaves ten thousand children to PID 1, one takes more memory than it may, one without a limit takes all that
+//! loop, one leaves ten thousand children to PID 1, one leaves a child when it ends, one takes more memory than it may, one without a limit takes all that
 //! the machine has while the drives are under load, one writes a gigabyte of lines, a drive is pulled out and put back under load; and while a drive no longer answers, Ctrl-Alt-Del is pressed. The others
 //! go on each time, with the processes that they had, and every block that was acknowledged is there.
 
@@ -39,6 +39,12 @@ const HOG_LIMITS: &str = "[limits]\nmemory_max_mib = 32";
 const HOG_MIB: u32 = 512;
 const INIT_BYTES_MAX: u64 = 16 << 20;
 
+/// A service that leaves a child when it ends, and one whose health check leaves one each time.
+const FAMILY: &str = "test-family";
+const CHECKED: &str = "test-checked";
+const CHECKED_MANIFEST: &str = "health = { command = [\"/usr/bin/guest-service\", \"leave\", \
+                                \"/run/imbrex-test/test-checked.child\"], every_s = 20, within_s = 600 }";
+
 /// More than the machine has.
 const GLUTTON_MIB: u32 = 16 * (MEMORY_MIB + 512);
 
@@ -64,6 +70,8 @@ fn plan(folder: &Path) -> Result<Plan> {
     }
     let services = vec![
         AddedService::triggered("test-crash", "crash", ""),
+        AddedService::triggered(FAMILY, "family", ""),
+        AddedService { name: CHECKED, verb: "idle".to_owned(), manifest: CHECKED_MANIFEST },
         AddedService::triggered("test-hog", &format!("hog {HOG_MIB}"), HOG_LIMITS),
         AddedService::triggered("test-glutton", &format!("hog {GLUTTON_MIB}"), ""),
         AddedService::triggered("test-storm", &format!("storm {STORM_BYTES}"), ""),
@@ -82,6 +90,7 @@ fn a_service_that_fails_costs_no_other() -> Result<()> {
     println!("{:28} {:.1} s", "drives known after", boot.drives.as_secs_f64());
     a_crash_loop_waits_for_a_person(&guest).context("the crash loop")?;
     nobody_is_left_unreaped(&guest).context("the children")?;
+    children_end_with_whoever_left_them(&guest).context("what is left behind")?;
     too_much_memory_costs_its_owner(&guest).context("the memory")?;
     let targets = addresses(&guest.node, &drives)?;
     let eaten = all_memory_is_taken(&guest, &targets).context("all memory")?;
@@ -136,6 +145,25 @@ fn nobody_is_left_unreaped(guest: &Guest) -> Result<()> {
     others.check(&agent)
 }
 
+/// Of a service that ends, and of a health check.
+fn children_end_with_whoever_left_them(guest: &Guest) -> Result<()> {
+    let (agent, probe) = (guest.node.agent()?, guest.probe()?);
+    let others = Untouched::note(&agent, &[FAMILY])?;
+    for name in [FAMILY, CHECKED] {
+        let told = || probe.read(&format!("{}.child", trigger(name))).ok().filter(|child| !child.is_empty());
+        let child = until(TIME_MAX, told);
+        let stat = format!("/proc/{}/stat", child.context("there is no child")?);
+        if name == FAMILY {
+            ensure!(probe.read(&stat).is_ok(), "its child does not live before it ends");
+            probe.write(&trigger(name), "now")?;
+        }
+        let gone = until(TIME_MAX, || probe.read(&stat).is_err().then_some(()));
+        gone.with_context(|| format!("the child that {name} has left lives on"))?;
+    }
+    println!("{:28} ended with it, of a service and of a health check", "children left behind");
+    others.check(&agent)
+}
+
 fn too_much_memory_costs_its_owner(guest: &Guest) -> Result<()> {
     let agent = guest.node.agent()?;
     let others = Untouched::note(&agent, &["test-hog"])?;
@@ -180,7 +208,9 @@ fn a_storm_is_counted(guest: &Guest, targets: &BTreeMap<String, SocketAddr>) -> 
     go_on(&load, targets, "")?;
     let ledger = load.finish()?;
     let told = format!("{}.lines", trigger("test-storm"));
-    let written = until(STORM_TIME_MAX, || probe.read(&told).ok()).context("the storm does not end")?;
+    // It is there a moment before its content is.
+    let said = || probe.read(&told).ok().filter(|written| !written.is_empty());
+    let written = until(STORM_TIME_MAX, said).context("the storm does not end")?;
     let written: u64 = written.parse()?;
     let lost = number(&agent, "test-storm", "log_lines_lost")?;
     let kept = agent.service_log("test-storm")?.lines().filter(|line| line.starts_with("storm ")).count();

@@ -7,6 +7,7 @@
 
 use crate::discovery::{Found, Scan};
 use crate::file;
+use crate::looker::Process;
 use crate::node_toml::{AGENT_PORT, Drives};
 use imbrex_init::plan::{self, Drive};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ const FILE: &str = "/run/imbrex/drives.json";
 const QUIET_MS: u64 = 500;
 /// A drive that trickles in does not hold up the others for longer than this, in ms.
 const QUIET_MS_MAX: u64 = 3_000;
+
+/// The first and the longest wait before another look at a drive that could not be read, in ms.
+const AGAIN_MS: u64 = 1_000;
+const AGAIN_MS_MAX: u64 = 60_000;
 
 /// Every drive that the node has seen since it booted.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -34,6 +39,10 @@ pub(crate) struct Book {
     pub(crate) served: BTreeSet<String>,
     /// What was announced, and need not be again.
     said: BTreeSet<String>,
+    /// Device files that could not be read, each with the looks at it so far and when the next is due, in ms since boot.
+    unreadable: BTreeMap<String, (u32, u64)>,
+    /// What looks at drives that hold it up, by the kernel's names of them.
+    pub(crate) hanging: BTreeMap<String, Process>,
 }
 
 impl Book {
@@ -90,7 +99,26 @@ impl Book {
                 self.give_port(&id, configuration);
             }
         }
+        self.look_again(unreadable, now_ms);
         lines
+    }
+
+    /// Notes when what could not be read is due again: after [`AGAIN_MS`], doubled each time, [`AGAIN_MS_MAX`] at most. A look
+    /// before that, for the sake of another drive, does not put it off.
+    fn look_again(&mut self, unreadable: Vec<String>, now_ms: u64) {
+        self.unreadable.retain(|device, _| unreadable.contains(device));
+        for device in unreadable {
+            let (looks, again_ms) = self.unreadable.entry(device).or_default();
+            if *again_ms <= now_ms {
+                *again_ms = now_ms + (AGAIN_MS << (*looks).min(16)).min(AGAIN_MS_MAX);
+                *looks = looks.saturating_add(1);
+            }
+        }
+    }
+
+    /// When to look again at what could not be read, in ms since boot; no uevent may come for it.
+    pub(crate) fn again_ms(&self) -> Option<u64> {
+        self.unreadable.values().map(|(_, again_ms)| *again_ms).min()
     }
 
     /// When to call [`Book::settle`], in ms since boot: at once where no drive has appeared.
@@ -213,6 +241,35 @@ mod tests {
             book.update(found(&ids.iter().map(String::as_str).collect::<Vec<_>>()), None, number * 400);
         }
         assert_eq!(book.settle_ms(), QUIET_MS_MAX);
+    }
+
+    #[test]
+    fn a_drive_that_cannot_be_read_at_its_first_look_is_looked_at_again_without_an_event() {
+        let (mut book, configuration) = (Book::default(), configuration());
+        let unreadable = || Scan { unreadable: vec!["/dev/a".to_owned()], ..found(&["b"]) };
+        let (mut now_ms, mut waits_s) = (5_000, Vec::new());
+        for _ in 0..9 {
+            book.update(unreadable(), Some(&configuration), now_ms);
+            let again_ms = book.again_ms().unwrap();
+            waits_s.push((again_ms - now_ms) / 1_000);
+            // Events of other drives neither put it off nor count.
+            for early_ms in [0, 500, 999] {
+                book.update(unreadable(), Some(&configuration), now_ms + early_ms);
+                assert_eq!(book.again_ms(), Some(again_ms));
+            }
+            let kept = serde_json::to_vec(&book).unwrap();
+            book = serde_json::from_slice(&kept).unwrap();
+            now_ms = again_ms;
+        }
+        assert_eq!(waits_s, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        // Another is not made to wait with it.
+        let both = ["/dev/a", "/dev/c"].map(str::to_owned).to_vec();
+        book.update(Scan { unreadable: both, ..found(&["b"]) }, Some(&configuration), now_ms);
+        assert_eq!(book.again_ms(), Some(now_ms + 1_000));
+        book.settle(Some(&configuration));
+        let lines = book.update(found(&["a", "b", "c"]), Some(&configuration), now_ms + 1_000);
+        assert_eq!((lines.len(), book.again_ms()), (2, None));
+        assert!(book.drives().all(|drive| drive.present && drive.port.is_some()));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Host-managed drives as sysfs shows them. Nothing here opens a drive.
 
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::{fs, io};
 
 /// A host-managed drive that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Found {
     /// WWN, else serial, else the kernel's name; only letters, digits, `.`, `_` and `-`.
     pub(crate) id: String,
@@ -32,11 +33,15 @@ pub(crate) struct Scan {
 /// The unit of `size` in sysfs, whatever the drive's blocks are, in bytes.
 const SECTOR_BYTES: u64 = 512;
 
-/// Every host-managed drive below this sysfs. Where two names lead to one drive, the first counts.
+/// Every host-managed drive below this sysfs, as `ask` tells it of each name, which is [`look`] or whoever runs it. Where
+/// two names lead to one drive, the first counts.
 ///
 /// # Errors
 /// Where the list of block devices cannot be read: that is not the same as none.
-pub(crate) fn scan(sysfs: &Path) -> Result<Scan, String> {
+pub(crate) fn scan(
+    sysfs: &Path,
+    mut ask: impl FnMut(&str) -> Result<Option<Found>, String>,
+) -> Result<Scan, String> {
     let folder = sysfs.join("block");
     let entries: io::Result<Vec<_>> = fs::read_dir(&folder).and_then(Iterator::collect);
     let entries = entries.map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
@@ -45,7 +50,7 @@ pub(crate) fn scan(sysfs: &Path) -> Result<Scan, String> {
     names.sort();
     let mut scan = Scan::default();
     for name in &names {
-        match look(&folder.join(name), name) {
+        match ask(name) {
             Ok(found) => scan.found.extend(found),
             Err(error) => {
                 eprintln!("{} cannot be looked at: {error}", device(name));
@@ -75,7 +80,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// ENXIO and ENODEV (the drive has gone), EINVAL and EOPNOTSUPP (it has no such page): drivers/scsi/scsi_sysfs.c.
 const ABSENT: [i32; 4] = [6, 19, 22, 95];
 
-fn look(block: &Path, name: &str) -> io::Result<Option<Found>> {
+/// What a block device is, by its folder in sysfs: nothing where it is no host-managed drive.
+///
+/// # Errors
+/// Where the kernel does not say.
+pub(crate) fn look(block: &Path, name: &str) -> io::Result<Option<Found>> {
     let text = |path: &str| {
         let text = String::from_utf8_lossy(&read(&block.join(path))?).into_owned();
         Ok::<_, io::Error>(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
@@ -159,6 +168,12 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
+    }
+
+    fn scan(sysfs: &Path) -> Result<Scan, String> {
+        super::scan(sysfs, |name| {
+            look(&sysfs.join("block").join(name), name).map_err(|error| error.to_string())
+        })
     }
 
     #[test]

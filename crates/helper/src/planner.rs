@@ -2,6 +2,7 @@
 //! service that is to run. Init starts this whenever one of them may have changed, one at a time.
 
 use crate::book::Book;
+use crate::looker::{self, Looker};
 use crate::manifests::{self, Manifests};
 use crate::node_toml::{Accepted, Drives};
 use crate::{ACCEPTED, budget, clock_floor, discovery, file};
@@ -54,6 +55,8 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
         drives: book.drives().cloned().collect(),
         settled: book.settled,
         refused: book.refused.clone(),
+        // Nobody has looked yet: what is due stays due.
+        again_ms: book.again_ms().filter(|_| extent != Extent::Services),
         record,
         announce,
     };
@@ -66,9 +69,12 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
 /// Looks for drives and says what is new.
 fn look(book: &mut Book, extent: Extent, drives: Option<&Drives>) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
+    let mut looker = Looker::new(&looker::start, std::mem::take(&mut book.hanging));
     loop {
+        let scan = discovery::scan(Path::new("/sys"), |name| looker.ask(name))?;
         let now_ms = now_ms();
-        lines.extend(book.update(discovery::scan(Path::new("/sys"))?, drives, now_ms));
+        lines.extend(book.update(scan, drives, now_ms));
+        book.hanging.clone_from(&looker.hanging);
         if extent != Extent::Settle || book.settled {
             return Ok(lines);
         }

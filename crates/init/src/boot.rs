@@ -1,6 +1,6 @@
 //! The boot as named stages. A pure function: facts and the time go in, the steps to take come out.
 //!
-//! Invariants: the agent is started before the network and the drives are touched; each stage has a
+//! Invariants: the agent is started before the network, and ready before the drives are touched; each stage has a
 //! deadline, after which the boot goes on without it; the stages' times are recorded; each step comes
 //! once, and the end of a stage once more where what it is for comes after its deadline.
 
@@ -154,6 +154,11 @@ impl Boot {
         self.finished
     }
 
+    /// Whether anything may still come, a stage that is over without it included.
+    pub(crate) fn waits(&self) -> bool {
+        !self.finished || self.records.iter().any(|record| record.late)
+    }
+
     /// Says how it stands with a stage that is under way.
     pub(crate) fn note(&mut self, stage: Stage, detail: String) {
         let running =
@@ -211,7 +216,8 @@ impl Boot {
         self.records.iter().find(|record| record.stage == stage)
     }
 
-    fn ended(&self, stage: Stage) -> bool {
+    /// Whether a stage is over, or its deadline has passed.
+    pub(crate) fn ended(&self, stage: Stage) -> bool {
         self.find(stage).is_some_and(|record| record.took_ms.is_some())
     }
 
@@ -229,7 +235,7 @@ impl Boot {
                 configured
                     && self.ended(Stage::Configuration)
                     && self.ended(Stage::Modules)
-                    && facts.agent_tried
+                    && self.ended(Stage::Agent)
             }
         }
     }

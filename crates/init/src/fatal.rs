@@ -10,8 +10,8 @@ use nix::unistd::Pid;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// From the reason on the console to the reboot: time to read it, and for the drives to flush.
-const DELAY_MS: u64 = 20_000;
+/// From the reason on the console to the reboot, in seconds: time to read it, and for the drives to flush.
+const DELAY_S: u64 = 20;
 
 /// Set when the fatal path is under way, so that a second failure does not begin it again.
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
@@ -34,16 +34,16 @@ pub(crate) fn fatal(reason: &str) -> ! {
         let _ = std::fs::write("/sys/module/printk/parameters/always_kmsg_dump", "1");
         console::line(&format!("FATAL: {reason}"));
         console::kernel_log(&format!("FATAL: {reason}"));
-        console::line(&format!("FATAL: the drives are asked to flush; reboot in {} s", DELAY_MS / 1_000));
+        console::line(&format!("FATAL: the drives are asked to flush; reboot in {DELAY_S} s"));
         let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
         // Fed while the drives flush, and no longer: a watchdog that was told to wait for less than that is one too.
         let kernel_s = shutdown::kernel_s(&[]);
         watchdog::feed_last(kernel_s);
-        shutdown::wait_until(DELAY_MS, || {
+        for _ in 0..DELAY_S {
             watchdog::feed();
             shutdown::reap_silently();
-            false
-        });
+            platform::pause(Duration::from_secs(1));
+        }
         shutdown::let_go(&[]);
         watchdog::feed_last(kernel_s);
     }

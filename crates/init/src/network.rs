@@ -7,40 +7,28 @@ use nix::sys::socket::{
     bind, recv, socket,
 };
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Multicast groups of rtnetlink: IPv4 and IPv6 addresses.
 const GROUPS: u32 = 0x10 | 0x100;
 
-/// Hears when an address comes or goes.
-#[derive(Debug)]
-pub(crate) struct Listener(OwnedFd);
-
-impl Listener {
-    /// Listens from now on.
-    pub(crate) fn new() -> nix::Result<Self> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let descriptor = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
-        bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
-        Ok(Self(descriptor))
-    }
-
-    /// Throws away what has come: that something came is all that counts.
-    pub(crate) fn drain(&self) {
-        let mut buffer = [0_u8; 8192];
-        // Bounded, so that a storm of addresses takes turns with everything else.
-        for _ in 0..64 {
-            match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Ok(_) | Err(nix::errno::Errno::ENOBUFS) => {}
-                Err(_) => return,
-            }
-        }
-    }
+/// A socket that hears from now on when an address comes or goes.
+pub(crate) fn listen() -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+    bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
+    Ok(descriptor)
 }
 
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+/// Throws away what has come on it: that something came is all that counts.
+pub(crate) fn drain(listener: &OwnedFd) {
+    let mut buffer = [0_u8; 8192];
+    // Bounded, so that a storm of addresses takes turns with everything else.
+    for _ in 0..64 {
+        match recv(listener.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Ok(_) | Err(nix::errno::Errno::ENOBUFS) => {}
+            Err(_) => return,
+        }
     }
 }
 
@@ -51,16 +39,6 @@ pub(crate) struct Address {
     pub(crate) interface: String,
     /// The address.
     pub(crate) address: IpAddr,
-}
-
-impl Address {
-    /// As it stands in a URL.
-    pub(crate) fn host(&self) -> String {
-        match self.address {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        }
-    }
 }
 
 /// The address under which the node is best reached: IPv4 first, then global IPv6.
@@ -123,7 +101,7 @@ mod tests {
     #[test]
     fn ipv4_comes_first_and_then_the_first_interface() {
         let all = [("eth0", "2001:db8::5"), ("eth1", "10.1.0.2"), ("eth0", "10.9.0.2")];
-        assert_eq!(found(&all).unwrap().host(), "10.9.0.2");
-        assert_eq!(found(&all[..1]).unwrap().host(), "[2001:db8::5]");
+        assert_eq!(found(&all).unwrap().address.to_string(), "10.9.0.2");
+        assert_eq!(found(&all[..1]).unwrap().address.to_string(), "2001:db8::5");
     }
 }

@@ -24,6 +24,8 @@ pub struct Plan {
     pub settled: bool,
     /// Why no drive is served, where their budgets do not fit: the arithmetic.
     pub refused: Option<String>,
+    /// When to make another although nothing has happened, in milliseconds since boot: a drive could not be read.
+    pub again_ms: Option<u64>,
     /// Lines for init's log.
     pub record: Vec<String>,
     /// Lines for the console too.

@@ -1,11 +1,12 @@
 //! The machine below init: clock, mounts, kernel settings, small files.
 
 use nix::errno::Errno;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::time::{ClockId, clock_gettime};
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// Where sysfs is mounted.
@@ -15,10 +16,8 @@ pub(crate) const RUN: &str = "/run/imbrex";
 
 /// Milliseconds since the kernel started, suspension included.
 pub(crate) fn now_ms() -> u64 {
-    let Ok(time) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return 0 };
-    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
-    let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
-    seconds * 1_000 + nanoseconds / 1_000_000
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Waits, where nothing is left that could be held up: the event loop is over.
@@ -84,19 +83,6 @@ pub(crate) fn tune_kernel(loud: bool, panic_chosen: bool) {
     let _ = setrlimit(Resource::RLIMIT_NOFILE, 65_536, 65_536);
 }
 
-/// Unmounts what lies on a block device, last mounted first. Says what stayed.
-pub(crate) fn unmount_disks() -> Vec<String> {
-    let text = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let on_disk = |line: &&str| line.starts_with("/dev/");
-    let mut stayed = Vec::new();
-    for place in text.lines().rev().filter(on_disk).filter_map(|line| line.split(' ').nth(1)) {
-        if let Err(error) = umount2(place, MntFlags::MNT_DETACH) {
-            stayed.push(format!("{place} cannot be unmounted: {error}"));
-        }
-    }
-    stayed
-}
-
 /// Resident memory of a process, in bytes.
 pub(crate) fn rss_bytes(pid: i32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
@@ -105,12 +91,9 @@ pub(crate) fn rss_bytes(pid: i32) -> Option<u64> {
     pages.checked_mul(u64::try_from(page_bytes).ok()?)
 }
 
-/// A number to move restarts apart between nodes.
+/// A number to move restarts apart between nodes: the standard library takes it from the kernel.
 pub(crate) fn seed() -> u64 {
-    use std::io::Read;
-    let mut bytes = [0_u8; 8];
-    let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    if read.is_ok() { u64::from_le_bytes(bytes) } else { now_ms() }
+    RandomState::new().build_hasher().finish()
 }
 
 /// Whether a kernel was loaded to go on with: kexec_file_load(2).

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "code between fork and exec, pidfds, and waitpid as nix has it not")]
 
 use crate::{cgroup, platform};
-use imbrex_init::plan::{Readiness, Specification};
+use imbrex_init::plan::{Limits, Readiness, Specification};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{SigSet, Signal};
@@ -75,14 +75,14 @@ fn notify_socket(service: &Specification, command: &mut Command) -> io::Result<U
     Ok(socket)
 }
 
-/// Starts a helper of init's own, such as modprobe.
+/// Starts a helper of init's own, in this control group where one is given.
 ///
 /// # Errors
 /// As [`start`].
-pub(crate) fn start_helper(program: &str, arguments: &[String]) -> io::Result<Child> {
+pub(crate) fn start_helper(program: &str, arguments: &[String], group: Option<&str>) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.args(arguments);
-    spawn(command, None, None)
+    spawn(command, group.and_then(|group| cgroup::open(group, &Limits::default()).0), None)
 }
 
 fn spawn(mut command: Command, group: Option<File>, ready: Option<OwnedFd>) -> io::Result<Child> {
@@ -153,17 +153,10 @@ impl Handle {
         self.send(Signal::SIGTERM, 0);
     }
 
-    /// Ends a service's process and everything that it started.
-    pub(crate) fn kill_all(&self, service: &str) {
+    /// Ends a process and everything that it started: its control group, or else, since Linux 6.9, its process group.
+    pub(crate) fn kill_all(&self, group: Option<&str>) {
         self.send(Signal::SIGKILL, 0);
-        if !cgroup::kill(service) {
-            self.kill_group();
-        }
-    }
-
-    /// Ends a process and its children; where the kernel cannot, before Linux 6.9, the process alone.
-    pub(crate) fn kill_group(&self) {
-        let _ = self.send(Signal::SIGKILL, GROUP) || self.send(Signal::SIGKILL, 0);
+        let _ = group.is_some_and(cgroup::kill) || self.send(Signal::SIGKILL, GROUP);
     }
 }
 
@@ -176,8 +169,8 @@ pub(crate) enum Exit {
     Signal(i32),
 }
 
-/// How an end in order reads: [`Exit`] as text.
-pub(crate) const IN_ORDER: &str = "exited with status 0";
+/// How an end by SIGKILL begins: [`Exit`] as text.
+pub(crate) const KILLED: &str = "killed by signal 9";
 
 impl std::fmt::Display for Exit {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -216,7 +209,7 @@ mod tests {
     /// A process with a child, both of which sleep and hold the same pipe.
     fn family() -> Child {
         let script = ["-c", "sleep 600 & echo begun; wait"].map(str::to_owned);
-        let mut child = start_helper("/bin/sh", &script).unwrap();
+        let mut child = start_helper("/bin/sh", &script, None).unwrap();
         fcntl(&child.output, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
         child.output.read_exact(&mut [0; 6]).unwrap();
         child

@@ -1,4 +1,4 @@
-//! The end, when every service has stopped: kill what is left, sync, unmount, and let go.
+//! The end, when every service has stopped: kill what is left, sync, and let go. Nothing is mounted that lies on a disk.
 
 use crate::process::{PROGRAM, reap};
 use crate::{console, platform};
@@ -42,9 +42,6 @@ const KERNEL_S_PER_DRIVE: u32 = 5;
 pub(crate) fn end(ending: Ending, silent: &[String]) -> ! {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     wait_until(WAIT_MS, reap_silently);
-    for line in platform::unmount_disks() {
-        console::line(&line);
-    }
     let_go(silent);
     console::line(&format!("{} after {} ms of uptime", ending.verb(), platform::now_ms()));
     let mode = match ending {
@@ -85,7 +82,7 @@ fn helper(verb: &str, words: &[String]) -> std::io::Result<Child> {
 }
 
 /// Waits until something is done, but for so long at most.
-pub(crate) fn wait_until(time_ms: u64, done: impl Fn() -> bool) {
+fn wait_until(time_ms: u64, done: impl Fn() -> bool) {
     let until_ms = platform::now_ms() + time_ms;
     while !done() && platform::now_ms() < until_ms {
         platform::pause(STEP);

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, setsockopt, socket, sockopt,
 };
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// The multicast group that the kernel itself sends to.
 const GROUP_KERNEL: u32 = 1;
@@ -48,56 +48,39 @@ impl Uevent {
 /// What a read of the socket gave.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// An event.
+    /// An event; an empty one for what is none of the kernel's.
     Event(Uevent),
-    /// Something that is not an event of the kernel.
-    Other,
     /// Events were lost: whoever relies on them must look for himself.
     Lost,
     /// Nothing more for now.
     Empty,
 }
 
-/// The socket on which the events come.
-#[derive(Debug)]
-pub(crate) struct Listener(OwnedFd);
-
-impl Listener {
-    /// Listens from now on.
-    ///
-    /// # Errors
-    /// Where the kernel gives no such socket.
-    pub(crate) fn new() -> nix::Result<Self> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let descriptor =
-            socket(AddressFamily::Netlink, SockType::Datagram, flags, SockProtocol::NetlinkKObjectUEvent)?;
-        setsockopt(&descriptor, sockopt::RcvBufForce, &BUFFER_BYTES)?;
-        bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, GROUP_KERNEL))?;
-        Ok(Self(descriptor))
-    }
-
-    /// Reads one message, without waiting.
-    pub(crate) fn receive(&self) -> nix::Result<Received> {
-        let mut buffer = [0_u8; EVENT_BYTES_MAX];
-        loop {
-            return match recvfrom::<NetlinkAddr>(self.0.as_raw_fd(), &mut buffer) {
-                // Anyone privileged may send here; only what the kernel sends counts.
-                Ok((length, Some(sender))) if sender.pid() == 0 => {
-                    Ok(Uevent::parse(&buffer[..length]).map_or(Received::Other, Received::Event))
-                }
-                Ok(_) => Ok(Received::Other),
-                Err(Errno::EINTR) => continue,
-                Err(Errno::EAGAIN) => Ok(Received::Empty),
-                Err(Errno::ENOBUFS) => Ok(Received::Lost),
-                Err(error) => Err(error),
-            };
-        }
-    }
+/// The socket on which the events come from now on.
+///
+/// # Errors
+/// Where the kernel gives no such socket.
+pub(crate) fn listen() -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor =
+        socket(AddressFamily::Netlink, SockType::Datagram, flags, SockProtocol::NetlinkKObjectUEvent)?;
+    setsockopt(&descriptor, sockopt::RcvBufForce, &BUFFER_BYTES)?;
+    bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, GROUP_KERNEL))?;
+    Ok(descriptor)
 }
 
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+/// Reads one message from it, without waiting.
+pub(crate) fn receive(listener: &OwnedFd) -> nix::Result<Received> {
+    let mut buffer = [0_u8; EVENT_BYTES_MAX];
+    match recvfrom::<NetlinkAddr>(listener.as_raw_fd(), &mut buffer) {
+        // Anyone privileged may send here; only what the kernel sends counts.
+        Ok((length, Some(sender))) if sender.pid() == 0 => {
+            Ok(Received::Event(Uevent::parse(&buffer[..length]).unwrap_or_default()))
+        }
+        Ok(_) | Err(Errno::EINTR) => Ok(Received::Event(Uevent::default())),
+        Err(Errno::EAGAIN) => Ok(Received::Empty),
+        Err(Errno::ENOBUFS) => Ok(Received::Lost),
+        Err(error) => Err(error),
     }
 }
 

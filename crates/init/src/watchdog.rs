@@ -80,6 +80,9 @@ impl Watchdog {
         let pretimeout_s = panics.then(|| set(&file, WDIOC_SETPRETIMEOUT, timeout_s / 4).ok()).flatten();
         let reset_by_watchdog = boot_status & CARD_RESET != 0;
         let _ = DEVICE.set((file, timeout_s));
+        // The kernel reckons the time of its panic anew at each feeding, and not when it is told of it: without this one a
+        // machine that hangs before the next would be reset without a trace (`__watchdog_ping` of drivers/watchdog/watchdog_dev.c).
+        feed();
         let (starved, fed_ms) = (None, now_ms);
         Ok(Some(Self {
             device,

@@ -110,6 +110,45 @@ fn without_a_configuration_the_boot_ends_with_the_drives_listed_and_the_reason()
     assert_eq!(drives.detail.as_deref(), Some("2 found, none started: no configuration"));
 }
 
+#[test]
+fn no_drive_is_touched_before_the_agent_is_ready_or_late() {
+    let facts = Facts {
+        modules_idle: true,
+        agent_tried: true,
+        address: Some("eth0 10.0.2.15".to_owned()),
+        configuration: Configuration::Applied("demo".to_owned()),
+        ..Facts::default()
+    };
+    let drives_begin_ms = |ready_ms: u64| {
+        let mut boot = Boot::new(filesystems());
+        (1_000..100_000).step_by(100).find(|now_ms| {
+            let facts = Facts { agent_ready: *now_ms >= ready_ms, ..facts.clone() };
+            settle(&mut boot, &facts, *now_ms).contains(&Step::Begin(Stage::Drives))
+        })
+    };
+    assert_eq!((drives_begin_ms(5_000), drives_begin_ms(u64::MAX)), (Some(5_000), Some(61_000)));
+}
+
+#[test]
+fn a_stage_that_comes_after_the_boot_is_over_is_told_again() {
+    let mut boot = Boot::new(filesystems());
+    let mut facts = Facts {
+        modules_idle: true,
+        agent_tried: true,
+        agent_ready: true,
+        configuration: Configuration::NotGiven,
+        drives: DriveFacts { settled: true, ..DriveFacts::default() },
+        ..Facts::default()
+    };
+    assert!(settle(&mut boot, &facts, 1_000).contains(&Step::Begin(Stage::Network)) && boot.waits());
+    assert!(settle(&mut boot, &facts, 61_000).contains(&Step::Finished));
+    assert!(boot.finished() && boot.late(Stage::Network) && boot.waits());
+    facts.address = Some("eth0 10.0.2.15".to_owned());
+    let steps = settle(&mut boot, &facts, 500_000);
+    assert!(matches!(&steps[..], [Step::Ended(record)] if record.outcome == Outcome::Done), "{steps:?}");
+    assert!(!boot.waits());
+}
+
 /// A node that goes through its boot until nothing more happens at `now_ms`.
 fn settle(boot: &mut Boot, facts: &Facts, now_ms: u64) -> Vec<Step> {
     std::iter::from_fn(|| Some(boot.advance(facts, now_ms)))

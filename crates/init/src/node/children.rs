@@ -1,8 +1,8 @@
 //! Processes: services are started and their ends reported, helpers have their deadlines.
 
-use super::{Event, Helper, HelperKind, Node, Source, platform, process};
+use super::{Event, HelperKind, Node, Source, platform, process};
 use crate::cgroup::{self, OutOfMemory};
-use crate::process::{Child, Exit, Handle, PROGRAM};
+use crate::process::{Child, Exit, PROGRAM};
 use crate::supervisor::{Service, State};
 use imbrex_init::plan::{Health, Specification};
 use std::io;
@@ -40,11 +40,7 @@ impl Node {
         let output = Source::Output { log: name(), pid, pipe: output };
         let ready = ready.map(|pipe| Source::Ready { service: name(), pid, pipe });
         let notify = notify.map(|socket| Source::Notify { service: name(), pid, socket });
-        for source in [Some(output), ready, notify].into_iter().flatten() {
-            if let Err(error) = self.watch(source) {
-                self.record(&format!("the pipe of process {pid} cannot be watched: {error}"));
-            }
-        }
+        [Some(output), ready, notify].into_iter().flatten().for_each(|source| self.watch(source));
     }
 
     /// A service's process was reaped.
@@ -76,6 +72,9 @@ impl Node {
             let every_ms = every_s.saturating_mul(1_000);
             self.checks_ms.insert(name.clone(), now_ms.saturating_add(every_ms));
             let kind = HelperKind::Health { service: name };
+            if self.helpers.has(&kind) {
+                continue;
+            }
             if let Err(error) = self.start_helper(kind, &command[0], &command[1..], every_ms) {
                 self.record(&format!("{} cannot be run: {error}", command[0]));
             }
@@ -109,22 +108,24 @@ impl Node {
         arguments: &[String],
         deadline_ms: u64,
     ) -> io::Result<()> {
-        let child = process::start_helper(program, arguments)?;
-        let deadline_ms = platform::now_ms().saturating_add(deadline_ms);
-        let log = kind.log();
-        self.helpers.insert(child.pid, Helper { kind, deadline_ms });
+        let child = process::start_helper(program, arguments, kind.group().as_deref())?;
+        let (pid, log) = (child.pid, kind.log());
+        self.helpers.begin(pid, kind, platform::now_ms().saturating_add(deadline_ms));
         self.watch_child(child, log);
         Ok(())
     }
 
-    /// Kills helpers whose time is over, and no longer waits for them: one that is stuck in the
-    /// kernel never ends.
+    /// Kills helpers whose time is over. One that does not die of it, stuck in the kernel, is not started again before
+    /// it has; what the boot waits for goes on without it.
     pub(super) fn kill_late_helpers(&mut self, now_ms: u64) {
-        let late = self.helpers.extract_if(.., |_, helper| helper.deadline_ms <= now_ms);
-        for (pid, helper) in late.collect::<Vec<_>>() {
-            self.handles.get(&pid).into_iter().for_each(Handle::kill_group);
-            self.record(&format!("{} (process {pid}) took too long and was killed", helper.kind.log()));
-            self.helper_ended(helper.kind, Exit::Signal(9));
+        for (pid, kind) in self.helpers.late(now_ms) {
+            self.handles.get(&pid).into_iter().for_each(|one| one.kill_all(kind.group().as_deref()));
+            self.record(&format!("{} (process {pid}) took too long and was killed", kind.log()));
+            match kind {
+                HelperKind::PrepareNetwork => self.network_prepared(),
+                HelperKind::Coldplug => self.coldplug_ended(),
+                _ => {}
+            }
         }
     }
 
@@ -145,20 +146,6 @@ impl Node {
                 self.give(Event::Alive { name: service });
             }
             HelperKind::Health { .. } => {}
-        }
-    }
-}
-
-impl HelperKind {
-    /// The log in which its output lands.
-    pub(super) const fn log(&self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::Coldplug => "coldplug",
-            Self::Configure => "configure",
-            Self::PrepareNetwork => "network-prepare",
-            Self::Pstore => "pstore",
-            Self::Health { .. } => "health",
         }
     }
 }

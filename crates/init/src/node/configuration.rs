@@ -42,13 +42,8 @@ impl Node {
         let Fetch { backoff, random, .. } = &mut self.fetch;
         let delay_ms = backoff.delay_ms(random);
         self.fetch.due_ms = Some(platform::now_ms() + delay_ms);
-        let line = format!("the configuration is not there yet: {error}");
-        if self.fetch.error_last.as_ref() == Some(&error) {
-            self.record(&line);
-        } else {
-            self.announce(&format!("{line} (tried again for ever)"));
-        }
-        self.boot.note(boot::Stage::Configuration, error.clone());
-        self.fetch.error_last = Some(error);
+        let line = format!("the configuration is not there yet: {error} (tried again for ever)");
+        self.announce_change(&HelperKind::Configure, line);
+        self.boot.note(boot::Stage::Configuration, error);
     }
 }

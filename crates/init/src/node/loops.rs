@@ -1,8 +1,8 @@
 //! The event loop's descriptors: made, waited for, and read.
 
 use super::{
-    Backoff, Boot, Clock, CommandLine, Dirty, Ending, Event, Fetch, Node, Random, Record, Source, control,
-    network, platform, power_button, uevent,
+    Backoff, Boot, Clock, CommandLine, Dirty, Ending, Event, Fetch, Helpers, Node, Random, Record, Source,
+    cgroup, control, network, platform, power_button, uevent,
 };
 use crate::process::reap;
 use crate::supervisor::Supervisor;
@@ -11,18 +11,16 @@ use imbrex_init::plan::{AGENT, Plan};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 
 const SIGNALS: u64 = 0;
 const UEVENTS: u64 = 1;
 const ADDRESSES: u64 = 2;
-const TIMER: u64 = 3;
-const CONTROL: u64 = 4;
-const CLOCK: u64 = 5;
-const TOKEN_FIRST: u64 = 6;
+const CONTROL: u64 = 3;
+const CLOCK: u64 = 4;
+const TOKEN_FIRST: u64 = 5;
 
 /// The most events that one turn takes.
 const EVENTS_MAX: usize = 64;
@@ -45,18 +43,16 @@ impl Node {
         let node = Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             signals: SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
-            uevents: uevent::Listener::new()?,
-            addresses: network::Listener::new()?,
-            timer: TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?,
+            uevents: uevent::listen()?,
+            addresses: network::listen()?,
             control: control::listen()?,
             sources: BTreeMap::new(),
             token_next: TOKEN_FIRST,
             supervisor: Supervisor::new(seed),
             boot: Boot::new(filesystems),
             plan: Plan::default(),
-            planning: false,
             plan_retry_ms: 0,
-            plan_error: None,
+            complaints: BTreeMap::new(),
             network_prepared: false,
             drivers_sought: false,
             drivers_said: String::new(),
@@ -68,7 +64,7 @@ impl Node {
             logs: BTreeMap::new(),
             handles: BTreeMap::new(),
             processes: BTreeMap::new(),
-            helpers: BTreeMap::new(),
+            helpers: Helpers::default(),
             out_of_memory: BTreeMap::new(),
             command_line,
             configuration: None,
@@ -76,7 +72,6 @@ impl Node {
                 due_ms: None,
                 backoff: Backoff::default(),
                 random: Random::new(seed.rotate_left(32)),
-                error_last: None,
             },
             address: None,
             api_line: None,
@@ -87,27 +82,19 @@ impl Node {
         node.epoll.add(&node.signals, readable(SIGNALS))?;
         node.epoll.add(&node.uevents, readable(UEVENTS))?;
         node.epoll.add(&node.addresses, readable(ADDRESSES))?;
-        node.epoll.add(&node.timer, readable(TIMER))?;
         node.epoll.add(&node.control, readable(CONTROL))?;
         node.epoll.add(&node.clock.timer, readable(CLOCK))?;
         Ok(node)
     }
 
-    /// The loop turns again at this time at the latest, in milliseconds since boot.
-    pub(super) fn arm_timer(&self, deadline_ms: Option<u64>) -> nix::Result<()> {
-        let Some(deadline_ms) = deadline_ms else { return self.timer.unset() };
-        // Zero would disarm it.
-        let deadline_ms = deadline_ms.max(1);
-        let seconds = i64::try_from(deadline_ms / 1_000).unwrap_or(i64::MAX);
-        let nanoseconds = i64::try_from(deadline_ms % 1_000 * 1_000_000).unwrap_or(0);
-        let at = Expiration::OneShot(TimeSpec::new(seconds, nanoseconds));
-        self.timer.set(at, TimerSetTimeFlags::TFD_TIMER_ABSTIME)
-    }
-
-    /// Waits, and takes what has come.
-    pub(super) fn take_events(&mut self) -> nix::Result<()> {
+    /// Waits until this time at the latest, in milliseconds since boot, and takes what has come.
+    pub(super) fn take_events(&mut self, deadline_ms: Option<u64>) -> nix::Result<()> {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
-        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+        // Not in one piece where the number has no room for it: an early turn does no harm.
+        let wait_ms = deadline_ms.map(|deadline_ms| deadline_ms.saturating_sub(platform::now_ms()));
+        let wait =
+            wait_ms.map_or(EpollTimeout::NONE, |ms| EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX));
+        let count = match self.epoll.wait(&mut events, wait) {
             Err(nix::errno::Errno::EINTR) => 0,
             other => other?,
         };
@@ -116,12 +103,9 @@ impl Node {
                 SIGNALS => self.take_signals()?,
                 UEVENTS => self.take_uevents()?,
                 ADDRESSES => {
-                    self.addresses.drain();
+                    network::drain(&self.addresses);
                     self.dirty.address = true;
                 }
-                // Read only to silence it; what is due is looked up in the next turn. It is not
-                // readable any more where it was armed anew in between.
-                TIMER => drop(nix::unistd::read(&self.timer, &mut [0; 8])),
                 CONTROL => self.accept(),
                 CLOCK => self.clock_was_set(),
                 token => self.take(token),
@@ -147,9 +131,11 @@ impl Node {
             self.handles.remove(&pid);
             if let Some(service) = self.processes.remove(&pid) {
                 self.service_ended(service, pid, exit);
-            } else if let Some(helper) = self.helpers.remove(&pid) {
+            } else if let Some(kind) = self.helpers.end(pid) {
+                // What it has left behind, as of a service.
+                kind.group().map(|group| cgroup::kill(&group));
                 self.close_pipes(pid);
-                self.helper_ended(helper.kind, exit);
+                self.helper_ended(kind, exit);
             }
             // Anything else is an orphan that somebody left: there is nobody to tell.
         }
@@ -157,13 +143,12 @@ impl Node {
 
     fn take_uevents(&mut self) -> nix::Result<()> {
         for _ in 0..UEVENTS_MAX {
-            match self.uevents.receive()? {
+            match uevent::receive(&self.uevents)? {
                 Received::Event(event) => {
                     self.dirty.plan |= event.subsystem == "block";
                     self.dirty.machine |= event.subsystem == "input" || event.subsystem == "watchdog";
                     self.dirty.devices |= event.modalias && event.action == "add";
                 }
-                Received::Other => {}
                 Received::Lost => {
                     self.record("the kernel had more uevents than fit: all devices are looked at again");
                     self.dirty.plan = true;
@@ -221,21 +206,21 @@ impl Node {
     }
 
     /// Watches one more descriptor.
-    pub(super) fn watch(&mut self, source: Source) -> nix::Result<()> {
+    pub(super) fn watch(&mut self, source: Source) {
         let token = self.token_next;
         self.token_next += 1;
         let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
-        match &source {
-            Source::Connection(connection) => self.epoll.add(&connection.stream, event)?,
+        let descriptor = match &source {
+            Source::Connection(connection) => connection.stream.as_fd(),
             Source::Output { pipe: file, .. }
             | Source::Ready { pipe: file, .. }
-            | Source::Button { file, .. } => {
-                self.epoll.add(file, event)?;
-            }
-            Source::Notify { socket, .. } => self.epoll.add(socket, event)?,
+            | Source::Button { file, .. } => file.as_fd(),
+            Source::Notify { socket, .. } => socket.as_fd(),
+        };
+        match self.epoll.add(descriptor, event) {
+            Ok(()) => drop(self.sources.insert(token, source)),
+            Err(error) => self.record(&format!("{source:?} cannot be watched: {error}")),
         }
-        self.sources.insert(token, source);
-        Ok(())
     }
 
     /// A process has ended: takes what is left in its pipes and closes them, even where a child of

@@ -36,11 +36,8 @@ impl Node {
             _ => None,
         });
         for (name, file) in power_button::find(Path::new(platform::SYSFS), &known.collect::<Vec<_>>()) {
-            let outcome = self.watch(Source::Button { name: name.clone(), file });
-            self.record(&format!(
-                "power button {name}: {}",
-                outcome.map_or_else(|e| e.to_string(), |()| "watched".to_owned())
-            ));
+            self.record(&format!("power button {name}"));
+            self.watch(Source::Button { name, file });
         }
     }
 

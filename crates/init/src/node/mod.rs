@@ -1,10 +1,11 @@
 //! The running node: one thread, one event loop, and the hands of the state machines.
 //!
-//! A turn of the loop does everything that is due ([`Node::settle`]), arms the timer for what is
-//! due next, waits, and takes what has come. Nothing in a turn waits for anybody.
+//! A turn of the loop does everything that is due ([`Node::settle`]), waits for what is due next,
+//! and takes what has come. Nothing in a turn waits for anybody.
 
 mod children;
 mod configuration;
+mod helpers;
 mod loops;
 mod machine;
 mod orders;
@@ -24,13 +25,14 @@ use crate::supervisor::backoff::{Backoff, Random};
 use crate::supervisor::{Action, Event, Supervisor};
 use crate::watchdog::{self, Watchdog};
 use crate::{cgroup, console, control, network, platform, power_button, process, supervisor, uevent};
+use helpers::{HelperKind, Helpers};
 use imbrex_init::plan::{self, Plan};
 use nix::sys::epoll::Epoll;
 use nix::sys::signalfd::SignalFd;
-use nix::sys::timerfd::TimerFd;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
 /// The name under which init's own log and its entry in the status are found.
@@ -56,24 +58,6 @@ enum Source {
     Button { name: String, file: File },
 }
 
-/// A child that is not a service.
-#[derive(Debug)]
-struct Helper {
-    kind: HelperKind,
-    /// When it is killed, in milliseconds since boot.
-    deadline_ms: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum HelperKind {
-    Plan,
-    Coldplug,
-    Configure,
-    PrepareNetwork,
-    Pstore,
-    Health { service: String },
-}
-
 /// The fetch of the configuration, repeated until it succeeds.
 #[derive(Debug)]
 struct Fetch {
@@ -81,7 +65,6 @@ struct Fetch {
     due_ms: Option<u64>,
     backoff: Backoff,
     random: Random,
-    error_last: Option<String>,
 }
 
 /// What must be looked at in the next turn.
@@ -102,20 +85,18 @@ struct Dirty {
 struct Node {
     epoll: Epoll,
     signals: SignalFd,
-    uevents: uevent::Listener,
-    addresses: network::Listener,
-    timer: TimerFd,
+    uevents: OwnedFd,
+    addresses: OwnedFd,
     control: UnixListener,
     sources: BTreeMap<u64, Source>,
     token_next: u64,
     supervisor: Supervisor,
     boot: Boot,
     plan: Plan,
-    /// Whether the helper makes a new one, and when it may at the earliest.
-    planning: bool,
+    /// When the helper may make a new one at the earliest.
     plan_retry_ms: u64,
-    /// Why there is no newer one.
-    plan_error: Option<String>,
+    /// What was last said of an errand that fails again and again, by its log.
+    complaints: BTreeMap<&'static str, String>,
     network_prepared: bool,
     /// Whether a helper looks for drivers, and what the last one said.
     drivers_sought: bool,
@@ -133,7 +114,7 @@ struct Node {
     handles: BTreeMap<i32, Handle>,
     /// Living processes of services.
     processes: BTreeMap<i32, String>,
-    helpers: BTreeMap<i32, Helper>,
+    helpers: Helpers,
     /// What the kernel did to each service for want of memory, as last seen.
     out_of_memory: BTreeMap<String, cgroup::OutOfMemory>,
     command_line: CommandLine,
@@ -184,13 +165,13 @@ fn begin() -> Result<Node, String> {
 impl Node {
     fn run(&mut self) -> nix::Result<Infallible> {
         loop {
-            self.settle()?;
-            self.take_events()?;
+            let deadline_ms = self.settle();
+            self.take_events(deadline_ms)?;
         }
     }
 
-    /// Does everything that is due, until nothing is, and arms the timer.
-    fn settle(&mut self) -> nix::Result<()> {
+    /// Does everything that is due, until nothing is. When something is due again, in milliseconds since boot.
+    fn settle(&mut self) -> Option<u64> {
         let mut again = true;
         // Bounded, so that not even a mistake in here keeps signals from being heard.
         for _ in 0..ROUNDS_MAX {
@@ -211,11 +192,10 @@ impl Node {
                 break;
             }
         }
-        self.arm_timer(if again { Some(platform::now_ms() + AGAIN_MS) } else { self.deadline_ms() })
+        if again { Some(platform::now_ms() + AGAIN_MS) } else { self.deadline_ms() }
     }
 
     fn deadline_ms(&self) -> Option<u64> {
-        let helpers = self.helpers.values().map(|helper| helper.deadline_ms).min();
         let stages = self.boot.deadline_ms();
         let watchdog = self.watchdog.as_ref().and_then(Watchdog::deadline_ms);
         let supervisor = self.supervisor.deadline_ms();
@@ -223,7 +203,7 @@ impl Node {
             supervisor,
             stages,
             self.plan_ms(),
-            helpers,
+            self.helpers.deadline_ms(),
             self.fetch.due_ms,
             watchdog,
             self.countdown_ms,
@@ -252,7 +232,7 @@ impl Node {
                     self.handles.get(&pid).into_iter().for_each(Handle::terminate);
                 }
                 Action::Kill { name, pid } => {
-                    self.handles.get(&pid).into_iter().for_each(|one| one.kill_all(&name));
+                    self.handles.get(&pid).into_iter().for_each(|one| one.kill_all(Some(&name)));
                 }
                 Action::Record(line) => self.record(&line),
                 Action::Announce(line) => self.announce(&line),
@@ -272,14 +252,15 @@ impl Node {
         }
     }
 
-    /// The devices of drives whose processes have not ended in order: the kernel would wait for each of them.
+    /// The devices of drives whose processes have not ended by themselves: the kernel would wait for each of them.
     fn silent_devices(&self) -> Vec<String> {
-        let in_order = |service: &supervisor::Service| {
-            service.pid.is_none() && service.last_exit.as_deref() == Some(process::IN_ORDER)
+        let ended = |service: &supervisor::Service| {
+            let killed = service.last_exit.as_ref().is_some_and(|exit| exit.starts_with(process::KILLED));
+            service.pid.is_none() && !killed
         };
         let served = |name: &str| self.supervisor.services().get(name);
         let silent =
-            self.plan.drives.iter().filter(|drive| served(&drive.service).is_some_and(|one| !in_order(one)));
+            self.plan.drives.iter().filter(|drive| served(&drive.service).is_some_and(|one| !ended(one)));
         silent.filter(|drive| drive.present).map(|drive| drive.device.clone()).collect()
     }
 
@@ -306,5 +287,13 @@ impl Node {
     fn announce(&mut self, line: &str) {
         self.record(line);
         console::line(line);
+    }
+    /// The same where it is another line than the last one of this errand; else into the log alone.
+    fn announce_change(&mut self, errand: &HelperKind, line: String) {
+        if self.complaints.get(errand.log()) == Some(&line) {
+            return self.record(&line);
+        }
+        self.announce(&line);
+        self.complaints.insert(errand.log(), line);
     }
 }

@@ -14,10 +14,7 @@ impl Node {
                 continue;
             }
             self.make_room();
-            let connection = Connection::new(stream, platform::now_ms());
-            if let Err(error) = self.watch(Source::Connection(connection)) {
-                self.record(&format!("a client of the control socket cannot be served: {error}"));
-            }
+            self.watch(Source::Connection(Connection::new(stream, platform::now_ms())));
         }
     }
 

@@ -15,29 +15,28 @@ const RETRY_MS: u64 = 5_000;
 impl Node {
     /// Has a plan made where there is a reason to, by one helper at a time.
     pub(super) fn make_plan(&mut self, now_ms: u64) {
-        let ready = !self.planning && self.plan_retry_ms <= now_ms && !self.supervisor.stopping();
-        if ready && std::mem::take(&mut self.dirty.plan) {
-            // No drive is looked at before the agent was started, and none gets a port before every
+        self.dirty.plan |= self.plan.again_ms.take_if(|again_ms| *again_ms <= now_ms).is_some();
+        if self.plan_ms().is_some_and(|due_ms| due_ms <= now_ms) && std::mem::take(&mut self.dirty.plan) {
+            // No drive is looked at before the agent is ready or late, and none gets a port before every
             // driver has had its chance.
             let drivers_over = self.modules_idle() || self.boot.late(Stage::Modules);
             let extent = match () {
-                () if !self.begun(Stage::Network) => "services",
+                () if !self.boot.ended(Stage::Agent) => "services",
                 () if self.begun(Stage::Drives) && drivers_over => "settle",
                 () => "drives",
             };
-            self.planning = true;
             self.start_own_helper(HelperKind::Plan, &["plan", extent], DEADLINE_MS);
         }
     }
 
     /// When the next plan is due, in milliseconds since boot.
     pub(super) fn plan_ms(&self) -> Option<u64> {
-        (self.dirty.plan && !self.planning && !self.supervisor.stopping()).then_some(self.plan_retry_ms)
+        let due_ms = if self.dirty.plan { Some(self.plan_retry_ms) } else { self.plan.again_ms };
+        due_ms.filter(|_| !self.helpers.has(&HelperKind::Plan) && !self.supervisor.stopping())
     }
 
     /// The helper has ended.
     pub(super) fn planned(&mut self, exit: Exit) {
-        self.planning = false;
         let text = match exit {
             Exit::Status(0) => fs::read(plan::FILE).map_err(|error| error.to_string()),
             _ => Err(self.last_line(&HelperKind::Plan).unwrap_or_else(|| exit.to_string())),
@@ -46,13 +45,7 @@ impl Node {
             Ok(plan) => self.apply_plan(plan),
             Err(error) => {
                 let line = format!("there is no new plan of what is to run: {error}; the last one holds");
-                // Said once on the console, and at each try in the log.
-                if self.plan_error.as_ref() == Some(&error) {
-                    self.record(&line);
-                } else {
-                    self.announce(&line);
-                }
-                self.plan_error = Some(error);
+                self.announce_change(&HelperKind::Plan, line);
                 self.plan_retry_ms = platform::now_ms() + RETRY_MS;
                 self.dirty.plan = true;
             }
@@ -63,7 +56,7 @@ impl Node {
         std::mem::take(&mut plan.record).iter().for_each(|line| self.record(line));
         std::mem::take(&mut plan.announce).iter().for_each(|line| self.announce(line));
         self.plan = plan;
-        self.plan_error = None;
+        self.complaints.remove(HelperKind::Plan.log());
         let planned = |name: &String| self.plan.services.iter().any(|service| service.name == *name);
         let down = |state| matches!(state, State::Stopped | State::Stopping { next: Next::Stop, .. });
         let services = self.supervisor.services().iter();

@@ -4,8 +4,10 @@ use super::{HelperKind, Node, console, network, platform};
 use crate::boot::{DriveFacts, Facts, NO_CONFIGURATION, Outcome, Stage, Step};
 use crate::supervisor::State;
 use imbrex_init::plan::AGENT;
+use std::net::SocketAddr;
 
-/// Where the agent writes the SHA-256 of its certificate.
+/// The agent's port, and where it writes the SHA-256 of its certificate.
+const AGENT_PORT: u16 = 7400;
 const FINGERPRINT: &str = "/run/imbrex/agent.fingerprint";
 /// How long the search for drivers may take, in milliseconds: it ends with the slowest of them.
 const COLDPLUG_DEADLINE_MS: u64 = 120_000;
@@ -15,7 +17,7 @@ const NETWORK_DEADLINE_MS: u64 = 10_000;
 impl Node {
     /// Takes the next steps of the boot; whether there were any.
     pub(super) fn advance_boot(&mut self) -> bool {
-        if self.boot.finished() || self.supervisor.stopping() {
+        if !self.boot.waits() || self.supervisor.stopping() {
             return false;
         }
         let steps = self.boot.advance(&self.facts(), platform::now_ms());
@@ -24,6 +26,8 @@ impl Node {
             match step {
                 Step::Begin(stage) => self.begin_stage(stage),
                 Step::Ended(record) => {
+                    // The agent's end is what the first look at drives waits for.
+                    self.dirty.plan |= record.stage == Stage::Agent;
                     let word = if record.outcome == Outcome::Failed { "failed after" } else { "took" };
                     let took_ms = record.took_ms.unwrap_or(0);
                     let detail = record.detail.map_or_else(String::new, |detail| format!(": {detail}"));
@@ -99,7 +103,8 @@ impl Node {
 
     /// Has drivers looked for where there is a reason to, by one helper at a time.
     pub(super) fn seek_drivers(&mut self) {
-        let ready = !self.drivers_sought && self.begun(Stage::Modules) && !self.supervisor.stopping();
+        let free = !self.helpers.has(&HelperKind::Coldplug);
+        let ready = free && self.begun(Stage::Modules) && !self.supervisor.stopping();
         if ready && std::mem::take(&mut self.dirty.devices) {
             self.drivers_sought = true;
             self.start_own_helper(HelperKind::Coldplug, &["coldplug"], COLDPLUG_DEADLINE_MS);
@@ -140,18 +145,18 @@ impl Node {
             return self.record(&format!("{FINGERPRINT} cannot be read"));
         };
         let fingerprint = text.trim().trim_start_matches("SHA256:").to_owned();
-        let host = address.host();
-        let line = format!("api https://{host}:7400/ fingerprint SHA256:{fingerprint}");
+        let place = SocketAddr::new(address.address, AGENT_PORT);
+        let line = format!("api https://{place}/ fingerprint SHA256:{fingerprint}");
         if self.api_line.as_ref() != Some(&line) {
             self.announce(&line);
-            console::line(&next_command(&host, &fingerprint, self.command_line.config_url.is_some()));
+            console::line(&next_command(place, &fingerprint, self.command_line.config_url.is_some()));
             self.api_line = Some(line);
         }
     }
 }
 
 /// What a person who has just seen the address types next.
-fn next_command(host: &str, fingerprint: &str, configured: bool) -> String {
+fn next_command(place: SocketAddr, fingerprint: &str, configured: bool) -> String {
     let what = if configured { "drives" } else { "node" };
-    format!("next: imbrexctl --node https://{host}:7400 --fingerprint SHA256:{fingerprint} {what}")
+    format!("next: imbrexctl --node https://{place} --fingerprint SHA256:{fingerprint} {what}")
 }

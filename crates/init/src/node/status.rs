@@ -33,6 +33,7 @@ impl Node {
                 "clock_steps": self.clock.steps,
                 "watchdog": self.watchdog,
                 "last_crash": self.last_crash,
+                "helpers_stuck": self.helpers.stuck(),
             },
             "boot": self.boot.records(),
             "services": std::iter::once(init).chain(others).collect::<Vec<Value>>(),

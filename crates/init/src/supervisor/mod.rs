@@ -10,7 +10,8 @@
 //! - a service that does not become ready in its time, or whose manifest asks for signs of life and that gives
 //!   none, is killed, and that is a failure;
 //! - a service takes another down only where that one is bound to it;
-//! - a shutdown ends in bounded time, whatever the processes do.
+//! - a shutdown ends in bounded time, whatever the processes do: soon after [`WELL_MS`] where every drive's process has
+//!   ended by then, and within 90 s where one never does.
 //!
 //! The caller carries out the actions in order, at once, and answers each [`Action::Spawn`] with
 //! [`Event::Started`] or [`Event::SpawnFailed`] before it hands in anything else.
@@ -22,7 +23,7 @@ mod service;
 mod tests;
 
 use backoff::{Backoff, FAILURES_MAX, Random, Verdict};
-use imbrex_init::plan::{CrashLoop, Readiness, Specification};
+use imbrex_init::plan::{CrashLoop, Readiness, Specification, Start};
 pub(crate) use service::{Next, Service, State};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) const KILL_DEADLINE_MS: u64 = 5_000;
 /// The same when the shutdown was ordered twice.
 pub(crate) const KILL_DEADLINE_FORCED_MS: u64 = 2_000;
+/// Drives that are well have stopped within this time of the order, in milliseconds: then nobody else is waited for, so
+/// that 30 s are enough for all of it, the last kills and the end of init itself (`shutdown.rs`) included.
+pub(crate) const WELL_MS: u64 = 24_000;
 /// The most processes that are started from one [`Event::Tick`] to the next: each keeps the caller busy.
 pub(crate) const SPAWNS_MAX: usize = 4;
 
@@ -84,6 +88,8 @@ pub(crate) enum Action {
 pub(crate) struct Supervisor {
     services: BTreeMap<String, Service>,
     shutdown: Shutdown,
+    /// Until when a shutdown waits where the drives are well, in milliseconds since boot.
+    well_until_ms: Option<u64>,
     random: Random,
     /// How many processes may be started before the next tick.
     spawns_left: usize,
@@ -101,7 +107,7 @@ impl Supervisor {
     /// No services yet. The seed moves restarts apart between nodes.
     pub(crate) fn new(seed: u64) -> Self {
         let (services, random) = (BTreeMap::new(), Random::new(seed));
-        Self { services, shutdown: Shutdown::No, random, spawns_left: SPAWNS_MAX }
+        Self { services, shutdown: Shutdown::No, well_until_ms: None, random, spawns_left: SPAWNS_MAX }
     }
 
     /// Every service, by name.
@@ -117,7 +123,10 @@ impl Supervisor {
     /// When the next [`Event::Tick`] is due, in milliseconds since boot.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
         let more = (self.spawns_left == 0 && !self.stopping() && self.startable().is_some()).then_some(0);
-        more.or_else(|| self.services.values().filter_map(Service::deadline_ms).min())
+        more.or_else(|| {
+            let services = self.services.values().filter_map(Service::deadline_ms);
+            services.chain(self.well_until_ms).min()
+        })
     }
 
     /// Why the machine should rather start again: a service that matters has not been well for too long.
@@ -144,6 +153,7 @@ impl Supervisor {
         }
         self.pass_deadlines(now_ms, &mut actions);
         if self.stopping() {
+            self.bound_shutdown(now_ms, &mut actions);
             self.advance_shutdown(now_ms, &mut actions);
         } else {
             self.stop_unbound(now_ms, &mut actions);
@@ -315,7 +325,10 @@ impl Supervisor {
 
     fn shut_down(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         match self.shutdown {
-            Shutdown::No => self.shutdown = Shutdown::Orderly,
+            Shutdown::No => {
+                self.shutdown = Shutdown::Orderly;
+                self.well_until_ms = Some(now_ms + WELL_MS);
+            }
             Shutdown::Orderly => self.shutdown = Shutdown::Forced,
             Shutdown::Forced | Shutdown::Finished => return,
         }
@@ -329,6 +342,19 @@ impl Supervisor {
             if forced && service.pid.is_some() {
                 service.kill(Next::Stop, KILL_DEADLINE_FORCED_MS, now_ms, actions);
             }
+        }
+    }
+
+    /// Kills whatever is left at the time at which drives that are well have stopped; where one has not, each service has
+    /// its own time.
+    fn bound_shutdown(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        let due = self.well_until_ms.take_if(|until_ms| *until_ms <= now_ms).is_some();
+        let drive = |service: &Service| service.specification.start == Start::Drive && service.pid.is_some();
+        if due && !self.services.values().any(drive) {
+            let late =
+                format!("every drive has stopped: what has not within {} s is killed", WELL_MS / 1_000);
+            actions.push(Action::Announce(late));
+            self.shut_down(now_ms, actions);
         }
     }
 

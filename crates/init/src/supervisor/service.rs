@@ -4,9 +4,10 @@ use super::{Action, Backoff, KILL_DEADLINE_MS};
 use imbrex_init::plan::Specification;
 
 /// Where a service stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum State {
     /// To be started as soon as what it needs has been.
+    #[default]
     Waiting,
     /// Its process runs, or is just being made, and is not ready yet.
     Starting,
@@ -42,7 +43,7 @@ pub(crate) enum Next {
 }
 
 /// One service: its specification, and what became of it so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Service {
     pub(crate) specification: Specification,
     pub(crate) state: State,
@@ -72,22 +73,7 @@ pub(crate) struct Service {
 
 impl Service {
     pub(super) fn new(specification: Specification, now_ms: u64) -> Self {
-        Self {
-            specification,
-            state: State::Waiting,
-            since_ms: now_ms,
-            pid: None,
-            starts: 0,
-            last_exit: None,
-            reason: None,
-            stuck: false,
-            backoff: Backoff::default(),
-            started_ms: 0,
-            tried: false,
-            well_ms: now_ms,
-            sound_ms: now_ms,
-            unwell: None,
-        }
+        Self { specification, since_ms: now_ms, well_ms: now_ms, sound_ms: now_ms, ..Self::default() }
     }
 
     /// Why it is down, where that needs a reason.

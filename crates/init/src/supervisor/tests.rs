@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 fn service(name: &str) -> Specification {
     let agent = || vec![AGENT.to_owned()];
     let drive = Specification {
+        start: Start::Drive,
         readiness: Readiness::Pipe,
         ready_within_s: Some(300),
         needs: agent(),
@@ -69,6 +70,40 @@ fn shutdown_stops_all_drives_at_once_and_the_agent_only_after_the_last_of_them()
     assert_eq!(supervisor.handle(exit("drive@one"), 7), [terminate("agent", 10)]);
     assert_eq!(supervisor.handle(exit("agent"), 8), [terminate("dhcpcd", 11)]);
     assert_eq!(supervisor.handle(exit("dhcpcd"), 9), [Action::Finish]);
+}
+
+#[test]
+fn a_shutdown_waits_24_s_for_whoever_does_not_stop_where_the_drives_are_well() {
+    let mut supervisor = Supervisor::new(1);
+    for (pid, name) in (10..).zip([AGENT, NETWORK, "drive@one", "drive@two"]) {
+        started(&mut supervisor, name, pid, 0);
+    }
+    let exit = |name: &str| Event::Exited { name: name.to_owned(), exit: "exited with status 0".to_owned() };
+    supervisor.handle(Event::Shutdown, 1_000);
+    supervisor.handle(exit("drive@one"), 2_000);
+    supervisor.handle(exit("drive@two"), 20_000);
+    // The agent has not stopped, and had until 30 s by itself.
+    assert_eq!(supervisor.deadline_ms(), Some(1_000 + WELL_MS));
+    let kill = |name: &str, pid| Action::Kill { name: name.to_owned(), pid };
+    let actions = supervisor.handle(Event::Tick, 1_000 + WELL_MS);
+    assert_eq!(actions[1..], [kill(AGENT, 10), kill(NETWORK, 11)]);
+    supervisor.handle(exit(AGENT), 25_001);
+    assert_eq!(supervisor.handle(exit(NETWORK), 25_002), [Action::Finish]);
+}
+
+#[test]
+fn a_shutdown_gives_everybody_his_time_where_a_drive_does_not_answer() {
+    let mut supervisor = Supervisor::new(1);
+    for (pid, name) in (10..).zip([AGENT, NETWORK, "drive@one"]) {
+        started(&mut supervisor, name, pid, 0);
+    }
+    supervisor.handle(Event::Shutdown, 0);
+    assert_eq!(supervisor.handle(Event::Tick, WELL_MS), []);
+    let actions = supervisor.handle(Event::Tick, 30_000);
+    assert!(actions.contains(&Action::Kill { name: "drive@one".to_owned(), pid: 12 }), "{actions:?}");
+    let actions = supervisor.handle(Event::Tick, 35_000);
+    assert!(actions.contains(&Action::Terminate { name: AGENT.to_owned(), pid: 10 }), "{actions:?}");
+    assert_eq!(supervisor.deadline_ms(), Some(45_000));
 }
 
 #[test]

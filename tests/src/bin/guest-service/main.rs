@@ -49,6 +49,9 @@ fn main() -> ExitCode {
             return if Path::new(file).exists() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
         ["idle"] => idle(),
+        ["idle-apart"] => nix::unistd::setsid().context("cannot leave the session").and_then(|_| idle()),
+        ["family", file] => family(Path::new(file)),
+        ["leave", file] => leave(Path::new(file)),
         ["parent", count] => parent(count),
         _ => Err(anyhow::anyhow!("guest-service has no verb {words:?}")),
     };
@@ -66,6 +69,22 @@ fn idle() -> Result<()> {
     loop {
         std::thread::park();
     }
+}
+
+/// Leaves a child in a session of its own, which its end alone does not end, and says its number in the file.
+fn leave(file: &Path) -> Result<()> {
+    let mut command = Command::new(std::env::current_exe().context("who am I")?);
+    let child = command.arg("idle-apart").spawn().context("cannot start a child")?;
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    fs::write(file, child.id().to_string()).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Leaves a child, and ends when the file says so.
+fn family(file: &Path) -> Result<()> {
+    leave(&file.with_extension("child"))?;
+    wait_for(file)
 }
 
 /// Fails at once, with something to say, until the file is there.
