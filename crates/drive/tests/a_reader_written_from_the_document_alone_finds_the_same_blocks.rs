@@ -161,19 +161,15 @@ fn a_reader_written_from_the_document_alone_finds_the_same_blocks() {
         let copy = directory.path().join("copy");
         std::fs::copy(&file, &copy).unwrap();
         let is_torn = torn.iter().map(|slot| tear(&copy, *slot)).collect::<Vec<_>>();
-        // The log is the same in every case.
-        let ways = if torn.is_empty() { &ways[..] } else { &ways[..2] };
+        // The log is the same in every case, and of one checkpoint there is no older one.
+        let ways = if torn.is_empty() { &ways[..] } else { &ways[..1] };
         let found = ways.iter().map(|way| found(&copy, way)).collect::<Vec<_>>();
         let served = served(&copy);
         assert!(!served.is_empty(), "nothing was stored");
         for (way, found) in ways.iter().zip(found) {
             assert_eq!(found, served, "{way}, with torn slots {torn:?}");
         }
-        println!(
-            "{} blocks, by {} ways; torn slots {torn:?}, that stood: {is_torn:?}",
-            served.len(),
-            ways.len()
-        );
+        println!("{} blocks, by {ways:?}; torn slots {torn:?}, written: {is_torn:?}", served.len());
     }
 }
 
