@@ -1,5 +1,6 @@
 //! `crates/format/tests/second_reader.py` knows `FORMAT.md` and no line of this program: after a kill under traffic it finds
-//! what the drive's own listing gives, with the same bytes, by its checkpoints, its footers and its records.
+//! what the drive's own listing gives, with the same bytes, by its checkpoints, its footers and its records. So it does
+//! where the checkpoint in either slot, or in both, has lost its end, and on a drive that was just formatted.
 //!
 //! Where there is no python3 the test says so and proves nothing; `cargo xtask test` installs it first.
 #![expect(clippy::unwrap_used, reason = "a test may stop where something cannot be")]
@@ -7,9 +8,11 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use sha2::{Digest as _, Sha256};
@@ -30,6 +33,9 @@ const SHAPE: [&str; 10] = [
     "--checkpoint-every",
     "4MiB",
 ];
+/// Where the zones begin in the file of such a drive, the first of which holds a label, and how long each is.
+const ZONES_AT: u64 = 1 << 20;
+const ZONE_BYTES: u64 = 4 << 20;
 const CLIENTS: u64 = 3;
 /// Orders that each client sees answered; the kill comes when all have.
 const ORDERS: u64 = 150;
@@ -73,10 +79,6 @@ fn length_of(block: u64) -> usize {
     usize::try_from(if random.below(4) == 0 { random.below(300_000) } else { random.below(9_000) }).unwrap()
 }
 
-fn read_by(file: &Path, way: &str) -> Output {
-    Command::new("python3").arg("-B").arg(READER).arg(file).arg(way).output().unwrap()
-}
-
 /// Each key that the drive lists, with its length and the digest of what a GET gives.
 fn listed(address: SocketAddr) -> BTreeMap<String, String> {
     let mut client = Client::connect(address).unwrap();
@@ -91,6 +93,47 @@ fn listed(address: SocketAddr) -> BTreeMap<String, String> {
         (key, format!("{} {digest}", answer.body.len()))
     })
     .collect()
+}
+
+/// What the reader finds by one way: keys, each with the length and the digest of its bytes.
+fn found(file: &Path, way: &str) -> BTreeMap<String, String> {
+    let output = Command::new("python3").arg("-B").arg(READER).arg(file).arg(way).output().unwrap();
+    assert!(output.status.success(), "{way}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line =
+        |line: &str| line.split_once(' ').map(|(key, rest)| (key.to_owned(), rest.to_owned())).unwrap();
+    text.lines().map(line).collect()
+}
+
+/// What a drive lists that is started on the file.
+fn served(file: &Path) -> BTreeMap<String, String> {
+    let (mut child, address) = start(file, &SHAPE, Stdio::null());
+    let listed = listed(address);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    listed
+}
+
+/// Writes zeros over the last unit that stands in a slot: the end of its checkpoint, where it has one. Tells whether one is
+/// there. The places are those of FORMAT.md.
+fn tear(file: &Path, slot: u64) -> bool {
+    let file = File::options().read(true).write(true).open(file).unwrap();
+    let number = |at: u64| {
+        let mut bytes = [0; 4];
+        file.read_exact_at(&mut bytes, at).unwrap();
+        u64::from(u32::from_le_bytes(bytes))
+    };
+    let (first_zone, slot_zones) = (number(ZONES_AT + 168), number(ZONES_AT + 172));
+    assert!(slot_zones > 0, "the drive keeps no checkpoints");
+    let first = first_zone + slot * slot_zones;
+    let zones = first..first + slot_zones;
+    let Some((zone, written)) =
+        zones.map(|zone| (zone, number(4096 + 32 * zone + 8))).rfind(|(_, written)| *written > 0)
+    else {
+        return false;
+    };
+    file.write_all_at(&[0; 4096], ZONES_AT + zone * ZONE_BYTES + written - 4096).unwrap();
+    true
 }
 
 #[test]
@@ -112,22 +155,34 @@ fn a_reader_written_from_the_document_alone_finds_the_same_blocks() {
         child.kill().unwrap();
         child.wait().unwrap();
     });
+    // A start writes to the drive, so each case has a copy.
     let ways = ["checkpoint", "older", "footers", "records"];
-    let found = ways.map(|way| (way, read_by(&file, way)));
-    let (mut child, address) = start(&file, &SHAPE, Stdio::null());
-    let listed = listed(address);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!listed.is_empty(), "nothing was stored");
-    for (way, output) in found {
-        assert!(output.status.success(), "{way}: {}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        let blocks: BTreeMap<String, String> = text
-            .lines()
-            .map(|line| line.split_once(' ').unwrap())
-            .map(|(key, rest)| (key.to_owned(), rest.to_owned()))
-            .collect();
-        assert_eq!(blocks, listed, "{way}");
+    for torn in [&[][..], &[0], &[1], &[0, 1]] {
+        let copy = directory.path().join("copy");
+        std::fs::copy(&file, &copy).unwrap();
+        let is_torn = torn.iter().map(|slot| tear(&copy, *slot)).collect::<Vec<_>>();
+        // The log is the same in every case, and of one checkpoint there is no older one.
+        let ways = if torn.is_empty() { &ways[..] } else { &ways[..1] };
+        let found = ways.iter().map(|way| found(&copy, way)).collect::<Vec<_>>();
+        let served = served(&copy);
+        assert!(!served.is_empty(), "nothing was stored");
+        for (way, found) in ways.iter().zip(found) {
+            assert_eq!(found, served, "{way}, with torn slots {torn:?}");
+        }
+        println!("{} blocks, by {ways:?}; torn slots {torn:?}, written: {is_torn:?}", served.len());
     }
-    println!("{} blocks, by {} ways", listed.len(), ways.len());
+}
+
+#[test]
+fn on_a_drive_that_was_just_formatted_it_finds_nothing() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("skipped: there is no python3 here");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("drive");
+    assert_eq!(served(&file), BTreeMap::new());
+    for way in ["checkpoint", "older", "footers", "records"] {
+        assert_eq!(found(&file, way), BTreeMap::new(), "{way}");
+    }
 }
