@@ -16,7 +16,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::limits::{ENGINE_BYTES, Limits};
-use crate::listed::ListingRoom;
 use crate::patience::timeout_at;
 
 #[cfg(all(test, feature = "shuttle"))]
@@ -32,9 +31,6 @@ pub(crate) struct Admission {
     uploads: Arc<Semaphore>,
     downloads_bytes: Arc<AtomicUsize>,
     downloads_bytes_max: usize,
-    /// KiB that listings may take. Its queue is first come, first served.
-    listings: Arc<Semaphore>,
-    listings_kib_max: u32,
     waiting: AtomicU32,
     waiting_max: u32,
     waiting_time_max: Duration,
@@ -109,7 +105,6 @@ impl Admission {
         let share_bytes = pool.bytes_total().saturating_sub(ENGINE_BYTES) / 4 * 3;
         // However small the pool, one block of the largest size can be taken in.
         let upload_units = (share_bytes / UNIT_BYTES).max(record_units(PAYLOAD_BYTES_MAX) as usize);
-        let listings_kib_max = u32::try_from(limits.listings_bytes_max / 1024).unwrap_or(u32::MAX);
         let released = Arc::new(Notify::new());
         let notify = Arc::clone(&released);
         pool.on_release(Waker::new(move || notify.notify_waiters()));
@@ -119,8 +114,6 @@ impl Admission {
             uploads: Arc::new(Semaphore::new(upload_units)),
             downloads_bytes: Arc::new(AtomicUsize::new(0)),
             downloads_bytes_max: share_bytes,
-            listings: Arc::new(Semaphore::new(listings_kib_max as usize)),
-            listings_kib_max,
             waiting: AtomicU32::new(0),
             waiting_max: u32::try_from(limits.waiting_max).unwrap_or(u32::MAX),
             waiting_time_max: limits.waiting_time_max,
@@ -160,21 +153,6 @@ impl Admission {
     /// Whether another download may begin.
     pub(crate) fn download_allowed(&self) -> bool {
         self.downloads_bytes.load(Ordering::Relaxed) < self.downloads_bytes_max
-    }
-
-    /// Room for a listing of `bytes` bytes: all that listings have, where it takes more than that.
-    pub(crate) async fn listing(&self, bytes: usize) -> Result<ListingRoom, NoMemory> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(self.listings_kib_max);
-        if let Ok(permit) = Arc::clone(&self.listings).try_acquire_many_owned(kib) {
-            return Ok(ListingRoom::new(permit));
-        }
-        let queued = self.queue()?;
-        timeout_at(queued.deadline, Arc::clone(&self.listings).acquire_many_owned(kib))
-            .await
-            .map_err(|_| NoMemory::Time)?
-            .map(ListingRoom::new)
-            // The semaphore is never closed.
-            .map_err(|_| NoMemory::Time)
     }
 
     /// The free bytes of the pool, and all of them.
@@ -251,26 +229,6 @@ mod tests {
         assert_eq!(admission.upload(16 << 20).await.err(), Some(NoMemory::Queue));
         assert_eq!(waits.await.unwrap(), Some(NoMemory::Time));
         assert_eq!(admission.waiting(), (0, 1));
-    }
-
-    #[tokio::test]
-    async fn listings_have_so_much_room_and_one_that_is_larger_has_all_of_it() {
-        let limits = Limits {
-            listings_bytes_max: 1 << 20,
-            waiting_time_max: Duration::from_millis(200),
-            ..Limits::default()
-        };
-        let admission = Admission::new(BufferPool::new((32 << 20) + ENGINE_BYTES).unwrap(), &limits);
-        let first = admission.listing(600 << 10).await.unwrap();
-        let second = admission.listing(400 << 10).await.unwrap();
-        assert_eq!(admission.listing(100 << 10).await.err(), Some(NoMemory::Time));
-        assert_eq!(admission.waiting().0, 0);
-        drop(first);
-        let third = admission.listing(600 << 10).await.unwrap();
-        assert_eq!(admission.listing(64 << 20).await.err(), Some(NoMemory::Time));
-        drop((second, third));
-        let _all = admission.listing(64 << 20).await.unwrap();
-        assert_eq!(admission.listing(1).await.err(), Some(NoMemory::Time));
     }
 
     #[test]

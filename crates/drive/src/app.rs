@@ -12,9 +12,7 @@ use imbrex_zoned::Condition;
 
 use crate::admission::Admission;
 use crate::limits::Limits;
-use crate::listed::ListingRoom;
 use crate::metrics::Figures;
-use crate::problem::Refusal;
 
 /// One drive, as its server sees it.
 pub(crate) struct App {
@@ -67,12 +65,6 @@ impl App {
     /// What the drive does: the engine's state, unless the process stops.
     pub(crate) fn state(&self) -> State {
         if self.is_draining() { State::Draining } else { self.engine.status().state.clone() }
-    }
-
-    /// Room for a listing of `count` entries, of `T` each as the engine gives them.
-    pub(crate) async fn listing_room<T>(&self, count: usize) -> Result<ListingRoom, Refusal> {
-        let bytes = count.saturating_mul(size_of::<T>());
-        self.admission.listing(bytes).await.map_err(|no_memory| Refusal::overloaded(no_memory.detail()))
     }
 
     /// What goes on at this moment.

@@ -19,7 +19,6 @@ pub mod digest;
 pub mod duration;
 pub mod failure;
 pub mod limits;
-mod listed;
 mod metrics;
 mod opening;
 pub mod options;

@@ -18,9 +18,6 @@ pub struct Limits {
     pub connections_refused_max: usize,
     /// Requests that wait for memory at once. One more is answered 503 at once.
     pub waiting_max: usize,
-    /// What listings may take together, in bytes, from the question to the engine until the last piece of the answer has
-    /// gone to the connection. One alone may take more.
-    pub listings_bytes_max: usize,
     /// How long a request waits for memory before it is answered 503.
     pub waiting_time_max: Duration,
     /// From the first byte of a request to the end of its head.
@@ -48,8 +45,6 @@ impl Default for Limits {
             connections_local_max: 32,
             connections_refused_max: 16,
             waiting_max: 64,
-            // Two lists of the zones of a drive of 20 TB, or nine of the longest pages.
-            listings_bytes_max: 8 << 20,
             waiting_time_max: Duration::from_secs(1),
             head_time_max: Duration::from_secs(10),
             // Longer than clients keep idle connections, so that it is they who close.

@@ -2,31 +2,29 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::Response;
 use imbrex_api::drive::{ListPage, ListedBlock};
-use imbrex_engine::{BlockEntry, Cursor, Page};
+use imbrex_engine::{Cursor, Page};
 use imbrex_format::UNIT_BYTES;
 
 use super::request::{ListQuery, ZoneNumber};
 use super::zones::check_zone;
 use crate::app::App;
 use crate::cursor::{Place, decode_cursor, encode_cursor};
-use crate::listed::{ListingRoom, listed};
 use crate::problem::Refusal;
 
 /// `GET /v1/blocks?cursor=&limit=`.
 pub(super) async fn blocks(
     State(app): State<Arc<App>>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Response, Refusal> {
+) -> Result<Json<ListPage>, Refusal> {
     let query = ListQuery::read(query)?;
     let limit = query.limit()?;
     let cursor = cursor_of(&app, &query, None)?;
-    let room = page_room(&app, limit).await?;
     let page = app.engine.list(cursor, limit).await?;
-    list_page(&app, page, None, room)
+    Ok(Json(list_page(&app, &page, None)))
 }
 
 /// `GET /v1/zones/{zone}/blocks?cursor=&limit=`.
@@ -34,19 +32,13 @@ pub(super) async fn zone_blocks(
     State(app): State<Arc<App>>,
     ZoneNumber(zone): ZoneNumber,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Response, Refusal> {
+) -> Result<Json<ListPage>, Refusal> {
     check_zone(&app, zone)?;
     let query = ListQuery::read(query)?;
     let limit = query.limit()?;
     let cursor = cursor_of(&app, &query, Some(zone))?;
-    let room = page_room(&app, limit).await?;
     let page = app.engine.list_zone(zone, cursor.unit_offset, limit).await?;
-    list_page(&app, page, Some(zone), room)
-}
-
-/// Room for a page. It grows while it is made, by doubling, and so has up to twice the memory that it needs.
-async fn page_room(app: &App, limit: usize) -> Result<ListingRoom, Refusal> {
-    app.listing_room::<BlockEntry>(2 * limit).await
+    Ok(Json(list_page(&app, &page, Some(zone))))
 }
 
 fn drive_id(app: &App) -> [u8; 16] {
@@ -74,16 +66,15 @@ fn cursor_of(app: &App, query: &ListQuery, zone: Option<u32>) -> Result<Cursor, 
     Err(Refusal::bad_request(format!("the cursor belongs to the listing of {its}, not to that of {asked}")))
 }
 
-fn list_page(app: &App, page: Page, zone: Option<u32>, room: ListingRoom) -> Result<Response, Refusal> {
-    let next_cursor = page.next.map(|cursor| encode_cursor(Place { zone, cursor }, &drive_id(app)));
-    listed(&ListPage { blocks: Vec::new(), next_cursor }, page.entries, listed_block, room)
-}
-
-fn listed_block(entry: &BlockEntry) -> ListedBlock {
-    ListedBlock {
+fn list_page(app: &App, page: &Page, zone: Option<u32>) -> ListPage {
+    let blocks = page.entries.iter().map(|entry| ListedBlock {
         key: entry.key.to_string(),
         payload_bytes: entry.payload_bytes,
         zone: entry.zone,
         zone_offset_bytes: u64::from(entry.unit_offset) * UNIT_BYTES as u64,
+    });
+    ListPage {
+        blocks: blocks.collect(),
+        next_cursor: page.next.map(|cursor| encode_cursor(Place { zone, cursor }, &drive_id(app))),
     }
 }

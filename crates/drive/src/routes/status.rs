@@ -9,16 +9,12 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use imbrex_api::drive::{DamagePage, DamagedBlock, DriveStats, DriveStatus};
-use imbrex_engine::{Damage, DamageKind, State as EngineState};
+use imbrex_engine::{DamageKind, State as EngineState};
 use imbrex_format::UNIT_BYTES;
 
 use crate::app::App;
-use crate::listed::listed;
 use crate::metrics::{MEDIA_TYPE, metrics_text};
 use crate::problem::Refusal;
-
-/// How many damaged blocks an engine lists at most.
-const DAMAGED_MAX: usize = 10_000;
 
 /// `GET /healthz`: 200 while the process does what it can for its drive, 503 when it has given the drive up or
 /// stops. One word of text: the state.
@@ -46,18 +42,9 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Ref
 }
 
 /// `GET /v1/damage`.
-pub(super) async fn damage(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let room = app.listing_room::<Damage>(DAMAGED_MAX).await?;
+pub(super) async fn damage(State(app): State<Arc<App>>) -> Result<Json<DamagePage>, Refusal> {
     let damaged = app.engine.damage().await?;
-    let status = app.engine.status();
-    let damaged_blocks = status.damaged_blocks.max(damaged.len() as u64);
-    let unknown_zones = status.unknown_zones;
-    let around = DamagePage { blocks: Vec::new(), damaged_blocks, unknown_zones };
-    listed(&around, damaged, damaged_block, room)
-}
-
-fn damaged_block(damage: &Damage) -> DamagedBlock {
-    DamagedBlock {
+    let blocks = damaged.iter().map(|damage| DamagedBlock {
         key: damage.key.to_string(),
         zone: damage.zone,
         zone_offset_bytes: u64::from(damage.unit_offset) * UNIT_BYTES as u64,
@@ -67,7 +54,11 @@ fn damaged_block(damage: &Damage) -> DamagedBlock {
         }
         .to_owned(),
         seen_us: damage.seen_us,
-    }
+    });
+    let status = app.engine.status();
+    let damaged_blocks = status.damaged_blocks.max(damaged.len() as u64);
+    let unknown_zones = status.unknown_zones;
+    Ok(Json(DamagePage { blocks: blocks.collect(), damaged_blocks, unknown_zones }))
 }
 
 /// `GET /v1/stats`.

@@ -5,25 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 use imbrex_api::drive::{ZoneList, ZoneStatus};
 use imbrex_zoned::{Condition, ZoneKind};
 
 use super::request::ZoneNumber;
 use crate::app::App;
-use crate::listed::{ListingRoom, listed};
 use crate::problem::Refusal;
 
 /// `GET /v1/zones`.
-pub(super) async fn all(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let room = zones_room(&app).await?;
+pub(super) async fn all(State(app): State<Arc<App>>) -> Result<Json<ZoneList>, Refusal> {
     let zones = app.engine.zones().await?;
-    listed(&ZoneList { zones: Vec::new() }, zones, zone_status, room)
-}
-
-/// Room for a list of all zones.
-async fn zones_room(app: &App) -> Result<ListingRoom, Refusal> {
-    app.listing_room::<imbrex_engine::ZoneStatus>(app.engine.geometry().zone_count as usize).await
+    Ok(Json(ZoneList { zones: zones.iter().map(zone_status).collect() }))
 }
 
 /// `GET /v1/zones/{zone}`.
@@ -32,7 +24,6 @@ pub(super) async fn one(
     ZoneNumber(number): ZoneNumber,
 ) -> Result<Json<ZoneStatus>, Refusal> {
     check_zone(&app, number)?;
-    let _room = zones_room(&app).await?;
     let zones = app.engine.zones().await?;
     let zone = zones.iter().find(|zone| zone.zone == number);
     zone.map(|zone| Json(zone_status(zone))).ok_or_else(|| no_such_zone(&app, number))
