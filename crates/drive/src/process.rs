@@ -46,7 +46,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let pool_bytes = usize::try_from(options.memory).unwrap_or(usize::MAX);
     let pool = BufferPool::new(pool_bytes).map_err(system("taking the memory for the buffers"))?;
     let Opened { device, format_if_empty } = open_drive(&options, pool)?;
-    take_for_next_thread(ENGINE_HEAP_BYTES);
+    let lists_bytes = limits.lists_bytes_max(device.geometry().zone_count);
+    take_for_next_thread(ENGINE_HEAP_BYTES + lists_bytes);
     let engine = Handle::start(device, &options.engine()).map_err(system("starting the engine"))?;
     let id = options.id.clone().unwrap_or_else(|| engine.identity().id());
     let mut server = Server::new(engine.clone(), limits.clone(), id, options.blocks_max);
@@ -103,6 +104,7 @@ fn announce(server: &Server, engine: &Handle, options: &Options, limits: &Limits
         .memory
         .clone()
         .with("connections", limits.connections_bytes_max() as u64)
+        .with("lists", limits.lists_bytes_max(engine.geometry().zone_count) as u64)
         .with("code, stacks and heaps", PROCESS_BYTES);
     info!("memory, taken at start and kept to under any load:\n{memory}");
     if let Some(reason) = &status.state_reason {
