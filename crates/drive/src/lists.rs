@@ -51,14 +51,14 @@ impl Lists {
         }
     }
 
-    /// Room for `count` entries of the type `T`.
+    /// Room for `count` entries of the type `T`, and the piece of text that is being made of them.
     ///
     /// # Errors
     ///
     /// 503 where none comes free in time.
     pub(crate) async fn room<T>(&self, count: usize) -> Result<Room, Refusal> {
-        // However long the list, all the room is enough for it.
-        let bytes = (count * size_of::<T>()).min(self.room_bytes);
+        // However long the list, all the room is enough for it. A piece that is being made may be half empty.
+        let bytes = (count * size_of::<T>() + 2 * PIECE_BYTES).min(self.room_bytes);
         let permit =
             timeout(self.waiting_time_max, Arc::clone(&self.room).acquire_many_owned(kib(bytes))).await;
         match permit {
