@@ -12,12 +12,14 @@ use imbrex_zoned::Condition;
 
 use crate::admission::Admission;
 use crate::limits::Limits;
+use crate::lists::Lists;
 use crate::metrics::Figures;
 
 /// One drive, as its server sees it.
 pub(crate) struct App {
     pub(crate) engine: Handle,
     pub(crate) admission: Admission,
+    pub(crate) lists: Lists,
     pub(crate) limits: Limits,
     pub(crate) figures: Figures,
     pub(crate) started: Instant,
@@ -35,6 +37,7 @@ impl App {
         let admission = Admission::new(engine.pool().clone(), &limits);
         Arc::new(Self {
             admission,
+            lists: Lists::new(engine.geometry().zone_count, &limits),
             figures: Figures::default(),
             started: Instant::now(),
             id,

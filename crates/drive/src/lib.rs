@@ -19,6 +19,7 @@ pub mod digest;
 pub mod duration;
 pub mod failure;
 pub mod limits;
+mod lists;
 mod metrics;
 mod opening;
 pub mod options;

@@ -36,6 +36,11 @@ pub struct Limits {
     pub flush_time_max: Duration,
     /// The largest read from a connection, and the memory that its buffered input may take, in bytes.
     pub connection_buffer_bytes_max: usize,
+    /// The largest head of a request: its path and its headers, in bytes. A longer one is answered 431.
+    pub head_bytes_max: usize,
+    /// The memory that lists of blocks and of damage may take while they are on their way, in bytes. The list of all zones
+    /// has room besides.
+    pub lists_bytes: usize,
 }
 
 impl Default for Limits {
@@ -55,6 +60,9 @@ impl Default for Limits {
             drain_time_max: Duration::from_secs(12),
             flush_time_max: Duration::from_secs(7),
             connection_buffer_bytes_max: 128 << 10,
+            head_bytes_max: 8 << 10,
+            // Four pages of the largest size and the list of damage.
+            lists_bytes: 4 << 20,
         }
     }
 }

@@ -64,6 +64,14 @@ impl Refusal {
         }
     }
 
+    /// 431: the head of the request is longer than a connection may keep.
+    pub(crate) fn head_too_large(bytes: usize, bytes_max: usize) -> Self {
+        let detail =
+            format!("the path and the headers have {bytes} bytes together, and may have {bytes_max}");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self::new("head-too-large", status, "The request's head is too large", detail).closing()
+    }
+
     /// 404 for a path that this API does not have.
     pub(crate) fn no_such_path(path: &str) -> Self {
         let detail = format!("`{path}` is no part of this API");

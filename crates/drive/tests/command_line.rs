@@ -69,11 +69,19 @@ fn failure(mut command: Command) -> (i32, String) {
     (output.status.code().unwrap(), sentence)
 }
 
+/// An address that nobody listens on, out of the ports that the kernel gives to nobody by itself (`ip_local_port_range`
+/// begins at 32768): no other test's socket can come in between.
+fn free_address() -> std::net::SocketAddr {
+    let first = 20_000 + (std::process::id() % 10_000) as u16;
+    let mut addresses = (first..32_768).map(|port| std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    addresses.find(|address| std::net::TcpListener::bind(address).is_ok()).unwrap()
+}
+
 /// As the README shows it: the first request goes out before anything is printed.
 #[test]
 fn a_new_simulated_drive_that_is_asked_at_once_stores_the_first_block() {
     let folder = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let mut command = command(&folder.path().join("drive"), &SMALL);
     command.args(["--listen", &free.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
     let running = Running { child: command.spawn().unwrap(), line: String::new() };

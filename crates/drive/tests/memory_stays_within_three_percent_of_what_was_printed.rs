@@ -1,5 +1,5 @@
 //! The program prints at start what memory it takes. It has all of it then, and takes no more however it is used: as many
-//! connections as it allows, blocks of all sizes, slow senders and slow readers, listings, deletions, reclaim, scrub.
+//! connections as it allows, blocks of all sizes, slow senders and slow readers, of blocks and of lists, long heads, deletions, reclaim, scrub.
 //!
 //! A measurement of a whole process (proc(5): `VmHWM` of `/proc/PID/status`), of a program built for release.
 #![expect(clippy::unwrap_used, reason = "a test may stop where something cannot be")]
@@ -13,6 +13,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBuf;
 use support::http::Client;
 use support::payload::{Random, bytes_of, path_of};
 use support::process::start;
@@ -120,6 +122,48 @@ fn slowly(client: &mut Client, seed: u64, bytes: &[u8]) -> std::io::Result<suppo
     client.read_answer(true)
 }
 
+/// Small blocks, enough for a list of the largest size.
+fn fill(address: SocketAddr) {
+    std::thread::scope(|scope| {
+        for number in 0..CONNECTIONS {
+            scope.spawn(move || {
+                let mut client = Client::connect(address).unwrap();
+                for block in 0..OPERATIONS {
+                    // One that is refused leaves others.
+                    let _ = client.put(&path_of(1 << 60 | number << 20 | block), &[7; 10]);
+                }
+            });
+        }
+    });
+}
+
+/// Lists that are asked for by all at once, some of them with a long head, who take next to nothing of them; gives how
+/// many were answered, and how many refused.
+fn slow_listers(address: SocketAddr) -> (u64, u64) {
+    let ask = |number: u64| {
+        let mut client = Client::connect(address).unwrap();
+        setsockopt(client.stream.get_ref(), RcvBuf, &4096).unwrap();
+        let path = if number.is_multiple_of(16) { "/v1/zones" } else { "/v1/blocks?limit=10000" };
+        let filler = "f".repeat(if number.is_multiple_of(5) { 7_000 } else { 100 });
+        client.send_head("GET", path, &[("Filler", &filler)]).unwrap();
+        client
+    };
+    let clients: Vec<_> = (0..CONNECTIONS).map(ask).collect();
+    // Longer than a list waits for room.
+    std::thread::sleep(Duration::from_millis(1_500));
+    let mut counts = (0, 0);
+    for mut client in clients {
+        let mut line = String::new();
+        client.stream.read_line(&mut line).unwrap();
+        match line.split(' ').nth(1) {
+            Some("200") => counts.0 += 1,
+            Some("503") => counts.1 += 1,
+            _ => panic!("a list was answered {line:?}"),
+        }
+    }
+    counts
+}
+
 /// A block that is asked for by all at once, who do not take it for a while.
 fn slow_readers(address: SocketAddr, path: &str) {
     let barrier = Barrier::new(usize::try_from(CONNECTIONS).unwrap());
@@ -154,11 +198,15 @@ fn memory_stays_within_three_percent_of_what_was_printed() {
         }
     });
     slow_readers(address, &path);
+    fill(address);
+    let (listed, lists_refused) = slow_listers(address);
     let stats = Client::connect(address).unwrap().get("/v1/stats").unwrap().json();
     let most_kib = memory_kib(&child, "VmHWM:");
     child.kill().unwrap();
     child.wait().unwrap();
     budget.iter().for_each(|line| println!("{line}"));
+    println!("{listed} lists given, {lists_refused} refused");
+    assert!(listed > 0 && lists_refused > 0, "the room for lists was not used up");
     println!("resident at start {begun_kib} KiB, under load {most_kib} KiB at most");
     println!(
         "{} answers, {} refused or cut off; {} zones reset, {} blocks moved",

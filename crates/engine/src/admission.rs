@@ -68,7 +68,7 @@ impl Store {
             Command::Head(key, class, reply) => {
                 self.search(device, key, ReadPurpose::Head(reply), class, deadline_us);
             }
-            Command::List(request, reply) => self.list(device, request, reply),
+            Command::List(request, reply) => self.list(device, request, deadline_us, reply),
             Command::Zones(reply) => reply.send(Ok(self.zones.statuses())),
             Command::Damage(reply) => reply.send(Ok(self.damage.list())),
             Command::Scrub(begin, reply) => {

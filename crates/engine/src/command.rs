@@ -56,6 +56,7 @@ pub(crate) struct ListRequest {
     /// Only this zone.
     pub(crate) zone: Option<u32>,
     pub(crate) limit: usize,
+    pub(crate) class: Class,
 }
 
 /// One request.

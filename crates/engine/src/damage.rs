@@ -8,7 +8,7 @@ use crate::location::Location;
 use crate::request::{Damage, DamageKind};
 
 /// How many damaged records are listed; those beyond are counted only.
-pub(crate) const DAMAGE_LISTED_MAX: usize = 10_000;
+pub const DAMAGE_LISTED_MAX: usize = 10_000;
 
 /// See the module.
 #[derive(Default)]

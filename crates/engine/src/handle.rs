@@ -140,15 +140,15 @@ impl Handle {
     }
 
     /// Lists blocks from `cursor` on, at most `limit` of them (1 to [`LIST_LIMIT_MAX`]). A page may be shorter than
-    /// `limit`, or empty, and still have a next one.
+    /// `limit`, or empty, and still have a next one: where the deadline passes, it ends with what has been found.
     ///
     /// # Errors
     ///
     /// [`EngineError::Medium`] where the drive cannot be read, [`EngineError::Overloaded`],
     /// [`EngineError::Unavailable`].
-    pub async fn list(&self, cursor: Cursor, limit: usize) -> Result<Page, EngineError> {
+    pub async fn list(&self, cursor: Cursor, limit: usize, class: Class) -> Result<Page, EngineError> {
         let limit = limit.clamp(1, LIST_LIMIT_MAX);
-        self.ask(|reply| Command::List(ListRequest { cursor, zone: None, limit }, reply)).await
+        self.ask(|reply| Command::List(ListRequest { cursor, zone: None, limit, class }, reply)).await
     }
 
     /// Lists the blocks of one zone from its unit `unit_offset` on.
@@ -156,10 +156,16 @@ impl Handle {
     /// # Errors
     ///
     /// As [`Handle::list`]; [`EngineError::Invalid`] where there is no such zone.
-    pub async fn list_zone(&self, zone: u32, unit_offset: u32, limit: usize) -> Result<Page, EngineError> {
+    pub async fn list_zone(
+        &self,
+        zone: u32,
+        unit_offset: u32,
+        limit: usize,
+        class: Class,
+    ) -> Result<Page, EngineError> {
         let limit = limit.clamp(1, LIST_LIMIT_MAX);
-        let request =
-            ListRequest { cursor: Cursor { unit_offset, ..Cursor::default() }, zone: Some(zone), limit };
+        let cursor = Cursor { unit_offset, ..Cursor::default() };
+        let request = ListRequest { cursor, zone: Some(zone), limit, class };
         self.ask(|reply| Command::List(request, reply)).await
     }
 

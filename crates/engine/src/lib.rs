@@ -80,6 +80,7 @@ mod zone_entry;
 mod zone_table;
 
 pub use budget::{MemoryBudget, MemoryLine};
+pub use damage::DAMAGE_LISTED_MAX;
 pub use handle::{Handle, LIST_LIMIT_MAX};
 pub use options::Options;
 pub use request::{

@@ -44,6 +44,8 @@ pub(crate) struct Listing {
     limit: usize,
     page: Page,
     reads: u32,
+    work: Work,
+    deadline_us: u64,
     step: Step,
     pub(crate) reply: Reply<Page>,
 }
@@ -57,15 +59,23 @@ enum Next {
 
 impl Store {
     /// Begins a listing.
-    pub(crate) fn list(&mut self, device: &mut dyn Device, request: ListRequest, reply: Reply<Page>) {
-        let ListRequest { cursor, zone, limit } = request;
+    pub(crate) fn list(
+        &mut self,
+        device: &mut dyn Device,
+        request: ListRequest,
+        deadline_us: u64,
+        reply: Reply<Page>,
+    ) {
+        let ListRequest { cursor, zone, limit, class } = request;
         if zone.is_some_and(|zone| self.zones.find(zone).is_none()) {
             return reply.send(Err(EngineError::Invalid { reason: "the drive has no such zone".into() }));
         }
-        let page = Page { entries: Vec::with_capacity(limit.min(1000)), next: None };
+        let page = Page { entries: Vec::with_capacity(limit), next: None };
         let (one_zone, zone) = (zone.is_some(), zone.unwrap_or(0));
         let step = Step::Footer;
-        let mut listing = Listing { cursor, zone, one_zone, limit, page, reads: 0, step, reply };
+        let work = Work::from(class);
+        let mut listing =
+            Listing { cursor, zone, one_zone, limit, page, reads: 0, work, deadline_us, step, reply };
         if !one_zone {
             self.find_zone(&mut listing);
         }
@@ -75,7 +85,8 @@ impl Store {
     /// Goes on from zone to zone until the page is full, or a read is needed.
     fn continue_listing(&mut self, device: &mut dyn Device, mut listing: Box<Listing>) {
         while let Some(zone) = self.zones.find(listing.zone) {
-            if listing.page.entries.len() >= listing.limit || listing.reads >= READS_MAX {
+            let is_late = listing.reads > 0 && listing.deadline_us <= self.now_us;
+            if listing.page.entries.len() >= listing.limit || listing.reads >= READS_MAX || is_late {
                 listing.page.next = Some(listing.cursor);
                 break;
             }
@@ -167,8 +178,9 @@ impl Store {
             }
             Step::Unit => Location { zone, unit_offset, unit_count: 1 },
         };
-        let read = Read::of_stretch(location, ReadPurpose::List(listing), Work::Background);
-        self.enqueue_read(device, read);
+        let (work, deadline_us) = (listing.work, listing.deadline_us);
+        let read = Read::of_stretch(location, ReadPurpose::List(listing), work);
+        self.enqueue_read(device, Read { deadline_us, ..read });
     }
 
     fn list_open_zone(&self, listing: &mut Listing) {
@@ -209,6 +221,13 @@ impl Store {
         }
         listing.cursor.unit_offset = location.unit_offset + location.unit_count;
         true
+    }
+
+    /// Ends a page that cannot go on: with what has been found, or with `error` where that is nothing.
+    pub(crate) fn end_listing(listing: Listing, error: EngineError) {
+        let Listing { cursor, mut page, reply, .. } = listing;
+        page.next = Some(cursor);
+        reply.send(if page.entries.is_empty() { Err(error) } else { Ok(page) });
     }
 
     /// Takes what a listing has read.

@@ -139,7 +139,7 @@ impl Manual {
     /// Lists blocks from `cursor` on, at most `limit` of them (1 to [`LIST_LIMIT_MAX`]), of one zone or of all.
     pub fn list(&mut self, cursor: Cursor, zone: Option<u32>, limit: usize) -> Ticket<Page> {
         let limit = limit.clamp(1, LIST_LIMIT_MAX);
-        self.ask(|reply| Command::List(ListRequest { cursor, zone, limit }, reply))
+        self.ask(|reply| Command::List(ListRequest { cursor, zone, limit, class: Class::Foreground }, reply))
     }
 
     /// All zones.

@@ -363,7 +363,7 @@ impl Store {
                 self.release(key);
                 reply.send(Err(error));
             }
-            ReadPurpose::List(listing) => listing.reply.send(Err(error)),
+            ReadPurpose::List(listing) => Self::end_listing(*listing, error),
             ReadPurpose::Zone(..) => {}
         }
     }

@@ -16,7 +16,7 @@ fn list(engine: &Handle) -> Vec<BlockEntry> {
     let mut entries = Vec::new();
     let mut cursor = Some(Cursor::default());
     while let Some(from) = cursor {
-        let page = wait(engine.list(from, 100)).unwrap();
+        let page = wait(engine.list(from, 100, Class::Foreground)).unwrap();
         entries.extend(page.entries);
         cursor = page.next;
     }

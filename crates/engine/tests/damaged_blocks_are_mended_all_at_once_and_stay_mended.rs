@@ -78,5 +78,8 @@ fn seven_hundred() {
 
     let (engine, _) = drive.start();
     assert_eq!(engine.status().blocks, u64::from(COUNT), "no damaged record came back");
-    assert_eq!(wait(engine.list(Cursor::default(), 10_000)).unwrap().entries.len(), usize::from(COUNT));
+    assert_eq!(
+        wait(engine.list(Cursor::default(), 10_000, imbrex_engine::Class::Foreground)).unwrap().entries.len(),
+        usize::from(COUNT)
+    );
 }

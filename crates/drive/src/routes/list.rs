@@ -2,43 +2,51 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use imbrex_api::drive::{ListPage, ListedBlock};
-use imbrex_engine::{Cursor, Page};
+use imbrex_engine::{BlockEntry, Cursor, Page};
 use imbrex_format::UNIT_BYTES;
 
-use super::request::{ListQuery, ZoneNumber};
+use super::request::{ListQuery, ZoneNumber, class_of};
 use super::zones::check_zone;
 use crate::app::App;
 use crate::cursor::{Place, decode_cursor, encode_cursor};
+use crate::lists::{Room, list_answer};
 use crate::problem::Refusal;
 
 /// `GET /v1/blocks?cursor=&limit=`.
 pub(super) async fn blocks(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<ListPage>, Refusal> {
+) -> Result<Response, Refusal> {
+    let class = class_of(&headers)?;
     let query = ListQuery::read(query)?;
     let limit = query.limit()?;
     let cursor = cursor_of(&app, &query, None)?;
-    let page = app.engine.list(cursor, limit).await?;
-    Ok(Json(list_page(&app, &page, None)))
+    let room = app.lists.room::<BlockEntry>(limit).await?;
+    let page = app.engine.list(cursor, limit, class).await?;
+    Ok(list_page(&app, page, None, room))
 }
 
 /// `GET /v1/zones/{zone}/blocks?cursor=&limit=`.
 pub(super) async fn zone_blocks(
     State(app): State<Arc<App>>,
     ZoneNumber(zone): ZoneNumber,
+    headers: HeaderMap,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<ListPage>, Refusal> {
+) -> Result<Response, Refusal> {
+    let class = class_of(&headers)?;
     check_zone(&app, zone)?;
     let query = ListQuery::read(query)?;
     let limit = query.limit()?;
     let cursor = cursor_of(&app, &query, Some(zone))?;
-    let page = app.engine.list_zone(zone, cursor.unit_offset, limit).await?;
-    Ok(Json(list_page(&app, &page, Some(zone))))
+    let room = app.lists.room::<BlockEntry>(limit).await?;
+    let page = app.engine.list_zone(zone, cursor.unit_offset, limit, class).await?;
+    Ok(list_page(&app, page, Some(zone), room))
 }
 
 fn drive_id(app: &App) -> [u8; 16] {
@@ -66,15 +74,14 @@ fn cursor_of(app: &App, query: &ListQuery, zone: Option<u32>) -> Result<Cursor, 
     Err(Refusal::bad_request(format!("the cursor belongs to the listing of {its}, not to that of {asked}")))
 }
 
-fn list_page(app: &App, page: &Page, zone: Option<u32>) -> ListPage {
-    let blocks = page.entries.iter().map(|entry| ListedBlock {
+fn list_page(app: &App, page: Page, zone: Option<u32>, room: Room) -> Response {
+    let Page { entries, next } = page;
+    let next_cursor = next.map(|cursor| encode_cursor(Place { zone, cursor }, &drive_id(app)));
+    let blocks = entries.into_iter().map(|entry| ListedBlock {
         key: entry.key.to_string(),
         payload_bytes: entry.payload_bytes,
         zone: entry.zone,
         zone_offset_bytes: u64::from(entry.unit_offset) * UNIT_BYTES as u64,
     });
-    ListPage {
-        blocks: blocks.collect(),
-        next_cursor: page.next.map(|cursor| encode_cursor(Place { zone, cursor }, &drive_id(app))),
-    }
+    list_answer(&ListPage { blocks: Vec::new(), next_cursor }, blocks, room)
 }

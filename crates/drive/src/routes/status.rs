@@ -9,10 +9,11 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use imbrex_api::drive::{DamagePage, DamagedBlock, DriveStats, DriveStatus};
-use imbrex_engine::{DamageKind, State as EngineState};
+use imbrex_engine::{DAMAGE_LISTED_MAX, Damage, DamageKind, State as EngineState};
 use imbrex_format::UNIT_BYTES;
 
 use crate::app::App;
+use crate::lists::list_answer;
 use crate::metrics::{MEDIA_TYPE, metrics_text};
 use crate::problem::Refusal;
 
@@ -42,9 +43,16 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Ref
 }
 
 /// `GET /v1/damage`.
-pub(super) async fn damage(State(app): State<Arc<App>>) -> Result<Json<DamagePage>, Refusal> {
+pub(super) async fn damage(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+    let room = app.lists.room::<Damage>(DAMAGE_LISTED_MAX).await?;
     let damaged = app.engine.damage().await?;
-    let blocks = damaged.iter().map(|damage| DamagedBlock {
+    let status = app.engine.status();
+    let page = DamagePage {
+        blocks: Vec::new(),
+        damaged_blocks: status.damaged_blocks.max(damaged.len() as u64),
+        unknown_zones: status.unknown_zones,
+    };
+    let blocks = damaged.into_iter().map(|damage| DamagedBlock {
         key: damage.key.to_string(),
         zone: damage.zone,
         zone_offset_bytes: u64::from(damage.unit_offset) * UNIT_BYTES as u64,
@@ -55,10 +63,7 @@ pub(super) async fn damage(State(app): State<Arc<App>>) -> Result<Json<DamagePag
         .to_owned(),
         seen_us: damage.seen_us,
     });
-    let status = app.engine.status();
-    let damaged_blocks = status.damaged_blocks.max(damaged.len() as u64);
-    let unknown_zones = status.unknown_zones;
-    Ok(Json(DamagePage { blocks: blocks.collect(), damaged_blocks, unknown_zones }))
+    Ok(list_answer(&page, blocks, room))
 }
 
 /// `GET /v1/stats`.

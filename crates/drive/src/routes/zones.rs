@@ -5,17 +5,21 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use imbrex_api::drive::{ZoneList, ZoneStatus};
+use imbrex_engine::ZoneStatus as EngineZone;
 use imbrex_zoned::{Condition, ZoneKind};
 
 use super::request::ZoneNumber;
 use crate::app::App;
+use crate::lists::{Room, list_answer};
 use crate::problem::Refusal;
 
 /// `GET /v1/zones`.
-pub(super) async fn all(State(app): State<Arc<App>>) -> Result<Json<ZoneList>, Refusal> {
-    let zones = app.engine.zones().await?;
-    Ok(Json(ZoneList { zones: zones.iter().map(zone_status).collect() }))
+pub(super) async fn all(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+    let room = room_for_all(&app).await?;
+    let zones = app.engine.zones().await?.into_iter().map(|zone| zone_status(&zone));
+    Ok(list_answer(&ZoneList::default(), zones, room))
 }
 
 /// `GET /v1/zones/{zone}`.
@@ -24,9 +28,14 @@ pub(super) async fn one(
     ZoneNumber(number): ZoneNumber,
 ) -> Result<Json<ZoneStatus>, Refusal> {
     check_zone(&app, number)?;
+    let _room = room_for_all(&app).await?;
     let zones = app.engine.zones().await?;
     let zone = zones.iter().find(|zone| zone.zone == number);
     zone.map(|zone| Json(zone_status(zone))).ok_or_else(|| no_such_zone(&app, number))
+}
+
+async fn room_for_all(app: &App) -> Result<Room, Refusal> {
+    app.lists.room::<EngineZone>(app.engine.geometry().zone_count as usize).await
 }
 
 /// Refuses the number of a zone that the drive has not.
@@ -40,7 +49,7 @@ fn no_such_zone(app: &App, number: u32) -> Refusal {
     Refusal::new("zone-not-found", StatusCode::NOT_FOUND, "No such zone", detail)
 }
 
-fn zone_status(zone: &imbrex_engine::ZoneStatus) -> ZoneStatus {
+fn zone_status(zone: &EngineZone) -> ZoneStatus {
     ZoneStatus {
         zone: zone.zone,
         kind: match zone.kind {

@@ -98,7 +98,10 @@ async fn answer(
 ) -> Response<Body> {
     let began = Instant::now();
     let operation = operation_of(&request);
-    let response = if treatment == Treatment::Refuse {
+    let head_bytes = head_bytes(&request);
+    let response = if head_bytes > app.limits.head_bytes_max {
+        Refusal::head_too_large(head_bytes, app.limits.head_bytes_max).into_response()
+    } else if treatment == Treatment::Refuse {
         let most = app.limits.connections_max;
         Refusal::overloaded(format!("{most} connections are open, as many as the drive takes: try again"))
             .closing()
@@ -116,6 +119,13 @@ async fn answer(
     }
     app.figures.request(operation, response.status().as_u16(), began.elapsed());
     response
+}
+
+/// About how long the head of a request is: while the request lasts, all of it is kept.
+fn head_bytes(request: &Request<Body>) -> usize {
+    let line = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    line + headers.sum::<usize>()
 }
 
 fn operation_of(request: &Request<Body>) -> Operation {

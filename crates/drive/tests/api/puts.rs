@@ -146,6 +146,12 @@ fn a_class_is_taken_and_an_unknown_one_is_400() {
         let answer = node.client().request(method, &path_of(0), &[("Imbrex-Class", "urgent")], body).unwrap();
         assert_eq!(answer.status, 400, "{method}");
     }
+    for (class, status) in [("repair", 200), ("urgent", 400)] {
+        for path in ["/v1/blocks", "/v1/zones/2/blocks"] {
+            let answer = node.client().request("GET", path, &[("Imbrex-Class", class)], None).unwrap();
+            assert_eq!(answer.status, status, "{path} for {class}");
+        }
+    }
 }
 
 #[test]

@@ -104,10 +104,33 @@ impl<S: Read + Write> Client<S> {
         let mut answer = Answer { status, headers, body: Vec::new() };
         let length = answer.header("content-length").and_then(|length| length.parse().ok());
         if has_body && status >= 200 && status != 204 && status != 304 {
-            answer.body = vec![0; length.unwrap_or(0)];
-            self.stream.read_exact(&mut answer.body)?;
+            match answer.header("transfer-encoding") {
+                Some("chunked") => answer.body = self.read_chunks()?,
+                _ => {
+                    answer.body = vec![0; length.unwrap_or(0)];
+                    self.stream.read_exact(&mut answer.body)?;
+                }
+            }
         }
         Ok(answer)
+    }
+
+    /// Reads a body in chunks (RFC 9112, section 7.1), without trailers.
+    fn read_chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        let mut line = String::new();
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            let length = usize::from_str_radix(line.trim_end(), 16).map_err(io::Error::other)?;
+            let begin = body.len();
+            body.resize(begin + length + 2, 0);
+            self.stream.read_exact(&mut body[begin..])?;
+            body.truncate(begin + length);
+            if length == 0 {
+                return Ok(body);
+            }
+        }
     }
 
     /// Sends a request with all of its body and reads the answer.

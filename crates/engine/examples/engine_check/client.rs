@@ -156,7 +156,8 @@ impl Client {
         let mut found = BTreeMap::new();
         let mut cursor = Some(Cursor::default());
         while let Some(next) = cursor {
-            let page = self.engine.list(next, limit).await.map_err(|error| error.to_string())?;
+            let page =
+                self.engine.list(next, limit, Class::Foreground).await.map_err(|error| error.to_string())?;
             for entry in page.entries {
                 // One that reclaim moves between two pages may come twice, and must be the same.
                 let before = found.insert(entry.key, entry.payload_bytes);

@@ -8,7 +8,7 @@ use super::model::number;
 use super::setup::Faults;
 use super::world::{Answer, World};
 use crate::command::{Command, ListRequest, Reply};
-use crate::request::{Cursor, Page, Stats};
+use crate::request::{Class, Cursor, Page, Stats};
 
 /// A listing under way.
 pub(super) struct Listing {
@@ -64,7 +64,10 @@ impl World {
 
     fn ask_page(&mut self, cursor: Cursor, limit: usize) -> Answer<Page> {
         let (reply, answer) = Reply::new(None);
-        self.turn(Some(Command::List(ListRequest { cursor, zone: None, limit }, reply)));
+        self.turn(Some(Command::List(
+            ListRequest { cursor, zone: None, limit, class: Class::Foreground },
+            reply,
+        )));
         answer
     }
 
