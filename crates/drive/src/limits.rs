@@ -48,8 +48,8 @@ impl Default for Limits {
             connections_local_max: 32,
             connections_refused_max: 16,
             waiting_max: 64,
-            // Two lists of the zones of a drive of 20 TB, or nine of the longest pages.
-            listings_bytes_max: 8 << 20,
+            // A list of the zones of a drive of 20 TB, and two of the longest pages.
+            listings_bytes_max: 6 << 20,
             waiting_time_max: Duration::from_secs(1),
             head_time_max: Duration::from_secs(10),
             // Longer than clients keep idle connections, so that it is they who close.

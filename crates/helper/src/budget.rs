@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// What the kernel, the image in memory and init keep for themselves, in mebibytes: the image unpacked
 /// is about 110, the rest is the kernel's for buffers and tables.
 const RESERVE_MIB: u64 = 192;
-/// What a drive's process takes beside its buffers, in mebibytes: it prints 52 at start, and its index and tables besides.
+/// What a drive's process takes beside its buffers, in mebibytes: it prints 60 at start, and its index and tables besides.
 const DRIVE_MIB: u64 = 64;
 /// For how many bytes of the drive its index and tables take a mebibyte, 16 for each tebibyte: by default the index has room
 /// for a block a mebibyte, at 12 bytes a block at most, and there are 4096 zones.
