@@ -89,16 +89,29 @@ impl Scrub {
     }
 
     /// When a zone is due, in seconds since 1970.
-    fn due_unix_s(&self, entry: &ZoneEntry) -> u64 {
-        if entry.scrubbed_at_unix_s < self.pass_since_unix_s {
+    fn due_unix_s(&self, entry: &ZoneEntry, unix_s: u64) -> u64 {
+        let scrubbed_at_unix_s = past(entry.scrubbed_at_unix_s, unix_s);
+        if scrubbed_at_unix_s < self.pass_since_unix_s {
             return 0;
         }
-        self.pace.due_unix_s(entry.closed_at_unix_s, entry.scrubbed_at_unix_s)
+        self.pace.due_unix_s(past(entry.closed_at_unix_s, unix_s), scrubbed_at_unix_s)
+    }
+
+    /// Where the clock was set back, what was ordered and done by it counts from now on, or never was.
+    fn follow_clock(&mut self, unix_s: u64) {
+        self.pass_since_unix_s = self.pass_since_unix_s.min(unix_s);
+        self.slots.follow_clock(unix_s);
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.inventory.memory_bytes()
     }
+}
+
+/// A time that stands on the drive, in seconds since 1970; 0, which is never, where it lies in the future. The clock was ahead
+/// when it was written, and nobody knows by how much.
+fn past(stamp_unix_s: u64, unix_s: u64) -> u64 {
+    if stamp_unix_s > unix_s { 0 } else { stamp_unix_s }
 }
 
 impl Store {
@@ -123,6 +136,7 @@ impl Store {
         if matches!(self.fault, Some(State::Failed { .. })) {
             return;
         }
+        self.scrub.follow_clock(self.unix_s);
         if self.scrub.current.is_none() && (self.pump_slot_scrub(device) || !self.begin_zone()) {
             return;
         }
@@ -168,7 +182,7 @@ impl Store {
         let neighbour = neighbour.filter(|zone| readable(*zone, self.zones.get(*zone)));
         let due = || {
             let zones = self.zones.iter().filter(|(zone, entry)| readable(*zone, entry));
-            let zones = zones.map(|(zone, entry)| (self.scrub.due_unix_s(entry), zone));
+            let zones = zones.map(|(zone, entry)| (self.scrub.due_unix_s(entry, self.unix_s), zone));
             zones.min().filter(|(due, _)| *due <= self.unix_s).map(|(_, zone)| zone)
         };
         let Some(zone) = neighbour.or_else(due) else { return false };
@@ -195,7 +209,7 @@ impl Store {
     /// What was ordered, and what lies beside damage, is read as fast as the class may.
     fn set_scrub_pace(&mut self, zone: u32, is_neighbour: bool) {
         let entry = self.zones.get(zone);
-        let due_unix_s = self.scrub.due_unix_s(entry);
+        let due_unix_s = self.scrub.due_unix_s(entry, self.unix_s);
         if is_neighbour || due_unix_s == 0 {
             return self.scrub.pace.begin_at_once();
         }
@@ -278,7 +292,8 @@ impl Store {
             let beside = [current.zone.checked_sub(1), current.zone.checked_add(1)];
             for zone in beside.into_iter().flatten().filter(|zone| *zone < last) {
                 let is_known = self.scrub.neighbours.contains(&zone);
-                let is_fresh = self.zones.get(zone).scrubbed_at_unix_s.saturating_add(3600) > unix_s;
+                let scrubbed_at_unix_s = past(self.zones.get(zone).scrubbed_at_unix_s, unix_s);
+                let is_fresh = scrubbed_at_unix_s.saturating_add(3600) > unix_s;
                 if !is_known && !is_fresh && self.scrub.neighbours.len() < NEIGHBOURS_MAX {
                     self.scrub.neighbours.push_back(zone);
                 }
@@ -304,9 +319,10 @@ impl Store {
             let live_bytes = u64::from(entry.live_units) * UNIT_BYTES as u64;
             status.zones += 1;
             status.live_bytes += live_bytes;
-            status.overdue_zones += u32::from(self.scrub.due_unix_s(entry) <= self.unix_s);
-            status.oldest_unix_s = status.oldest_unix_s.min(entry.scrubbed_at_unix_s);
-            if entry.scrubbed_at_unix_s >= begin && entry.scrubbed_at_unix_s > 0 {
+            let scrubbed_at_unix_s = past(entry.scrubbed_at_unix_s, self.unix_s);
+            status.overdue_zones += u32::from(self.scrub.due_unix_s(entry, self.unix_s) <= self.unix_s);
+            status.oldest_unix_s = status.oldest_unix_s.min(scrubbed_at_unix_s);
+            if scrubbed_at_unix_s >= begin && scrubbed_at_unix_s > 0 {
                 status.covered_zones += 1;
                 status.covered_bytes += live_bytes;
             }

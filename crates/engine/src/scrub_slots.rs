@@ -25,6 +25,14 @@ pub(crate) struct SlotScrub {
 }
 
 impl SlotScrub {
+    /// Where the clock was set back, what was done by it counts from now on, or never was.
+    pub(crate) fn follow_clock(&mut self, unix_s: u64) {
+        self.mounted_at_unix_s = self.mounted_at_unix_s.min(unix_s);
+        if self.scrubbed_at_unix_s > unix_s {
+            self.scrubbed_at_unix_s = 0;
+        }
+    }
+
     /// Ends its turn, which begins anew another time.
     pub(crate) fn leave(&mut self) {
         (self.walk, self.is_reading) = (None, false);

@@ -24,9 +24,10 @@ const TURN_US: u64 = 1000;
 /// How many turns any request is answered in: three minutes of simulated time.
 const TURNS_MAX: u32 = 180_000;
 
-/// A clock that stands still until the test moves it.
+/// A clock that stands still until the test moves it: its time in microseconds, and by how many seconds the time of day is
+/// ahead.
 #[derive(Default)]
-pub struct StandingClock(AtomicU64);
+pub struct StandingClock(AtomicU64, AtomicU64);
 
 impl Clock for StandingClock {
     fn now_us(&self) -> u64 {
@@ -34,7 +35,7 @@ impl Clock for StandingClock {
     }
 
     fn unix_s(&self) -> u64 {
-        1_700_000_000 + self.0.load(Relaxed) / 1_000_000
+        1_700_000_000 + self.0.load(Relaxed) / 1_000_000 + self.1.load(Relaxed)
     }
 }
 
@@ -118,6 +119,11 @@ impl Bench {
     /// Lets time pass in which the engine does not turn.
     pub fn jump(&mut self, duration: Duration) {
         self.clock.0.fetch_add(u64::try_from(duration.as_micros()).unwrap(), Relaxed);
+    }
+
+    /// Sets the time of day so much ahead of what it is.
+    pub fn set_clock_ahead(&mut self, ahead: Duration) {
+        self.clock.1.store(ahead.as_secs(), Relaxed);
     }
 
     /// Lets time pass, with turns in it, in steps of a tenth of it.
