@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -41,6 +41,9 @@ const LEAST: [&[u8]; 11] = [
     // syscall
     b"\x0f\x05",
 ];
+
+/// Instead of its code, that of a program that never ends, as long as it: mov eax, 34; syscall (`pause`); and again.
+const ENDLESS: [u8; 9] = *b"\xb8\x22\0\0\0\x0f\x05\xeb\xf7";
 
 /// Where init looks for manifests.
 const MANIFESTS: &str = "/usr/lib/imbrex/services";
@@ -81,6 +84,24 @@ impl AddedService {
         let words = self.verb.split_whitespace().map(|word| format!(", {word:?}"));
         format!("command = [{PROGRAM_IN_GUEST:?}{}]\n{}\n", words.collect::<String>(), self.manifest)
     }
+}
+
+/// Writes the initrd of an image that does not come up, in a file of `folder`: its PID 1 does nothing for ever.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn initrd_that_hangs(folder: &Path) -> Result<PathBuf> {
+    let (program, initrd) = (folder.join("endless"), folder.join("initrd-that-hangs"));
+    let mut code = LEAST.concat();
+    let place = code.len() - ENDLESS.len();
+    code.splice(place.., ENDLESS);
+    fs::write(&program, code).with_context(|| format!("cannot write {}", program.display()))?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).context("cannot make it a program")?;
+    let mut tree = Tree::default();
+    tree.add_file("/init", &program)?;
+    let file = File::create(&initrd).with_context(|| format!("cannot make {}", initrd.display()))?;
+    tree.write(&mut BufWriter::new(file))?;
+    Ok(initrd)
 }
 
 /// The file that tells a service of this name to begin.

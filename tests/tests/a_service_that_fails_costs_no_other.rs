@@ -160,6 +160,10 @@ fn children_end_with_whoever_left_them(guest: &Guest) -> Result<()> {
         let gone = until(TIME_MAX, || probe.read(&stat).is_err().then_some(()));
         gone.with_context(|| format!("the child that {name} has left lives on"))?;
     }
+    // What follows is not to find it on its way.
+    let again = until(TIME_MAX, || service(&agent, FAMILY).ok().filter(|service| service.restarts == 1));
+    again.context("it does not start again")?;
+    service_in(&agent, FAMILY, ServiceState::Ready)?;
     println!("{:28} ended with it, of a service and of a health check", "children left behind");
     others.check(&agent)
 }

@@ -65,7 +65,34 @@ impl Manifests {
                 Err(error) => complaints.push(format!("the manifest {} is refused: {error}", path.display())),
             }
         }
+        complaints.extend(manifests.refuse_unmet());
         Ok((manifests, complaints))
+    }
+
+    /// Takes out every manifest whose needs can never be met, and names it: the service would wait for ever.
+    fn refuse_unmet(&mut self) -> Vec<String> {
+        let tried = WORDS_TRIED.map(|word| (word, "1".to_owned()));
+        let needs = self.0.iter().filter_map(|(name, text)| {
+            let service = parse(name, text, &tried).ok()?;
+            Some((name.clone(), [service.needs, service.binds_to].concat()))
+        });
+        let mut unmet: BTreeMap<String, Vec<String>> = needs.collect();
+        // Each round meets those whose needs are met, so that there are no more rounds than manifests.
+        loop {
+            let waits = |need: &String| unmet.contains_key(need) || !self.0.contains_key(need);
+            let met = unmet.iter().filter(|(_, needs)| !needs.iter().any(waits));
+            let met: Vec<String> = met.map(|(name, _)| name.clone()).collect();
+            if met.is_empty() {
+                break;
+            }
+            unmet.retain(|name, _| !met.contains(name));
+        }
+        let told = unmet.into_iter().map(|(name, needs)| {
+            self.0.remove(&name);
+            let needs = needs.join(", ");
+            format!("the manifest of {name} is refused: of {needs} one is not there, or needs {name} in turn")
+        });
+        told.collect()
     }
 
     /// The service of this name, or of this template, with `words` filled in.
@@ -121,6 +148,15 @@ fn check(service: &Specification) -> Result<(), String> {
         (
             health.is_some_and(|health| !health.command.is_empty() && health.every_s == 0),
             "health.every_s is at least 1",
+        ),
+        (
+            health.is_some_and(|health| !health.command.is_empty() && health.every_s >= health.within_s),
+            "health.every_s is less than health.within_s",
+        ),
+        (
+            health.is_some_and(|health| health.command.is_empty())
+                && service.readiness != Readiness::SdNotify,
+            "health has a command, or the service has readiness = \"sd_notify\"",
         ),
         (!(-1000..=1000).contains(&service.limits.oom_score), "limits.oom_score is from -1000 to 1000"),
     ];
@@ -239,6 +275,40 @@ pub(crate) mod tests {
             assert!(complaint.contains(word) && !complaint.contains('\n'), "{complaint}");
         }
         assert_eq!(complaints.len(), 4);
+    }
+
+    #[test]
+    fn a_service_whose_needs_can_never_be_met_is_refused_and_so_is_who_needs_it() {
+        let manifest = |name: &str, needs: &str| {
+            (name.to_owned(), format!("command = [\"/x\"]\nneeds = [{needs}]\nbinds_to = []\n"))
+        };
+        let mut manifests = Manifests(BTreeMap::from([
+            manifest("agent", ""),
+            manifest("drive@", "\"agent\""),
+            manifest("last", "\"agent\", \"drive@\""),
+            manifest("alone", "\"nobody\""),
+            manifest("behind", "\"alone\", \"agent\""),
+            manifest("egg", "\"hen\""),
+            manifest("hen", "\"egg\""),
+            manifest("itself", "\"itself\""),
+        ]));
+        let complaints = manifests.refuse_unmet();
+        assert_eq!(manifests.0.keys().collect::<Vec<_>>(), ["agent", "drive@", "last"]);
+        assert_eq!(complaints.len(), 5);
+        assert!(
+            complaints[0].starts_with("the manifest of alone is refused: of nobody one"),
+            "{complaints:?}"
+        );
+    }
+
+    #[test]
+    fn a_health_check_that_could_only_fail_is_refused() {
+        let of = |text: &str| parse("x", &format!("command = [\"/x\"]\n{text}"), &[]).map(drop);
+        let command = "command = [\"/y\"]";
+        assert_eq!(of(&format!("health = {{ {command}, every_s = 5, within_s = 20 }}")), Ok(()));
+        assert!(of(&format!("health = {{ {command}, every_s = 20, within_s = 20 }}")).is_err());
+        assert!(of("health = { within_s = 20 }").unwrap_err().contains("sd_notify"));
+        assert_eq!(of("readiness = \"sd_notify\"\nhealth = { within_s = 20 }"), Ok(()));
     }
 
     #[test]
