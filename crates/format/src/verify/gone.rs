@@ -12,7 +12,7 @@ use crate::label::{CHECKPOINT_SLOTS, Label};
 use crate::verify::compare::Comparison;
 use crate::verify::finding::FindingKind;
 use crate::verify::findings::{At, Halt};
-use crate::verify::ledger::{GroupRow, Place};
+use crate::verify::ledger::{GroupRow, Place, TombstoneRow};
 use crate::verify::pending::CLOSE;
 use crate::verify::survey::Survey;
 
@@ -75,20 +75,42 @@ pub(super) fn check_without_checkpoint(survey: &mut Survey<'_>, label: &Label) -
         && (0..CHECKPOINT_SLOTS).all(|slot| {
             survey.zones[label.checkpoint_slot(slot).start as usize].write_pointer_bytes == Some(0)
         });
+    let is_missing = is_missing(&survey.ledger.groups, GROUP_FIRST);
     for index in 0..survey.begun.len() {
         let zone = survey.begun[index];
-        let is_named = survey.ledger.tombstones.iter().any(|tombstone| tombstone.target.split().0 == zone);
+        let names = |tombstone: &TombstoneRow| tombstone.target.split().0 == zone;
+        let is_named = survey.ledger.tombstones.iter().any(names);
         let is_claimed = survey.claims.of(zone).is_some_and(|claim| claim.good_units > 1);
-        if is_new && (is_named || is_claimed) {
+        if is_new && (is_named || is_claimed || is_missing) {
             survey.incomplete = true;
             let what = "it is written, and nothing of it stands; by the log it held records";
             survey.findings.add(FindingKind::ZoneLost, At::zone(zone), what)?;
         }
     }
-    if is_missing(&survey.ledger.groups, GROUP_FIRST) && survey.counts.tombstones_ended == 0 {
+    check_open_at_last(survey)?;
+    if is_missing && survey.counts.tombstones_ended == 0 {
         let kind = if survey.incomplete { FindingKind::FollowsFromDamage } else { FindingKind::Gone };
         let what = "groups are missing, and no zone has been emptied that held them";
         survey.findings.add(kind, At::default(), what)?;
+    }
+    Ok(())
+}
+
+/// A zone that was open when the last commit was made is still there: were it empty in order, tombstones would name its life.
+fn check_open_at_last(survey: &mut Survey<'_>) -> Result<(), Halt> {
+    for open in survey.claims.open_at_last().to_vec() {
+        let is_gone = survey.lives.get(open.zone as usize).is_some_and(Option::is_none)
+            && survey.zones[open.zone as usize].condition != Condition::Offline;
+        let names = |tombstone: &TombstoneRow| {
+            tombstone.target.split().0 == open.zone && tombstone.incarnation == open.incarnation
+        };
+        if is_gone && open.good_units > 1 && !survey.ledger.tombstones.iter().any(names) {
+            let what = format!(
+                "the last commit knows that it was good up to unit {}, and nothing of it stands",
+                open.good_units
+            );
+            survey.findings.add(FindingKind::Gone, At::zone(open.zone), what)?;
+        }
     }
     Ok(())
 }
@@ -148,6 +170,7 @@ impl Comparison<'_, '_> {
 
     /// What has gone with lives that have ended was killed first; and no group is missing but those that went with a life.
     pub(super) fn check_gone(&mut self) -> Result<(), Halt> {
+        check_open_at_last(self.survey)?;
         let next_group = self.loaded.end.next_group;
         let is_missing = is_missing(&self.survey.ledger.groups, next_group);
         for zone in 0..self.label.zone_count {
