@@ -11,6 +11,7 @@ use crate::verify::cell_map::CellMap;
 use crate::verify::compare;
 use crate::verify::finding::FindingKind;
 use crate::verify::findings::{At, Halt};
+use crate::verify::gone;
 use crate::verify::report::CheckpointFacts;
 use crate::verify::slot::{self, SlotRecords};
 use crate::verify::survey::Survey;
@@ -18,6 +19,8 @@ use crate::verify::survey::Survey;
 /// A checkpoint that counts.
 pub(super) struct Loaded {
     pub(super) slot: u32,
+    /// The other slot has an end too.
+    pub(super) is_other_whole: bool,
     pub(super) begin: CheckpointBegin,
     pub(super) end: CheckpointEnd,
     pub(super) cells: Vec<[u8; CELL_BYTES]>,
@@ -30,7 +33,7 @@ pub(super) struct Loaded {
 /// Verifies both slots, and holds the newest checkpoint that counts against the log.
 pub(super) fn run(survey: &mut Survey<'_>, label: &Label) -> Result<(), Halt> {
     if label.checkpoint_slot_zones == 0 {
-        return Ok(());
+        return gone::check_without_checkpoint(survey, label);
     }
     let mut slots = Vec::new();
     let mut begun = [None; CHECKPOINT_SLOTS as usize];
@@ -65,7 +68,8 @@ pub(super) fn run(survey: &mut Survey<'_>, label: &Label) -> Result<(), Halt> {
         let (_, slot, records) = &slots[if slots[0].1 == slot { 0 } else { 1 }];
         newest = load(survey, label, *slot, records)?;
     }
-    let Some(loaded) = newest else { return Ok(()) };
+    let Some(mut loaded) = newest else { return gone::check_without_checkpoint(survey, label) };
+    loaded.is_other_whole = slots.len() == CHECKPOINT_SLOTS as usize;
     survey.checkpoint = Some(CheckpointFacts {
         slot: loaded.slot,
         number: loaded.begin.number,
@@ -193,7 +197,7 @@ fn load(
         return Ok(None);
     }
     let (cells, tables) = map.into_parts(survey);
-    Ok(Some(Loaded { slot, begin, end, cells, tables, end_at }))
+    Ok(Some(Loaded { slot, is_other_whole: false, begin, end, cells, tables, end_at }))
 }
 
 /// Takes a record of cells or patches into the map; tells whether it could be.

@@ -18,6 +18,8 @@ pub(super) struct Claim {
 #[derive(Default)]
 pub(super) struct Claims {
     zones: HashMap<u32, Claim>,
+    /// The open zones by the commit of the highest sequence, and that.
+    last: (u64, Vec<CommitZone>),
 }
 
 impl Claims {
@@ -27,6 +29,18 @@ impl Claims {
         if (claim.incarnation, claim.good_units) > (known.incarnation, known.good_units) {
             *known = claim;
         }
+    }
+
+    /// Takes note of the zones that were open when the commit of this sequence was made.
+    pub(super) fn note_open(&mut self, sequence: u64, open: &[CommitZone]) {
+        if sequence > self.last.0 {
+            self.last = (sequence, open.to_vec());
+        }
+    }
+
+    /// The zones that were open when the last commit was made.
+    pub(super) fn open_at_last(&self) -> &[CommitZone] {
+        &self.last.1
     }
 
     pub(super) fn of(&self, zone: u32) -> Option<Claim> {

@@ -1,6 +1,8 @@
 //! The newest checkpoint, held against the log: what it says of each zone and each block, and whether it gives, with what
 //! was written since, the index that the log gives.
 
+use imbrex_zoned::ZoneKind;
+
 use crate::checkpoint::{ZoneCell, ZoneCellRole};
 use crate::index_cell::{BUCKET_SLOTS, IndexEntry, other_bucket};
 use crate::label::Label;
@@ -9,6 +11,7 @@ use crate::unit::UNIT_BYTES;
 use crate::verify::checkpoint::Loaded;
 use crate::verify::finding::FindingKind;
 use crate::verify::findings::{At, Halt};
+use crate::verify::gone::{Gone, Killed};
 use crate::verify::ledger::Place;
 use crate::verify::survey::Survey;
 
@@ -23,30 +26,37 @@ enum Since {
 }
 
 /// A zone as the checkpoint knows it.
-struct KnownZone {
-    cell: ZoneCell,
+#[derive(Clone, Copy)]
+pub(super) struct KnownZone {
+    pub(super) cell: ZoneCell,
     since: Since,
     /// The life that the checkpoint knows is present.
-    is_same_life: bool,
+    pub(super) is_same_life: bool,
     /// The units of its records that the index names.
     live_units: u64,
+    /// What the index names of a life that is not present, and no tombstone does.
+    pub(super) gone: Gone,
 }
 
-struct Comparison<'a, 'd> {
-    survey: &'a mut Survey<'d>,
-    label: &'a Label,
-    loaded: &'a Loaded,
-    zones: Vec<KnownZone>,
+pub(super) struct Comparison<'a, 'd> {
+    pub(super) survey: &'a mut Survey<'d>,
+    pub(super) label: &'a Label,
+    pub(super) loaded: &'a Loaded,
+    pub(super) zones: Vec<KnownZone>,
+    pub(super) killed: Killed,
 }
 
 pub(super) fn run(survey: &mut Survey<'_>, label: &Label, loaded: &Loaded) -> Result<(), Halt> {
-    let mut comparison = Comparison { survey, label, loaded, zones: Vec::new() };
+    let mut comparison = Comparison { survey, label, loaded, zones: Vec::new(), killed: Killed::default() };
     if !comparison.know_zones()? {
         return Ok(());
     }
+    comparison.know_killed()?;
+    comparison.check_begun()?;
     comparison.check_open()?;
     comparison.check_tables()?;
     comparison.check_index()?;
+    comparison.check_gone()?;
     comparison.check_zone_sums()?;
     comparison.check_result()
 }
@@ -92,7 +102,13 @@ impl Comparison<'_, '_> {
                 (Some(_), _) if is_same_life => Since::Nothing,
                 _ => Since::Everything,
             };
-            let is_free = cell.role == ZoneCellRole::Free && cell.closed_sequence <= self.loaded.end.number;
+            let is_sequential = self.survey.zones[zone as usize].kind == ZoneKind::SequentialWriteRequired;
+            let is_old = life.is_some_and(|life| life.incarnation <= cell.incarnation);
+            let is_right = cell.role != ZoneCellRole::Free || !is_sequential || !is_old;
+            self.expect(is_right, at, || format!("it knows that its life {} has ended", cell.incarnation))?;
+            // Where the other slot holds none that counts, it may have held a newer one, which a mount could not read.
+            let freed_by = self.loaded.end.number + u64::from(!self.loaded.is_other_whole);
+            let is_free = cell.role == ZoneCellRole::Free && cell.closed_sequence <= freed_by;
             let is_right = since != Since::Everything || is_free;
             self.expect(is_right, at, || {
                 format!(
@@ -100,7 +116,7 @@ impl Comparison<'_, '_> {
                     cell.role, cell.incarnation
                 )
             })?;
-            self.zones.push(KnownZone { cell, since, is_same_life, live_units: 0 });
+            self.zones.push(KnownZone { cell, since, is_same_life, live_units: 0, gone: Gone::default() });
         }
         Ok(true)
     }
@@ -210,7 +226,13 @@ impl Comparison<'_, '_> {
             )
         })?;
         if !is_same_life {
-            // The zone was reset since.
+            // The zone was reset since: what was live in it has been killed.
+            let (incarnation, place) = (cell.incarnation, Place::new(zone, unit));
+            if may_hold && !self.killed.names(place, incarnation) {
+                let gone = &mut self.zones[zone as usize].gone;
+                gone.blocks += 1;
+                gone.units += u64::from(entry.unit_count);
+            }
             return Ok(());
         }
         let bucket_count = self.loaded.begin.bucket_count;
@@ -235,12 +257,15 @@ impl Comparison<'_, '_> {
             self.expect(u64::from(cell.live_units) == counted, At::zone(zone), || {
                 format!("its cell counts {} live units, and its index {counted}", cell.live_units)
             })?;
+            self.check_end(zone)?;
             let life = self.survey.lives[zone as usize];
             if let Some(life) =
                 life.filter(|life| is_same_life && life.is_sealed && cell.role == ZoneCellRole::Sealed)
             {
                 let found = (life.entries, life.tombstones);
-                let is_right = found == (cell.table_entries, cell.tombstones);
+                // A writer that could not read the table did not count what it lists.
+                let is_right = found == (cell.table_entries, cell.tombstones)
+                    || (cell.table_entries, cell.tombstones) == (0, found.1);
                 self.expect(is_right, At::zone(zone), || {
                     format!(
                         "its cell counts {} entries, {} of them tombstones, and the zone's table {} and {}",
@@ -252,7 +277,26 @@ impl Comparison<'_, '_> {
         Ok(())
     }
 
-    fn is_since(&self, place: Place) -> bool {
+    /// A zone that was sealed ends with a footer, and one that was fenced is as good as it was.
+    fn check_end(&mut self, zone: u32) -> Result<(), Halt> {
+        let KnownZone { cell, is_same_life, .. } = self.zones[zone as usize];
+        let Some(life) = self.survey.lives[zone as usize].filter(|_| is_same_life) else { return Ok(()) };
+        let number = self.loaded.end.number;
+        // One without a table was fenced, or its writer could not read its footer.
+        if cell.role == ZoneCellRole::Sealed && cell.table_entries > 0 && !life.is_sealed {
+            let what = format!("checkpoint {number} calls it sealed, and it does not end with a footer");
+            self.survey.findings.add(FindingKind::FooterDamaged, At::zone(zone), what)?;
+        } else if cell.role == ZoneCellRole::Fenced && life.good_units < cell.good_units {
+            let (found, known) = (life.good_units, cell.good_units);
+            let what = format!(
+                "it is good up to unit {found}, and checkpoint {number} knows that it was up to unit {known}"
+            );
+            self.survey.findings.add(FindingKind::GroupDamaged, At::unit(zone, found), what)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_since(&self, place: Place) -> bool {
         let (zone, unit) = place.split();
         match self.zones[zone as usize].since {
             Since::Nothing => false,

@@ -26,6 +26,8 @@ pub enum FindingKind {
     GroupDamaged,
     /// A record of a checkpoint cannot be read, or its checksum is wrong.
     CheckpointDamaged,
+    /// Blocks or groups that the checkpoint or other groups vouch for have gone, and nothing says why.
+    Gone,
     /// Two records of a key are live, or the checkpoint and the log differ, and damage found before explains it.
     FollowsFromDamage,
 
@@ -74,6 +76,7 @@ impl FindingKind {
                 | Self::FooterDamaged
                 | Self::GroupDamaged
                 | Self::CheckpointDamaged
+                | Self::Gone
                 | Self::FollowsFromDamage
         )
     }

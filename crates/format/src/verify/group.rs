@@ -149,6 +149,7 @@ impl Walk<'_, '_> {
         self.survey.findings.expect(is_right, FindingKind::CommitContradictsZone, at, || {
             format!("its commit says of its own zone {own:?}, and ends at unit {end}")
         })?;
+        self.survey.claims.note_open(header.sequence, &commit.open);
         for (index, open) in commit.open.iter().enumerate() {
             let is_possible = open.zone < self.label.zone_count
                 && open.incarnation <= header.sequence

@@ -19,6 +19,7 @@ mod compare;
 pub mod finding;
 mod findings;
 mod footer;
+mod gone;
 mod group;
 mod labels;
 mod ledger;

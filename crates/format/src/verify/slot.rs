@@ -1,9 +1,11 @@
 //! The records of one checkpoint slot, found without reading what they hold.
 
+use std::ops::Range;
+
 use imbrex_zoned::{Condition, ZoneKind};
 
 use crate::label::Label;
-use crate::record::{RecordHeader, RecordKind, decode_record_header};
+use crate::record::{RecordHeader, RecordKind, claimed_incarnation, decode_record_header};
 use crate::scope::ZoneScope;
 use crate::unit::UNIT_BYTES;
 use crate::verify::finding::FindingKind;
@@ -69,7 +71,14 @@ fn list_zone(
             }
             header.incarnation
         }
-        FirstUnit::Blank => return Ok(ZoneEnd::Stop),
+        FirstUnit::Blank => {
+            // A crash can tear the header, and nothing can have followed it then.
+            let is_more = state.write_pointer_bytes.is_some_and(|pointer| pointer > UNIT_BYTES as u64);
+            if state.kind != ZoneKind::Conventional && (is_more || holds_record(survey, label, zone)?) {
+                found.damaged_at = Some((zone, 0));
+            }
+            return Ok(ZoneEnd::Stop);
+        }
         FirstUnit::Damaged(_) => {
             let is_torn = state.write_pointer_bytes == Some(UNIT_BYTES as u64);
             found.damaged_at = (!is_torn && state.kind != ZoneKind::Conventional).then_some((zone, 0));
@@ -102,7 +111,15 @@ fn list_records(
             Ok(header) if header.unit_count <= end - unit => header,
             // A crash has torn it.
             Ok(_) => return Ok(ZoneEnd::Stop),
-            Err(_) if is_blank || is_conventional => return Ok(ZoneEnd::Next),
+            Err(_) if is_conventional => return Ok(ZoneEnd::Next),
+            Err(_) if is_blank => {
+                let last = found.records.last().map_or(0, |(_, header)| header.sequence);
+                if goes_on(survey, scope, unit..end, last)? {
+                    found.damaged_at = Some((zone, unit));
+                    return Ok(ZoneEnd::Stop);
+                }
+                return Ok(ZoneEnd::Next);
+            }
             Err(_) => {
                 found.damaged_at = Some((zone, unit));
                 return Ok(ZoneEnd::Stop);
@@ -126,4 +143,29 @@ fn list_records(
         }
     }
     Ok(ZoneEnd::Next)
+}
+
+/// Whether a record of a checkpoint stands in a zone's unit 1.
+fn holds_record(survey: &mut Survey<'_>, label: &Label, zone: u32) -> Result<bool, Halt> {
+    let Ok(bytes) = survey.reader.unit(zone, 1, 2, false)? else { return Ok(false) };
+    Ok(claimed_incarnation(bytes).is_some_and(|incarnation| {
+        let header = decode_record_header(bytes, &ZoneScope::new(label, zone, incarnation), 1);
+        header.is_ok_and(|header| header.kind.may_stand_in(ZoneContent::Checkpoint))
+    }))
+}
+
+/// Whether a later record of the same life stands in one of these units.
+fn goes_on(
+    survey: &mut Survey<'_>,
+    scope: &ZoneScope,
+    units: Range<u32>,
+    last_sequence: u64,
+) -> Result<bool, Halt> {
+    for unit in units.clone() {
+        let Ok(bytes) = survey.reader.unit(scope.zone, unit, units.end, true)? else { continue };
+        if decode_record_header(bytes, scope, unit).is_ok_and(|header| header.sequence > last_sequence) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

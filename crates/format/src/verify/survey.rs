@@ -24,6 +24,8 @@ pub(super) struct Survey<'d> {
     pub(super) zones: Vec<Zone>,
     /// The present life of each zone of the log.
     pub(super) lives: Vec<Option<Life>>,
+    /// Zones that are full, in which nothing stands: a header that was torn seems to be all that they ever held.
+    pub(super) begun: Vec<u32>,
     /// Damage may have hidden blocks or tombstones: what then seems to contradict is not called a lie.
     pub(super) incomplete: bool,
     pub(super) checkpoint: Option<CheckpointFacts>,
@@ -42,6 +44,7 @@ impl<'d> Survey<'d> {
             counts: Counts::default(),
             lives: vec![None; zones.len()],
             zones,
+            begun: Vec::new(),
             incomplete: false,
             checkpoint: None,
             drive: None,

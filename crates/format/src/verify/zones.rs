@@ -114,8 +114,13 @@ fn identify(
         return Ok(Some((incarnation, incarnation)));
     }
     // A crash can tear a header, and no record can have followed it then; a conventional zone keeps what it held before.
-    if zone.kind == ZoneKind::Conventional || is_blank_behind_header(survey, zone)? {
+    // A zone of which more was written had a header. One that was finished since tells no more how much was.
+    let is_begun = zone.write_pointer_bytes.is_none_or(|pointer| pointer <= UNIT_BYTES as u64);
+    if zone.kind == ZoneKind::Conventional || (is_begun && is_blank_behind_header(survey, zone)?) {
         survey.findings.note(format!("zone {}: a header and nothing else was begun: {why}", zone.index));
+        if zone.kind == ZoneKind::SequentialWriteRequired {
+            survey.begun.push(zone.index);
+        }
         return Ok(None);
     }
     survey.incomplete = true;
