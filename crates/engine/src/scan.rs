@@ -273,6 +273,12 @@ impl Scan<'_, '_> {
         let is_lost = self.found.unreadable.iter().any(|unit| *unit < header.unit_offset && !is_listed(unit));
         self.found.unreadable_groups += u64::from(is_lost);
         self.found.unreadable.clear();
+        // What is older than a mount, and no void names, is of a group whose own commit was damaged since, or of a torn one
+        // whose void was lost: nobody can tell any more, so that it does not count, and is told as lost.
+        let is_older = |(sequence, entry): &(u64, TableEntry)| {
+            *sequence < first_sequence && matches!(entry, TableEntry::Block { .. })
+        };
+        self.found.unreadable_groups += u64::from(self.pending.iter().any(is_older));
         let before = self
             .pending
             .drain(..)
