@@ -36,6 +36,8 @@ enum Step {
 
 /// A listing under way.
 pub(crate) struct Listing {
+    /// Where the page begins.
+    begin: Cursor,
     cursor: Cursor,
     /// The zone at the cursor.
     zone: u32,
@@ -74,8 +76,19 @@ impl Store {
         let (one_zone, zone) = (zone.is_some(), zone.unwrap_or(0));
         let step = Step::Footer;
         let work = Work::from(class);
-        let mut listing =
-            Listing { cursor, zone, one_zone, limit, page, reads: 0, work, deadline_us, step, reply };
+        let mut listing = Listing {
+            begin: cursor,
+            cursor,
+            zone,
+            one_zone,
+            limit,
+            page,
+            reads: 0,
+            work,
+            deadline_us,
+            step,
+            reply,
+        };
         if !one_zone {
             self.find_zone(&mut listing);
         }
@@ -85,8 +98,11 @@ impl Store {
     /// Goes on from zone to zone until the page is full, or a read is needed.
     fn continue_listing(&mut self, device: &mut dyn Device, mut listing: Box<Listing>) {
         while let Some(zone) = self.zones.find(listing.zone) {
-            let is_late = listing.reads > 0 && listing.deadline_us <= self.now_us;
-            if listing.page.entries.len() >= listing.limit || listing.reads >= READS_MAX || is_late {
+            if listing.reads > 0 && listing.deadline_us <= self.now_us {
+                let what = "the disk did not come to it in time";
+                return Self::end_listing(*listing, EngineError::Overloaded { what });
+            }
+            if listing.page.entries.len() >= listing.limit || listing.reads >= READS_MAX {
                 listing.page.next = Some(listing.cursor);
                 break;
             }
@@ -223,11 +239,11 @@ impl Store {
         true
     }
 
-    /// Ends a page that cannot go on: with what has been found, or with `error` where that is nothing.
+    /// Ends a page that cannot go on: with what has been found, or with `error` where it has not come any further.
     pub(crate) fn end_listing(listing: Listing, error: EngineError) {
-        let Listing { cursor, mut page, reply, .. } = listing;
+        let Listing { begin, cursor, mut page, reply, .. } = listing;
         page.next = Some(cursor);
-        reply.send(if page.entries.is_empty() { Err(error) } else { Ok(page) });
+        reply.send(if cursor == begin { Err(error) } else { Ok(page) });
     }
 
     /// Takes what a listing has read.
