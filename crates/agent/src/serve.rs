@@ -6,6 +6,7 @@ use std::time::Duration;
 use smartctl_parser::{Smartctl, SmartctlProgram};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::certificate::Certificate;
 use crate::enclosure::Enclosures;
@@ -60,14 +61,15 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     });
     let (stop, stopped) = watch::channel(false);
     let stopping = signals().map_err(|error| format!("signals cannot be received: {error}"))?;
-    let surveys = tokio::spawn({
+    let mut watches = JoinSet::new();
+    watches.spawn({
         let agent = Arc::clone(&agent);
         async move { agent.inventory.keep_surveying(|survey| agent.enclosures.remember(survey)).await }
     });
-    let polls = tokio::spawn(health::run(Arc::clone(&book), smartctl, deadline));
-    let notes = tokio::spawn(notes_file::run(Arc::clone(&book), options.firmware_notes.clone()));
-    let watches = tokio::spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent), deadline));
-    let kernel_log = tokio::spawn({
+    watches.spawn(health::run(Arc::clone(&book), smartctl, deadline));
+    watches.spawn(notes_file::run(Arc::clone(&book), options.firmware_notes.clone()));
+    watches.spawn(engine_watch::run(Arc::clone(&book), Arc::clone(&agent), deadline));
+    watches.spawn({
         let (kmsg, procfs) = (options.kmsg.clone(), options.procfs.clone());
         let book = Arc::clone(&book);
         async move { kernel_log::run(book, &kmsg, &procfs).await }
@@ -82,19 +84,31 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<(), String> {
     if let Err(error) = readiness::announce() {
         tracing::warn!("init could not be told that the agent is ready: {error}");
     }
-    stopping.await;
+    let broken = tokio::select! {
+        () = stopping => None,
+        error = first_broken(&mut watches) => Some(error),
+    };
     tracing::info!("stopping");
-    polls.abort();
-    watches.abort();
-    notes.abort();
-    kernel_log.abort();
+    watches.abort_all();
     savings.abort();
     // Two must not write the same file: this one has ended, or was cut off.
     savings.await.ok();
     saved::save(&book, &histories).await;
-    surveys.abort();
     stop.send_replace(true);
-    serving.await.map_err(|error| format!("the server ended badly: {error}"))
+    serving.await.map_err(|error| format!("the server ended badly: {error}"))?;
+    broken.map_or(Ok(()), |error| Err(format!("a watch over the drives broke off: {error}")))
+}
+
+/// Ends with the first that breaks off. What goes on without it would tell of old data for ever: init starts the agent anew.
+/// One that ends in order (of a kernel whose log cannot be read) is missed by nobody.
+async fn first_broken(watches: &mut JoinSet<()>) -> JoinError {
+    loop {
+        match watches.join_next().await {
+            Some(Err(error)) => return error,
+            Some(Ok(())) => {}
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Ends with the first SIGTERM or SIGINT.
@@ -107,4 +121,19 @@ fn signals() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watch_that_breaks_off_is_noticed_and_one_that_ends_is_not() {
+        let mut watches = JoinSet::new();
+        watches.spawn(async {});
+        watches.spawn(std::future::pending());
+        assert!(tokio::time::timeout(Duration::from_millis(50), first_broken(&mut watches)).await.is_err());
+        watches.spawn(async { panic!("a defect") });
+        assert!(first_broken(&mut watches).await.is_panic());
+    }
 }

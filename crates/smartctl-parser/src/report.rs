@@ -144,7 +144,9 @@ impl Report {
 /// smartctl writes no key for a drive that it left asleep before 7.4, and for SCSI never: its message tells.
 fn asleep(report: Field<'_>, exit: Option<ExitStatus>, messages: &[String]) -> Option<bool> {
     let told = messages.iter().any(|message| {
-        ["in STANDBY", "in SLEEP", "in IDLE", "low-power"].iter().any(|words| message.contains(words))
+        ["in STANDBY", "in SLEEP", "in IDLE", "in LOW POWER", "low-power"]
+            .iter()
+            .any(|words| message.contains(words))
     });
     let mode =
         report.at("power_mode").at("string").text().or_else(|| report.at("power_mode").at("name").text());

@@ -74,6 +74,7 @@ fn a_sleeping_drive_is_known_by_the_message_where_there_is_no_key() {
         ))
     };
     assert_eq!(asleep(2, "Device is in STANDBY BY TIMER mode, exit(2)").asleep, Some(true));
+    assert_eq!(asleep(2, "Device is in LOW POWER mode, exit(2)").asleep, Some(true));
     let gone = asleep(2, "Smartctl open device: /dev/sdb failed: No such device");
     assert_eq!((gone.asleep, gone.has_health_data()), (None, false));
     assert!(gone.exit.unwrap().no_data());

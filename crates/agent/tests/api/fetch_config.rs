@@ -57,7 +57,10 @@ async fn anything_else_is_refused_in_one_sentence_and_the_old_file_stays() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("node.toml");
     std::fs::write(&out, "name = \"old\"").unwrap();
-    let refused_address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Taken and never listened on: nobody else gets that port meanwhile.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let refused_address = silent.local_addr().unwrap();
     for (url, word) in [
         (server(ok("name = \"a\"\ncolour = \"red\"")).await, "colour"),
         (server(ok("")).await, "name"),

@@ -41,6 +41,12 @@ impl Killed {
     }
 }
 
+/// Whether any number from `next_group` on is missing below the highest, whatever the reason.
+fn is_any_missing(groups: &[GroupRow], next_group: u64) -> bool {
+    let first = groups.partition_point(|group| group.group < next_group);
+    (next_group..).zip(&groups[first..]).any(|(expected, group)| group.group != expected)
+}
+
 /// Whether numbers are missing between groups which follow one another, from `next_group` on, that no crash explains.
 ///
 /// A group that a crash has torn may leave its number unused, where groups behind it stand in other zones. The sequence
@@ -172,6 +178,7 @@ impl Comparison<'_, '_> {
     pub(super) fn check_gone(&mut self) -> Result<(), Halt> {
         check_open_at_last(self.survey)?;
         let next_group = self.loaded.end.next_group;
+        let is_any_missing = is_any_missing(&self.survey.ledger.groups, next_group);
         let is_missing = is_missing(&self.survey.ledger.groups, next_group);
         for zone in 0..self.label.zone_count {
             let Gone { blocks, units } = self.zones[zone as usize].gone;
@@ -184,7 +191,7 @@ impl Comparison<'_, '_> {
                 "{blocks} blocks in {units} units that checkpoint {} names have gone, and no tombstone says why",
                 self.loaded.end.number
             );
-            if is_missing && self.is_end_explained(zone) {
+            if is_any_missing && self.is_end_explained(zone) && !self.was_open_at_last(zone) {
                 self.survey
                     .findings
                     .note(format!("zone {zone}: {what}; groups that may have said so have gone too"));
@@ -203,6 +210,13 @@ impl Comparison<'_, '_> {
             self.survey.findings.add(kind, At::default(), what)?;
         }
         Ok(())
+    }
+
+    /// Whether the last commit knows the life that the checkpoint does: until then every tombstone that named it was kept.
+    fn was_open_at_last(&self, zone: u32) -> bool {
+        let incarnation = self.zones[zone as usize].cell.incarnation;
+        let open = self.survey.claims.open_at_last();
+        open.iter().any(|open| (open.zone, open.incarnation) == (zone, incarnation))
     }
 
     /// Whether a zone is empty, as after a reset.

@@ -64,6 +64,12 @@ impl MemoryDrive {
         &mut self.bytes[begin..begin + UNIT_BYTES]
     }
 
+    /// The bytes of a zone.
+    pub(crate) fn zone(&self, zone: u32) -> &[u8] {
+        let begin = Self::place(zone, 0);
+        &self.bytes[begin..begin + ZONE_UNITS as usize * UNIT_BYTES]
+    }
+
     pub(crate) fn erase(&mut self, zone: u32) {
         let begin = Self::place(zone, 0);
         self.bytes[begin..begin + ZONE_UNITS as usize * UNIT_BYTES].fill(0);

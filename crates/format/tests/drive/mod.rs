@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a drive that cannot be built fails its test")]
 
 pub(crate) mod checkpoint;
+pub(crate) mod file;
 pub(crate) mod memory;
 
 use imbrex_format::verify::{Report, VerifyOptions, verify};

@@ -252,15 +252,14 @@ impl Node {
         }
     }
 
-    /// The devices of drives whose processes have not ended by themselves: the kernel would wait for each of them.
+    /// The devices of drives whose processes have not ended in order: the kernel would wait for each of them.
     fn silent_devices(&self) -> Vec<String> {
-        let ended = |service: &supervisor::Service| {
-            let killed = service.last_exit.as_ref().is_some_and(|exit| exit.starts_with(process::KILLED));
-            service.pid.is_none() && !killed
+        let in_order = |service: &supervisor::Service| {
+            service.pid.is_none() && service.last_exit.as_deref() == Some(process::IN_ORDER)
         };
         let served = |name: &str| self.supervisor.services().get(name);
         let silent =
-            self.plan.drives.iter().filter(|drive| served(&drive.service).is_some_and(|one| !ended(one)));
+            self.plan.drives.iter().filter(|drive| served(&drive.service).is_some_and(|one| !in_order(one)));
         silent.filter(|drive| drive.present).map(|drive| drive.device.clone()).collect()
     }
 
