@@ -8,7 +8,7 @@ use super::model::number;
 use super::setup::Faults;
 use super::world::{Answer, World};
 use crate::command::{Command, ListRequest, Reply};
-use crate::request::{Class, Cursor, Page, Stats};
+use crate::request::{Class, Cursor, EngineError, Page, Stats};
 
 /// A listing under way.
 pub(super) struct Listing {
@@ -84,6 +84,10 @@ impl World {
         };
         let page = match page {
             Ok(page) => page,
+            Err(EngineError::Overloaded { .. }) => {
+                self.counts.add("listing: too late");
+                return;
+            }
             Err(error) => {
                 assert!(self.setup.faults != Faults::None || self.power_fails, "a listing failed: {error}");
                 self.counts.add("listing: failed");
