@@ -39,7 +39,7 @@ pub struct Limits {
     /// The largest head of a request: its path and its headers, in bytes. A longer one is answered 431.
     pub head_bytes_max: usize,
     /// The memory that lists of blocks and of damage may take while they are on their way, in bytes. The list of all zones
-    /// has room besides.
+    /// adds its own to it.
     pub lists_bytes: usize,
 }
 

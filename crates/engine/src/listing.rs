@@ -254,6 +254,10 @@ impl Store {
         result: Result<Buffer, DeviceError>,
     ) {
         let ReadPurpose::List(mut listing) = read.purpose else { return };
+        if result.is_err() && listing.cursor == listing.begin {
+            // Else what a drive takes long to fail would stand in the way of every page.
+            listing.deadline_us = self.now_us.saturating_add(self.deadline_us);
+        }
         match listing.step {
             Step::Footer => {
                 match result.ok().and_then(|buffer| table_of(&self.label, read.location.zone, &buffer)) {
