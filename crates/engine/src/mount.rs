@@ -3,8 +3,8 @@
 //! The label says whose the drive is. A checkpoint says what stood on it at one moment, and the report of zones which
 //! zones have been written since: only those are read. Without a checkpoint every zone is asked what it holds. Then the
 //! zones' logs are replayed ([`crate::replay`]). Nothing is written to the drive, save that zones which will take no more
-//! records are finished, so that they do not count against the drive's limit of open zones, and that a label is written anew
-//! where it is stale or cannot be read.
+//! records are finished, so that they do not count against the drive's limit of open zones, that first records of conventional
+//! zones whose life has ended are overwritten, and that a label is written anew where it is stale or cannot be read.
 
 use imbrex_format::{Label, UNIT_BYTES};
 use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneOperation};

@@ -83,7 +83,10 @@ impl<'a> Looker<'a> {
         let mut answering = answering.map_err(failed)?;
         writeln!(answering.input, "{name}").map_err(failed)?;
         let (began, patience) = (Instant::now(), self.patience.min(self.patience_all).max(PATIENCE_MIN));
-        match answering.answers.recv_timeout(patience) {
+        let answer = answering.answers.recv_timeout(patience);
+        // A slow answer counts too: a plan that takes too long is killed, and forgets who hangs.
+        self.patience_all = self.patience_all.saturating_sub(began.elapsed());
+        match answer {
             Ok(line) => {
                 self.answering = Some(answering);
                 serde_json::from_str(&line).map_err(|error| format!("{line:?} is no answer: {error}"))?
@@ -92,7 +95,6 @@ impl<'a> Looker<'a> {
                 Err("the look at it ended without an answer".to_owned())
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                self.patience_all = self.patience_all.saturating_sub(began.elapsed());
                 self.hanging
                     .extend(Process::of(answering.child.id()).map(|process| (name.to_owned(), process)));
                 Err(format!("the kernel did not tell what it is within {patience:?}"))

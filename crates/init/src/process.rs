@@ -153,10 +153,11 @@ impl Handle {
         self.send(Signal::SIGTERM, 0);
     }
 
-    /// Ends a process and everything that it started: its control group, or else, since Linux 6.9, its process group.
+    /// Ends a process and everything that it started: its control group and, since Linux 6.9, its process group.
     pub(crate) fn kill_all(&self, group: Option<&str>) {
         self.send(Signal::SIGKILL, 0);
-        let _ = group.is_some_and(cgroup::kill) || self.send(Signal::SIGKILL, GROUP);
+        let _ = group.map(cgroup::kill);
+        self.send(Signal::SIGKILL, GROUP);
     }
 }
 

@@ -206,7 +206,7 @@ impl Entry {
 
     /// Nothing is asked of the drive, for this reason.
     pub(crate) fn masked(&mut self, reason: String, now: Instant, now_unix_s: u64) {
-        self.schedule.end(false, now, now_unix_s);
+        self.schedule.pass_over(now, now_unix_s);
         let smart = SmartStatus::Unknown;
         self.asked =
             Some(Asked { outcome: PollOutcome::Masked, reason: Some(reason), smart, at_unix_s: now_unix_s });
@@ -277,7 +277,11 @@ fn identity_of(drive: &Drive, whereabouts: &Whereabouts, kernel: Option<&str>) -
     Identity {
         wwn: drive.wwn.clone(),
         serial: drive.serial.clone(),
-        model: drive.model.clone(),
+        // The drive's process tells the vendor too, which is "ATA" for all of SATA (SAT); smartctl tells none.
+        model: drive
+            .model
+            .as_deref()
+            .map(|model| model.strip_prefix("ATA ").unwrap_or(model).trim().to_owned()),
         firmware: drive.firmware.clone(),
         bus: match drive.bus {
             Bus::Nvme => HealthBus::Nvme,

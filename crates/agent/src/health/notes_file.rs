@@ -99,9 +99,13 @@ pub(crate) async fn run(book: Arc<Book>, path: PathBuf) {
         let (present, path) = (book.notes(), path.clone());
         // A disk that hangs costs a thread for what may block, and no answer.
         let read = tokio::task::spawn_blocking(move || present.read_again(&path)).await;
-        if let Ok(Some(notes)) = read {
-            notes.tell();
-            book.set_notes(notes);
+        match read {
+            Ok(Some(notes)) => {
+                notes.tell();
+                book.set_notes(notes);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!("the firmware notes could not be read again: {error}"),
         }
     }
 }
@@ -121,9 +125,9 @@ enum Look {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Seen {
     path: PathBuf,
-    /// Device, inode, length in bytes, and the times of the last write and the last change in seconds and nanoseconds;
+    /// Device, inode, length in bytes, mode, owner, and the times of the last write and the last change in seconds and nanoseconds;
     /// `None` for one that cannot be looked at.
-    what: Option<[i128; 7]>,
+    what: Option<[i128; 9]>,
 }
 
 impl Look {
@@ -151,11 +155,13 @@ impl Look {
     }
 }
 
-fn numbers(of: &fs::Metadata) -> [i128; 7] {
+fn numbers(of: &fs::Metadata) -> [i128; 9] {
     [
         of.dev().into(),
         of.ino().into(),
         of.len().into(),
+        of.mode().into(),
+        of.uid().into(),
         of.mtime().into(),
         of.mtime_nsec().into(),
         of.ctime().into(),

@@ -209,6 +209,13 @@ impl Schedule {
         true
     }
 
+    /// Nothing may be asked of the drive: it is looked at again as though it had been asked for everything.
+    pub(crate) fn pass_over(&mut self, now: Instant, now_unix_s: u64) {
+        self.ordered = None;
+        self.full_due = self.full_due.max(now + Duration::from_secs(random_in(FULL_S)));
+        self.end(false, now, now_unix_s);
+    }
+
     /// The question has ended. `hung` tells whether it was cut off.
     pub(crate) fn end(&mut self, hung: bool, now: Instant, now_unix_s: u64) {
         let asking = self.asking.take();
@@ -247,6 +254,17 @@ mod tests {
 
     fn fresh(now: Instant) -> Schedule {
         Schedule::new([None, None], now, NOW_UNIX_S)
+    }
+
+    #[test]
+    fn a_drive_that_is_passed_over_does_not_stay_due() {
+        let now = Instant::now();
+        let mut schedule = fresh(now);
+        for hours in 1..50 {
+            let later = now + Duration::from_secs(hours * 3600);
+            schedule.pass_over(later, NOW_UNIX_S + hours * 3600);
+            assert!(schedule.due().unwrap() >= later + Duration::from_secs(30 * 60), "after {hours} hours");
+        }
     }
 
     #[test]

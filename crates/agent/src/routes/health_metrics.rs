@@ -24,7 +24,7 @@ impl Health {
 pub(super) fn add_health(registry: &mut Registry, health: &Health) {
     registry.register(
         "health_questions_beyond_two",
-        "Times that a drive was asked by smartctl while two others of its adapter were, one of which hung",
+        "Times that a drive was asked by smartctl while two others of its adapter were, one of which took longer than its drive's last questions",
         ConstCounter::new(health.questions_beyond),
     );
     let level = gauges(

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::NodeDrive;
-use crate::{Life, Source};
+use crate::{Action, Life, Source};
 
 /// So many bad drives, and at least half of those that share something, have a common cause; of a node a quarter.
 const SHARE_MIN: usize = 3;
@@ -104,9 +104,13 @@ impl Together {
     }
 }
 
-/// Whether nothing but notes makes a drive as bad as it is.
+/// Whether nothing but a note that refuses it makes a drive as bad as it is.
 fn is_by_notes(drive: &NodeDrive<'_>) -> bool {
     let evidence = drive.verdict.evidence();
+    // A drive whose hours run out by its firmware is as bad as those of its kind; one that is refused never was good.
+    if drive.verdict.action != Action::Refuse {
+        return false;
+    }
     let mut worst = evidence.iter().filter(|(_, evidence)| evidence.level == drive.verdict.level).peekable();
     worst.peek().is_some() && worst.all(|(_, evidence)| evidence.source == Source::Notes)
 }

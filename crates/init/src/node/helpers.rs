@@ -34,8 +34,8 @@ impl HelperKind {
     pub(super) fn group(&self) -> Option<String> {
         match self {
             Self::Coldplug => None,
-            Self::Health { service } => Some(format!("health-{service}")),
-            _ => Some(format!("helper-{}", self.log())),
+            Self::Health { service } => Some(format!("health:{service}")),
+            _ => Some(format!("helper:{}", self.log())),
         }
     }
 }
