@@ -12,6 +12,11 @@ use crate::http::{Answer, Call, Http, NoAnswer};
 use crate::key::Key;
 use crate::manifest::BLOCK_BYTES_MAX;
 
+/// How often a busy drive is asked the same.
+const ASKED_MAX: u32 = 5;
+/// How long is waited between two tries at most, whatever the drive says.
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// Where one drive's blocks are.
 #[derive(Clone, Debug)]
 pub(crate) struct DataClient {
@@ -146,26 +151,45 @@ impl DataClient {
         }
     }
 
+    /// Asks, and asks again where the drive is too busy to answer.
     async fn json<T: DeserializeOwned>(&self, url: &str) -> Result<T, Error> {
+        for _ in 1..ASKED_MAX {
+            let answer = self.exchange(Call::plain(Method::GET, url)).await?;
+            match answer.retry_after {
+                Some(wait) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
+                    tokio::time::sleep(wait.min(BUSY_WAIT_MAX)).await;
+                }
+                _ => return read(&answer, url),
+            }
+        }
         self.answer(Call::plain(Method::GET, url)).await
     }
 
     async fn answer<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
         let url = call.url;
-        let answer = self.http.exchange(call).await.map_err(|no_answer| Error::Unreachable {
+        read(&self.exchange(call).await?, url)
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let unreachable = |no_answer: NoAnswer| Error::Unreachable {
             url: self.base.clone(),
             reason: no_answer.to_string(),
-        })?;
-        if !answer.status.is_success() {
-            return Err(Error::Refused(answer.problem(url).detail));
-        }
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| Error::Unexpected { url: url.to_owned(), reason: error.to_string() })
+        };
+        self.http.exchange(call).await.map_err(unreachable)
     }
 
     fn block_url(&self, key: &Key) -> String {
         format!("{}/v1/blocks/{key}", self.base)
     }
+}
+
+/// The JSON of an answer.
+fn read<T: DeserializeOwned>(answer: &Answer, url: &str) -> Result<T, Error> {
+    if !answer.status.is_success() {
+        return Err(Error::Refused(answer.problem(url).detail));
+    }
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| Error::Unexpected { url: url.to_owned(), reason: error.to_string() })
 }
 
 /// A byte of an opaque cursor, as a query may carry it.
