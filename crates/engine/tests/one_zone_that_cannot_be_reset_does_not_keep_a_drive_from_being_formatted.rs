@@ -64,14 +64,6 @@ fn a_zone_of_the_log() {
 }
 
 #[test]
-fn a_zone_of_a_label() {
-    let zone = written().zones_in(ZoneRole::Label)[0].zone;
-    let mut bench = formatted_without(zone);
-    assert_ne!(bench.zones()[zone as usize].role, ZoneRole::Label, "the labels stand elsewhere");
-    serves(&mut bench);
-}
-
-#[test]
 fn a_drive_on_which_many_fail_is_not_formatted() {
     let mut bench = written();
     for zone in bench.zones_in(ZoneRole::Sealed) {
