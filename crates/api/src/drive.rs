@@ -294,7 +294,7 @@ pub struct QuietGrant {
 pub struct DamagePage {
     /// The damaged blocks, at most 10,000 of them.
     pub blocks: Vec<DamagedBlock>,
-    /// How many there are in all.
+    /// How many are known, those included whose keys are not; where so many are listed as can be, there may be more.
     pub damaged_blocks: u64,
     /// Zones of which neither is known what they held: as in the drive's status. What a control plane knows to be on this
     /// drive and the drive does not list may have stood there.

@@ -63,6 +63,9 @@ pub(crate) fn check_order(
     }
 }
 
+/// Of how many zones one may fail to be cleared: of a drive on which more do, more is wrong than its zones.
+const ZONES_PER_FAILURE: usize = 16;
+
 /// Formats the drive. What stood on it is gone from the first reset on.
 ///
 /// # Errors
@@ -74,13 +77,15 @@ pub(crate) fn format(
     order: &FormatOrder,
     now_unix_s: u64,
 ) -> Result<(), DeviceError> {
-    let zones = device.report_zones()?;
+    let mut zones = device.report_zones()?;
     let mut io = Blocking::new(device)?;
     let generation = next_generation(&mut io, &zones)?;
-    let label = Label { generation, ..new_label(io.device(), &zones, order, now_unix_s)? };
-    for zone in &zones {
-        clear(&mut io, zone)?;
+    let mut label = new_label(io.device(), &zones, order, now_unix_s)?;
+    if clear_all(&mut io, &mut zones)? > 0 {
+        // Labels and checkpoints go to other zones.
+        label = new_label(io.device(), &zones, order, now_unix_s)?;
     }
+    label.generation = generation;
     io.flush()?;
     for zone in label.label_zones {
         io.write_unit(zone, 0, |unit| label.encode(unit))?;
@@ -105,6 +110,26 @@ pub(crate) fn finish_label_zone(io: &mut Blocking<'_>, zone: &Zone) -> Result<()
         return Err(DeviceError::Gone);
     }
     Ok(())
+}
+
+/// Makes every zone one that holds nothing; gives how many could not be made so. Such a zone costs itself: it counts as
+/// read-only from here on, and a mount finds in it nothing of this drive.
+fn clear_all(io: &mut Blocking<'_>, zones: &mut [Zone]) -> Result<usize, DeviceError> {
+    let failures_max = (zones.len() / ZONES_PER_FAILURE).max(1);
+    let mut failures = 0;
+    for zone in zones {
+        match clear(io, zone) {
+            Ok(()) => {}
+            Err(DeviceError::Gone) => return Err(DeviceError::Gone),
+            Err(error) if failures == failures_max => return Err(error),
+            Err(error) => {
+                tracing::error!(zone = zone.index, %error, "a zone cannot be cleared, and is not used");
+                zone.condition = Condition::ReadOnly;
+                failures += 1;
+            }
+        }
+    }
+    Ok(failures)
 }
 
 /// Makes a zone one that holds nothing: a reset, or zeros where its header would be.

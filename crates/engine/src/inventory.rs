@@ -103,14 +103,14 @@ impl Inventory {
             (Step::Footer { .. }, Err(_)) => self.go_without_footer(entry),
             (Step::Stretch { unit, unit_count, explained }, Ok(bytes)) => {
                 let scope = ZoneScope::new(label, self.zone, entry.incarnation);
-                self.walk(&scope, bytes, unit, unit_count, explained, entry.good_units);
+                self.walk(&scope, bytes, unit, unit_count, explained, self.end_of(entry));
             }
             (Step::Stretch { unit, unit_count, explained }, Err(_)) if unit_count > 1 => {
                 self.step = Step::Stretch { unit, unit_count: 1, explained };
             }
             (Step::Stretch { unit, explained, .. }, Err(_)) => {
                 self.unexplained_units += u32::from(unit >= explained);
-                self.advance(unit + 1, explained, entry.good_units);
+                self.advance(unit + 1, explained, self.end_of(entry));
             }
             (Step::Done, _) => {}
         }
@@ -118,7 +118,14 @@ impl Inventory {
 
     fn go_without_footer(&mut self, entry: &ZoneEntry) {
         self.is_without_footer = true;
-        self.step = stretch(1, 1, entry.good_units);
+        self.step = stretch(1, 1, self.end_of(entry));
+    }
+
+    /// Where the records end. A mount that came by a footer calls the zone good to its end: what is left of that footer is
+    /// no record.
+    fn end_of(&self, entry: &ZoneEntry) -> u32 {
+        let footer = if self.is_without_footer { footer_units(entry.table_entries as usize) } else { 0 };
+        entry.good_units.min(entry.capacity_units.saturating_sub(footer))
     }
 
     fn walk(

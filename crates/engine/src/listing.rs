@@ -107,7 +107,9 @@ impl Store {
                 break;
             }
             let exhausted = listing.cursor.unit_offset >= zone.good_units;
-            let (role, entries, live) = (zone.role, zone.table_entries, zone.live_units > 0);
+            // Of a zone whose life is lost no key can be read.
+            let live = zone.live_units > 0 && !zone.is_lost_life;
+            let (role, entries) = (zone.role, zone.table_entries);
             if exhausted || !live || !zone.is_readable_log() {
                 if listing.one_zone {
                     break;
@@ -255,7 +257,7 @@ impl Store {
     ) {
         let ReadPurpose::List(mut listing) = read.purpose else { return };
         if result.is_err() && listing.cursor == listing.begin {
-            // Else what a drive takes long to fail would stand in the way of every page.
+            // Else what a drive takes long to fail would stand in the way of every page. The cursor moves after three such.
             listing.deadline_us = self.now_us.saturating_add(self.deadline_us);
         }
         match listing.step {

@@ -3,8 +3,9 @@
 //! The label says whose the drive is. A checkpoint says what stood on it at one moment, and the report of zones which
 //! zones have been written since: only those are read. Without a checkpoint every zone is asked what it holds. Then the
 //! zones' logs are replayed ([`crate::replay`]). Nothing is written to the drive, save that zones which will take no more
-//! records are finished, so that they do not count against the drive's limit of open zones, that first records of conventional
-//! zones whose life has ended are overwritten, and that a label is written anew where it is stale or cannot be read.
+//! records are finished, so that they do not count against the drive's limit of open zones, that first records of
+//! conventional zones whose life has ended are overwritten, and that a label is written anew where it is stale or cannot be
+//! read.
 
 use imbrex_format::{Label, UNIT_BYTES};
 use imbrex_zoned::{Condition, Device, DeviceError, Zone, ZoneOperation};
@@ -190,7 +191,6 @@ impl<'a, 'b> Mount<'a, 'b> {
                 logs.extend(self.zone(zone)?);
             }
         }
-        self.drop_ended_lives();
         self.doubt_offline_zones(&logs);
         logs.sort_by_key(|log| log.first_sequence);
         Ok(logs)
@@ -210,7 +210,7 @@ impl<'a, 'b> Mount<'a, 'b> {
             replay.last_sequence = base.end.next_sequence;
             replay.last_group = base.end.next_group.saturating_sub(1);
         }
-        replay.run(logs)?;
+        replay.run(logs, base.as_ref())?;
         let Replay { index, mut zones, open, last_sequence, last_group, lost_records, damaged, .. } = replay;
         let next_sequence =
             last_sequence.max(1) + if is(Mutation::NoSequenceJump) { 1 } else { SEQUENCE_JUMP };

@@ -138,7 +138,8 @@ impl Store {
         }
         let single = self.entry_at(run.zone, run.unit_offset).filter(|(_, location)| *location == run);
         if let Some((key, location)) = single {
-            return self.record_damaged(key, location, DamageKind::Medium);
+            self.record_damaged(key, location, DamageKind::Medium);
+            return;
         }
         if let Some(victim) = self.reclaim.victim.as_mut() {
             victim.one_by_one = true;

@@ -216,10 +216,16 @@ impl Store {
             && self.zones.is_acknowledged(read.location)
     }
 
-    /// Lists a record as damaged; what else stands in its zone is to be moved away.
-    pub(crate) fn record_damaged(&mut self, key: Key, location: Location, kind: DamageKind) {
-        self.damage.note(key, location, kind, self.now_us);
+    /// Lists a record as damaged; what else stands in its zone is to be moved away. Whether it is listed now and was not
+    /// before.
+    pub(crate) fn record_damaged(&mut self, key: Key, location: Location, kind: DamageKind) -> bool {
+        let is_new = self.damage.note(key, location, kind, self.now_us);
+        if is_new && self.zones.get(location.zone).is_lost_life {
+            // The mount has counted it among those of which the keys are not known.
+            self.lost_records = self.lost_records.saturating_sub(1);
+        }
         self.zone_is_suspect(location.zone);
+        is_new
     }
 
     fn read_ok(&mut self, device: &mut dyn Device, read: Read, buffer: Buffer) {

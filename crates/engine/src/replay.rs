@@ -4,7 +4,7 @@
 //! are replayed does not matter. A tombstone can name a record in a zone that comes later, since several zones are open
 //! at a time: it waits until then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use imbrex_format::{CommitZone, Footer, Key, Label, TableEntry, Trailer, ZoneScope, footer_units};
 use imbrex_zoned::{Condition, DeviceError, ZoneKind};
@@ -16,8 +16,12 @@ use crate::log::{OpenZone, OpenZones, Stream, Tail};
 use crate::mount::finish_zone;
 use crate::mutation::{Mutation, is};
 use crate::request::ZoneRole;
+use crate::restoring::Base;
 use crate::scan::{ScanBounds, ScannedZone, scan_zone};
 use crate::zone_table::ZoneTable;
+
+mod ended;
+mod vouched;
 
 /// One zone's log, as far as it is not known.
 pub(crate) struct ZoneLog {
@@ -55,8 +59,12 @@ pub(crate) struct Replay<'a, 'b> {
     /// Blocks for which the index has no place yet, by zone and unit: a drive can hold more dead records than its index
     /// has places, and what kills them may stand in a later zone.
     unplaced: HashMap<(u32, u32), (Key, Location)>,
-    /// How far zones are good, as commits in other zones say.
-    named: Vec<CommitZone>,
+    /// How far zones are good, as the last commits of other zones say, each with its group.
+    named: Vec<(u64, CommitZone)>,
+    /// How far each life is good, as any commit says that was read, by zone and incarnation.
+    vouched: BTreeMap<(u32, u64), u32>,
+    /// Records behind the last commits of zones that were replayed, with their sequences.
+    uncommitted: BTreeMap<u32, Vec<(u64, TableEntry)>>,
     /// Zones in which the log may go on, once all tombstones are known.
     resumable: Vec<Resumable>,
 }
@@ -92,12 +100,14 @@ impl<'a, 'b> Replay<'a, 'b> {
             killed: HashSet::new(),
             unplaced: HashMap::new(),
             named: Vec::new(),
+            vouched: BTreeMap::new(),
+            uncommitted: BTreeMap::new(),
             resumable: Vec::new(),
         }
     }
 
-    /// Replays the logs, oldest first.
-    pub(crate) fn run(&mut self, logs: Vec<ZoneLog>) -> Result<(), DeviceError> {
+    /// Replays the logs, oldest first: all of them, or those since the checkpoint `base`.
+    pub(crate) fn run(&mut self, logs: Vec<ZoneLog>, base: Option<&Base>) -> Result<(), DeviceError> {
         self.later = logs.iter().map(|log| log.zone).collect();
         let newest = |stream: Stream| {
             let serving = |log: &&ZoneLog| self.open.serving(log.stream) == stream;
@@ -116,6 +126,10 @@ impl<'a, 'b> Replay<'a, 'b> {
                 Some(entries) => self.sealed(&log, &entries),
                 None => self.scanned(log, is_newest)?,
             }
+        }
+        self.take_vouched()?;
+        if let Some(base) = base {
+            self.end_lives(base);
         }
         self.place_the_rest();
         self.check_named();
@@ -171,8 +185,16 @@ impl<'a, 'b> Replay<'a, 'b> {
             tracing::error!(zone = log.zone, "the end of what was written to a zone cannot be read");
             self.lost_records += 1;
         }
-        self.named.extend(scanned.open.iter().filter(|named| named.zone != log.zone));
+        let others = scanned.open.iter().filter(|named| named.zone != log.zone);
+        self.named.extend(others.map(|named| (scanned.last_group, *named)));
+        for (life, good_units) in scanned.vouched {
+            let known = self.vouched.entry(life).or_default();
+            *known = good_units.max(*known);
+        }
         self.apply_all(log.zone, log.begin, &scanned.entries);
+        if !scanned.uncommitted.is_empty() {
+            self.uncommitted.insert(log.zone, scanned.uncommitted);
+        }
 
         let entry = self.zones.get_mut(log.zone);
         entry.good_units = scanned.good_units;
@@ -227,8 +249,13 @@ impl<'a, 'b> Replay<'a, 'b> {
 
     /// Commits say how far other zones were good: a zone that was found to be good less far has lost its last groups.
     fn check_named(&mut self) {
-        for named in std::mem::take(&mut self.named) {
+        for (group, named) in std::mem::take(&mut self.named) {
             let Some(entry) = self.zones.find(named.zone) else { continue };
+            // A zone that has been reset since was open when an older commit was made.
+            let has_ended = matches!(entry.role, ZoneRole::Reset | ZoneRole::Free) && group < self.last_group;
+            if has_ended {
+                continue;
+            }
             if entry.incarnation == named.incarnation && entry.good_units < named.good_units {
                 tracing::error!(zone = named.zone, "the last groups of a zone cannot be read");
                 self.lost_records += 1;
@@ -307,7 +334,8 @@ impl<'a, 'b> Replay<'a, 'b> {
             return;
         }
         let is_behind = |open: &Resumable| open.zone.zone == zone && unit_offset >= open.good_units;
-        if self.later.contains(&zone) || self.resumable.iter().any(is_behind) {
+        let is_to_come = self.later.contains(&zone) || self.uncommitted.contains_key(&zone);
+        if is_to_come || self.resumable.iter().any(is_behind) {
             self.killed.insert((zone, unit_offset));
         }
     }

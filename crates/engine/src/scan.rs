@@ -16,6 +16,8 @@
 //! what it claims. Every mount makes the sequence jump. So where the sequence jumps, or the log seems to end, the scan
 //! looks into the record before.
 
+use std::collections::BTreeMap;
+
 use imbrex_format::{
     Commit, CommitZone, Key, RecordHeader, RecordKind, TableEntry, UNIT_BYTES, VoidRange, ZoneScope,
 };
@@ -50,6 +52,10 @@ pub(crate) struct ScannedZone {
     pub(crate) damaged: Vec<(Key, Location)>,
     /// What the last commit says of other open zones.
     pub(crate) open: Vec<CommitZone>,
+    /// How far each life was good that any commit calls open, by zone and incarnation.
+    pub(crate) vouched: BTreeMap<(u32, u64), u32>,
+    /// Records behind the last commit, with their sequences: of a torn group, or of one whose commit is damaged.
+    pub(crate) uncommitted: Vec<(u64, TableEntry)>,
 }
 
 /// How far a scan goes and where it begins.
@@ -100,7 +106,7 @@ pub(crate) fn scan_zone(
     let mut scan =
         Scan { io, scope, bounds, found, pending: Vec::new(), unproven: None, small_records: false };
     scan.run()?;
-    Ok(scan.found)
+    Ok(ScannedZone { uncommitted: scan.pending, ..scan.found })
 }
 
 impl ScannedZone {
@@ -285,6 +291,10 @@ impl Scan<'_, '_> {
             .filter(|(sequence, _)| *sequence >= first_sequence && *sequence < commit.first_sequence);
         self.found.entries.extend(before.map(|(_, entry)| entry));
         self.found.entries.extend(commit.entries);
+        for open in &commit.open {
+            let good_units = self.found.vouched.entry((open.zone, open.incarnation)).or_default();
+            *good_units = open.good_units.max(*good_units);
+        }
         self.found.open = commit.open;
         self.found.good_units = header.unit_offset + header.unit_count;
         self.found.last_group = commit.group;

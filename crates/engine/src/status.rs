@@ -89,7 +89,8 @@ pub struct Status {
     pub free_bytes: u64,
     /// Bytes taken by records that were deleted and whose zone has not been reclaimed.
     pub dead_bytes: u64,
-    /// Records known to be damaged, those included that mounting could not read and whose keys are not known.
+    /// Records known to be damaged, those included that mounting could not read and whose keys are not known. Of the others
+    /// no more than [`crate::DAMAGE_LISTED_MAX`] are counted: there may be more then.
     pub damaged_blocks: u64,
     /// Why the drive keeps no checkpoints of its index now, in one sentence; `None` where it keeps them. Without them the next
     /// mount reads every zone's footer.

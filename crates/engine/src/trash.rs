@@ -27,6 +27,9 @@ mod resetting;
 
 pub(crate) use resetting::FIRST_RECORD_UNIT;
 
+/// How often a zone is read before it is given up that cannot be read whole.
+const INSPECTIONS_MAX: u32 = 3;
+
 /// How many cells of the index one turn sweeps: 256 KiB of memory, some tens of microseconds.
 const SWEEP_CELLS: u64 = 4096;
 
@@ -54,6 +57,8 @@ struct Guarded {
     index_units: u32,
     /// Records in the zone's own table that the index knows.
     live: u64,
+    /// How often the zone itself was read.
+    inspections: u32,
     /// A flush has failed meanwhile: the zeros that end a conventional zone's life may be lost.
     is_doomed: bool,
     /// The zeros that end a conventional zone's life are durable. Its first record is left.
@@ -123,6 +128,11 @@ impl Trash {
     /// Whether it has something to do that waits for no one.
     pub(crate) fn is_sweeping(&self) -> bool {
         self.under_way.as_ref().is_some_and(|guarded| matches!(guarded.step, Step::Sweep { .. }))
+    }
+
+    /// Whether the zone's table could not be read, nor all that stands before it.
+    fn is_unread(&self) -> bool {
+        self.inventory.has_damaged_footer() && !self.inventory.is_complete()
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
@@ -211,6 +221,7 @@ impl Store {
             index_entries: 0,
             index_units: 0,
             live: 0,
+            inspections: 1,
             is_doomed: false,
             is_life_over: false,
         });
@@ -245,6 +256,7 @@ impl Store {
                 let purpose = ReadPurpose::Zone(ZoneReader::Inspection, None);
                 self.enqueue_read(device, Read::of_stretch(location, purpose, Work::Reclaim));
             }
+            None if self.trash.is_unread() => self.inspect_again(),
             None => {
                 self.count_live();
                 self.set_step(Step::Judge);
@@ -263,6 +275,23 @@ impl Store {
         let entry = self.zones.get(location.zone);
         self.trash.inventory.took(&self.label, entry, result.as_ref().map(|buffer| &**buffer));
         self.set_step(Step::Table);
+    }
+
+    /// Not all of the zone can be read, so that nobody can say of it that nothing in it lives: it is read again, and then left
+    /// until the next mount.
+    fn inspect_again(&mut self) {
+        let Some(guarded) = self.trash.under_way.as_mut() else { return };
+        let zone = guarded.zone;
+        if guarded.inspections < INSPECTIONS_MAX {
+            guarded.inspections += 1;
+            guarded.step = Step::Table;
+            let entry = self.zones.get(zone);
+            self.trash.inventory.begin(zone, entry, entry.table_entries > 0);
+            return;
+        }
+        tracing::error!(zone, "a zone in which nothing lives cannot be read whole: it is not reset");
+        self.trash.under_way = None;
+        self.leave_until_mount(zone);
     }
 
     /// A read that could not begin is tried again when the engine next turns.

@@ -35,8 +35,11 @@ pub(crate) struct ZoneEntry {
     pub(crate) evacuate: bool,
     /// Whether reclaim has left what it cannot move: it is left alone until something else in it dies.
     pub(crate) is_stuck: bool,
-    /// Whether the referee has refused its reset: it is read as it is, and left alone until the next mount.
+    /// Whether the referee has refused its reset, or what lived in it is lost: it is read as it is, and left alone until the
+    /// next mount.
     pub(crate) is_kept: bool,
+    /// Whether it is empty, though the index names blocks in it: somebody else has reset it.
+    pub(crate) is_lost_life: bool,
     /// Whether it is lost only because a reset has failed: the next mount looks at it anew.
     pub(crate) has_failed_reset: bool,
     /// Whether it may hold blocks of which nothing tells that can be read: see [`crate::doubt`].
@@ -73,6 +76,7 @@ impl ZoneEntry {
             evacuate: false,
             is_stuck: false,
             is_kept: false,
+            is_lost_life: false,
             has_failed_reset: false,
             is_unknown: false,
             readers: 0,
@@ -148,6 +152,7 @@ impl ZoneEntry {
     pub(crate) fn is_to_be_scrubbed(&self) -> bool {
         self.condition != Condition::Offline
             && self.is_readable_log()
+            && !self.is_lost_life
             && self.good_units > 1
             && (self.live_units > 0 || self.tombstones > 0)
     }

@@ -129,6 +129,7 @@ impl ZoneTable {
             evacuate: false,
             is_stuck: false,
             is_kept: false,
+            is_lost_life: false,
             has_failed_reset: false,
             is_unknown: false,
             freed_by: 0,
@@ -234,10 +235,12 @@ impl ZoneTable {
     }
 
     /// Whether this life of the zone has not ended, for all that a mount could find. Of a zone in doubt it may be a later
-    /// one than is known.
+    /// one than is known, and so it may of one that waits for checkpoints, where a newer one than this mount has read knows
+    /// that life.
     pub(crate) fn has_life(&self, zone: u32, incarnation: u64) -> bool {
         self.find(zone).is_some_and(|entry| {
-            let is_later = entry.is_unknown && entry.incarnation < incarnation;
+            let is_uncertain = entry.is_unknown || entry.role == ZoneRole::Reset;
+            let is_later = is_uncertain && entry.incarnation < incarnation;
             (entry.incarnation == incarnation || is_later) && entry.role != ZoneRole::Free
         })
     }

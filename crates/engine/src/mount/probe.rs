@@ -104,13 +104,24 @@ impl Mount<'_, '_> {
     /// to. Where nothing but its first unit is written it has lost nothing: a crash tore its header, and no record can have
     /// followed. It may have been finished since.
     fn lose_zone(&mut self, zone: u32) -> Result<(), DeviceError> {
-        let holds_records = self.holds_more_than_header(zone)?;
+        let holds_records = !self.is_of_other_drive(zone)? && self.holds_more_than_header(zone)?;
         self.zones.get_mut(zone).role = ZoneRole::Lost;
         if holds_records {
             tracing::error!(zone, "a zone is written, and nothing in it can be read: what it held is lost");
             self.lost_records += 1;
         }
         finish_zone(self.io, &mut self.zones, zone)
+    }
+
+    /// Whether a zone's header is whole, and another drive's: it was written before the drive was formatted last, and could
+    /// not be cleared then.
+    fn is_of_other_drive(&mut self, zone: u32) -> Result<bool, DeviceError> {
+        match self.io.read(zone, 0, 1) {
+            Ok(bytes) => Ok(ZoneHeader::recover_label(bytes, zone)
+                .is_some_and(|label| label.drive_id != self.label.drive_id)),
+            Err(DeviceError::Gone) => Err(DeviceError::Gone),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Whether anything but zeros stands behind the first unit of a zone, or something that cannot be read. A drive can lose

@@ -52,11 +52,12 @@ impl Mount<'_, '_> {
                 Ok(log)
             }
             // Where it was open, its life may have ended since like any other: this checkpoint, by which the drive may be
-            // mounted once more, takes what is written there for that life.
+            // mounted once more, takes what is written there for that life. What lived in it is killed by the log since.
             ZoneCellRole::Open | ZoneCellRole::Sealed | ZoneCellRole::Fenced | ZoneCellRole::Trash
                 if is_empty =>
             {
                 entry.incarnation = cell.incarnation;
+                entry.live_units = cell.live_units;
                 entry.freed_by = freed_by;
                 entry.role = ZoneRole::Reset;
                 Ok(None)
@@ -155,15 +156,5 @@ impl Mount<'_, '_> {
             floor_sequence: if cell.good_units > 1 { base.end.next_sequence } else { cell.incarnation },
             listed,
         })
-    }
-
-    /// Entries of the index in lives that have ended since the checkpoint: what they named was killed or moved.
-    pub(super) fn drop_ended_lives(&mut self) {
-        if self.base.is_some() {
-            let zones = &self.zones;
-            self.index.retain(|location| {
-                !matches!(zones.get(location.zone).role, ZoneRole::Reset | ZoneRole::Free)
-            });
-        }
     }
 }

@@ -98,13 +98,16 @@ impl Store {
                 // Known, and counted when it was found: each pass meets it again until it is stored anew.
                 continue;
             }
+            if !self.record_damaged(key, location, kind) {
+                // One more than are listed: it may have been counted before.
+                continue;
+            }
             self.stats.scrub_errors += 1;
             match kind {
                 DamageKind::Medium => self.stats.read_errors += 1,
                 DamageKind::Checksum => self.stats.checksum_failures += 1,
             }
             tracing::warn!(%key, zone = location.zone, "the scrub found a damaged block");
-            self.record_damaged(key, location, kind);
         }
     }
 }

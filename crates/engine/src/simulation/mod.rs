@@ -22,6 +22,7 @@ mod restart;
 mod setup;
 mod shrink;
 mod suite;
+mod verifying;
 mod world;
 
 use std::env;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imbrex_zoned::Device;
 use imbrex_zoned::simulated::FaultKind;
 
+use super::counts::UNENDED;
 use super::drive::FailingPower;
 use super::model::key;
 use super::operation::Concealed;
@@ -45,7 +46,7 @@ impl World {
         }
         let sentence = self.engine.describe();
         assert!(self.is_without_room(), "an engine that was told to end never does: {sentence}");
-        self.counts.add("no zone left: an end that never comes");
+        self.counts.add(UNENDED);
     }
 
     /// Cuts the power with whatever is under way, and starts again.
@@ -142,6 +143,9 @@ impl World {
         // The old engine's memory goes back before the next one takes any.
         self.engine.give_up();
         self.power_fails = power.is_some();
+        if self.setup.is_verified && !self.labels_are_concealed {
+            self.verify();
+        }
         let device = self.drive.open(self.pool.clone());
         let device: Box<dyn Device> = match power {
             None => Box::new(device),
@@ -164,6 +168,15 @@ impl World {
     fn check_mounted(&mut self, places_before: &[Vec<Location>]) {
         if let Some(store) = self.engine.store() {
             store.check_books();
+            let is_one_lost = store.zones.iter().any(|(_, entry)| entry.is_lost_life);
+            assert!(
+                !is_one_lost || self.setup.faults == Faults::Destroying,
+                "a zone that the engine has reset is called lost: {}",
+                self.engine.describe()
+            );
+            if is_one_lost {
+                self.counts.add("mount that found a zone empty, and what lived in it lost");
+            }
             if store.checkpointing.newest_slot().is_some() {
                 self.counts.add("mount by checkpoint");
             }

@@ -37,6 +37,8 @@ pub(super) struct Setup {
     pub(super) faults: Faults,
     pub(super) rates: FaultRates,
     pub(super) is_scheduled: bool,
+    /// Whether the verifier looks at the drive before each mount.
+    pub(super) is_verified: bool,
 }
 
 /// The faults that lose nothing.
@@ -87,6 +89,7 @@ impl Setup {
             faults,
             rates: rates(&mut random, faults),
             is_scheduled: random.one_in(2),
+            is_verified: false,
         }
     }
 }

@@ -56,15 +56,20 @@ impl Store {
     fn reset_failed(&mut self, zone: u32, error: &DeviceError) {
         tracing::error!(zone, %error, "a zone was not reset, and is not used again");
         self.trash.under_way = None;
-        let entry = self.zones.get_mut(zone);
-        entry.role = ZoneRole::Lost;
-        entry.has_failed_reset = true;
+        self.leave_until_mount(zone);
         match error {
             DeviceError::Gone => self.stop_writing(error),
             DeviceError::ZoneCondition { condition, .. } => self.zones.get_mut(zone).condition = *condition,
             DeviceError::Flush => self.stats.flush_errors += 1,
             error => self.stats.reset_errors += u64::from(error.blames_drive()),
         }
+    }
+
+    /// A zone in which nothing lives is not reset, and not used again: the next mount looks at it anew.
+    pub(super) fn leave_until_mount(&mut self, zone: u32) {
+        let entry = self.zones.get_mut(zone);
+        entry.role = ZoneRole::Lost;
+        entry.has_failed_reset = true;
     }
 
     fn zone_is_reset(&mut self, zone: u32) {
