@@ -39,8 +39,8 @@ const AGENT: &str = "/usr/bin/imbrex-agent";
 const NODE_TOML_BYTES_MAX: u64 = 64 * 1024;
 
 const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle, look, run, coldplug, \
-                     configure URL, sync DEVICE..., reset-after SECONDS, network-prepare, network, check ADDRESS:PORT, pstore, ship-logs, \
-                     kexec-load KERNEL INITRD, dhcp-hook";
+                     configure URL, sync, reset-after SECONDS, network-prepare, network, check ADDRESS:PORT, pstore, \
+                     ship-logs, kexec-load KERNEL INITRD, dhcp-hook";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -56,10 +56,7 @@ fn main() -> ExitCode {
         ["kexec-load", kernel, initrd] => kexec::load(kernel, initrd),
         ["coldplug"] => coldplug::run(),
         ["configure", url] => fetch(url).and_then(|()| configure(Path::new(NODE_TOML))),
-        ["sync", devices @ ..] => {
-            ending::sync(Path::new("/sys"), devices);
-            Ok(())
-        }
+        ["sync"] => ending::sync(),
         ["reset-after", seconds] => ending::reset_after(seconds),
         ["network-prepare"] => network::prepare(),
         ["network"] => network::run(),

@@ -169,9 +169,6 @@ pub(crate) enum Exit {
     Signal(i32),
 }
 
-/// How an end in order reads: [`Exit`] as text.
-pub(crate) const IN_ORDER: &str = "exited with status 0";
-
 impl std::fmt::Display for Exit {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

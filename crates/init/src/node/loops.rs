@@ -77,6 +77,7 @@ impl Node {
             api_line: None,
             dirty: Dirty::default(),
             ending: Ending::PowerOff,
+            ordered_ms: 0,
         };
         let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
         node.epoll.add(&node.signals, readable(SIGNALS))?;

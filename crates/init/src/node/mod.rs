@@ -24,7 +24,7 @@ use crate::shutdown::{self, Ending};
 use crate::supervisor::backoff::{Backoff, Random};
 use crate::supervisor::{Action, Event, Supervisor};
 use crate::watchdog::{self, Watchdog};
-use crate::{cgroup, console, control, network, platform, power_button, process, supervisor, uevent};
+use crate::{cgroup, console, control, network, platform, power_button, process, uevent};
 use helpers::{HelperKind, Helpers};
 use imbrex_init::plan::{self, Plan};
 use nix::sys::epoll::Epoll;
@@ -125,6 +125,8 @@ struct Node {
     api_line: Option<String>,
     dirty: Dirty,
     ending: Ending,
+    /// When the node was told to stop, in milliseconds since boot.
+    ordered_ms: u64,
 }
 
 /// Boots the node and runs it until it is told to stop. Comes back only with the reason why it
@@ -241,26 +243,13 @@ impl Node {
                     self.announce(&format!("{name} is in maintenance: {reason}; it said last: {said}"));
                 }
                 Action::Finish => {
-                    let silent = self.silent_devices();
-                    let kernel_s = shutdown::kernel_s(&silent);
                     if self.watchdog.as_ref().is_some_and(|watchdog| watchdog.starved.is_none()) {
-                        watchdog::feed_last(kernel_s);
+                        watchdog::feed_last(shutdown::kernel_s_max());
                     }
-                    shutdown::end(self.ending, &silent)
+                    shutdown::end(self.ending, self.ordered_ms)
                 }
             }
         }
-    }
-
-    /// The devices of drives whose processes have not ended in order: the kernel would wait for each of them.
-    fn silent_devices(&self) -> Vec<String> {
-        let in_order = |service: &supervisor::Service| {
-            service.pid.is_none() && service.last_exit.as_deref() == Some(process::IN_ORDER)
-        };
-        let served = |name: &str| self.supervisor.services().get(name);
-        let silent =
-            self.plan.drives.iter().filter(|drive| served(&drive.service).is_some_and(|one| !in_order(one)));
-        silent.filter(|drive| drive.present).map(|drive| drive.device.clone()).collect()
     }
 
     /// Stops the node in order; told again, at once.
@@ -271,7 +260,8 @@ impl Node {
         } else {
             let drives = self.processes.values().filter(|name| name.starts_with(plan::DRIVE)).count();
             self.announce(&format!("stopping to {}: {drives} drives are asked to flush", ending.verb()));
-            self.countdown_ms = Some(platform::now_ms() + machine::COUNTDOWN_MS);
+            self.ordered_ms = platform::now_ms();
+            self.countdown_ms = Some(self.ordered_ms + machine::COUNTDOWN_MS);
         }
         self.give(Event::Shutdown);
     }
