@@ -31,7 +31,7 @@ const KERNEL_OPTIONS: &str = "nvme_core.io_timeout=3600";
 
 /// It does not hear SIGTERM, and has all the time that a manifest can give.
 const STUBBORN: &str = "test-stubborn";
-const STUBBORN_MANIFEST: &str = "stop = { order = 5, deadline_s = 60 }";
+const STUBBORN_MANIFEST: &str = "stop = { order = 10, deadline_s = 60 }";
 
 /// How long sixty-four processes may take to start on a machine that is translated, and the boot to end.
 const TIME_MAX: Duration = Duration::from_secs(300);

@@ -38,7 +38,7 @@ const AGENT: &str = "/usr/bin/imbrex-agent";
 /// The longest `node.toml`, in bytes: the fetch holds it to this too.
 const NODE_TOML_BYTES_MAX: u64 = 64 * 1024;
 
-const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle, look, run, coldplug, \
+const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle|settle-found, look, run, coldplug, \
                      configure URL, sync, reset-after SECONDS, network-prepare, network, check ADDRESS:PORT, pstore, \
                      ship-logs, kexec-load KERNEL INITRD, dhcp-hook";
 
@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         ["plan", "services"] => planner::run(Extent::Services),
         ["plan", "drives"] => planner::run(Extent::Drives),
         ["plan", "settle"] => planner::run(Extent::Settle),
+        ["plan", "settle-found"] => planner::run(Extent::SettleFound),
         ["look"] => looker::answer(Path::new("/sys")),
         ["run", words @ ..] => privileges::run(words),
         ["kexec-load", kernel, initrd] => kexec::load(kernel, initrd),

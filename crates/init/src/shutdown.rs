@@ -1,6 +1,7 @@
 //! The end, when every service has stopped: kill what is left, sync, and let go. Nothing is mounted that lies on a disk.
 
 use crate::process::{Exit, PROGRAM, reap};
+use crate::supervisor::{ILL_MS, KILL_DEADLINE_FORCED_MS};
 use crate::{console, platform};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
@@ -39,10 +40,10 @@ const STEP: Duration = Duration::from_millis(10);
 /// the other, and a drive takes seconds for it.
 const KERNEL_S: u32 = 30;
 const KERNEL_S_PER_DRIVE: u32 = 5;
-/// The whole end where a drive does not answer, in milliseconds from the order on; and what the kernel has of it in any case,
-/// in seconds.
+/// The whole end where a drive does not answer, in milliseconds from the order on. The kernel has 30 s of it at least.
 const SILENT_MS: u64 = 90_000;
-const SILENT_KERNEL_S_MIN: u32 = 10;
+const SILENT_KERNEL_MS: u64 = 30_000;
+const _: () = assert!(ILL_MS + KILL_DEADLINE_FORCED_MS + WAIT_MS + SYNC_MS + SILENT_KERNEL_MS <= SILENT_MS);
 
 /// Ends the machine's run, as was ordered at `ordered_ms` since boot. Never returns.
 pub(crate) fn end(ending: Ending, ordered_ms: u64) -> ! {
@@ -73,7 +74,8 @@ pub(crate) fn let_go(ordered_ms: u64) {
     let pid = helper("sync", &[]).ok().and_then(|child| i32::try_from(child.id()).ok());
     let all_answer = pid.is_some_and(|pid| wait_for(SYNC_MS, pid) == Some(Exit::Status(0)));
     let passed_ms = platform::now_ms().saturating_sub(ordered_ms);
-    let kernel_s = if all_answer { kernel_s_max() } else { kernel_s_max().min(silent_kernel_s(passed_ms)) };
+    let left_ms = SILENT_MS.saturating_sub(passed_ms).max(SILENT_KERNEL_MS);
+    let kernel_s = if all_answer { u64::from(kernel_s_max()) } else { left_ms / 1_000 };
     let _ = helper("reset-after", &[kernel_s.to_string()]);
 }
 
@@ -81,12 +83,6 @@ pub(crate) fn let_go(ordered_ms: u64) {
 pub(crate) fn kernel_s_max() -> u32 {
     let drives = std::fs::read_dir("/sys/block").map_or(0, Iterator::count);
     KERNEL_S.saturating_add(KERNEL_S_PER_DRIVE.saturating_mul(u32::try_from(drives).unwrap_or(u32::MAX)))
-}
-
-/// What is left for it where one does not, so long after the order, in seconds.
-fn silent_kernel_s(passed_ms: u64) -> u32 {
-    let left_s = SILENT_MS.saturating_sub(passed_ms) / 1_000;
-    u32::try_from(left_s).unwrap_or(u32::MAX).max(SILENT_KERNEL_S_MIN)
 }
 
 fn helper(verb: &str, words: &[String]) -> std::io::Result<Child> {
@@ -117,20 +113,5 @@ pub(crate) fn reap_until(child: i32) -> Option<Exit> {
             Ok(None) => return None,
             Err(_) => return Some(Exit::Status(1)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::supervisor::{ILL_MS, KILL_DEADLINE_FORCED_MS};
-
-    #[test]
-    fn the_whole_end_takes_90_s_where_a_drive_does_not_answer_the_kernels_part_included() {
-        let passed_ms = ILL_MS + KILL_DEADLINE_FORCED_MS + WAIT_MS + SYNC_MS;
-        let kernel_s = silent_kernel_s(passed_ms);
-        assert!(kernel_s >= KERNEL_S, "{kernel_s}");
-        assert!(passed_ms + u64::from(kernel_s) * 1_000 <= SILENT_MS);
-        assert_eq!(silent_kernel_s(SILENT_MS * 2), SILENT_KERNEL_S_MIN);
     }
 }

@@ -61,7 +61,9 @@ impl Node {
 
     /// Runs the health checks that are due: one of a service at a time.
     pub(super) fn check_health(&mut self, now_ms: u64) {
-        let due = |name: &String| self.checks_ms.get(name).is_none_or(|due_ms| *due_ms <= now_ms);
+        let due = |name: &String| {
+            self.may_check(name) && self.checks_ms.get(name).is_none_or(|due_ms| *due_ms <= now_ms)
+        };
         let ready = self.supervisor.services().values().filter(|service| service.state == State::Ready);
         let asked =
             ready.filter_map(|Service { specification: Specification { name, health, .. }, .. }| {
@@ -72,9 +74,6 @@ impl Node {
             let every_ms = every_s.saturating_mul(1_000);
             self.checks_ms.insert(name.clone(), now_ms.saturating_add(every_ms));
             let kind = HelperKind::Health { service: name };
-            if self.helpers.has(&kind) {
-                continue;
-            }
             if let Err(error) = self.start_helper(kind, &command[0], &command[1..], every_ms) {
                 self.record(&format!("{} cannot be run: {error}", command[0]));
             }
@@ -85,7 +84,13 @@ impl Node {
     pub(super) fn health_ms(&self) -> Option<u64> {
         let services = self.supervisor.services();
         let ready = |name: &String| services.get(name).is_some_and(|one| one.state == State::Ready);
-        self.checks_ms.iter().filter(|(name, _)| ready(name)).map(|(_, next_ms)| *next_ms).min()
+        let next = self.checks_ms.iter().filter(|(name, _)| ready(name) && self.may_check(name));
+        next.map(|(_, next_ms)| *next_ms).min()
+    }
+
+    /// Whether no check of this service is under way; the next one begins when it has ended.
+    fn may_check(&self, name: &str) -> bool {
+        !self.helpers.has(&HelperKind::Health { service: name.to_owned() })
     }
 
     /// Starts our own helper for one of its verbs.

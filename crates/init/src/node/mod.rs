@@ -98,9 +98,8 @@ struct Node {
     /// What was last said of an errand that fails again and again, by its log.
     complaints: BTreeMap<&'static str, String>,
     network_prepared: bool,
-    /// Whether a helper looks for drivers, and what the last one said.
+    /// Whether a helper looks for drivers.
     drivers_sought: bool,
-    drivers_said: String,
     clock: Clock,
     watchdog: Option<Watchdog>,
     /// What pstore told of the machine's last end.
@@ -198,22 +197,11 @@ impl Node {
     }
 
     fn deadline_ms(&self) -> Option<u64> {
-        let stages = self.boot.deadline_ms();
+        let (boot, helpers) = (self.boot.deadline_ms(), self.helpers.deadline_ms());
         let watchdog = self.watchdog.as_ref().and_then(Watchdog::deadline_ms);
-        let supervisor = self.supervisor.deadline_ms();
-        [
-            supervisor,
-            stages,
-            self.plan_ms(),
-            self.helpers.deadline_ms(),
-            self.fetch.due_ms,
-            watchdog,
-            self.countdown_ms,
-            self.health_ms(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let machines = [self.supervisor.deadline_ms(), boot, helpers, watchdog];
+        let own = [self.plan_ms(), self.fetch.due_ms, self.countdown_ms, self.health_ms()];
+        machines.into_iter().chain(own).flatten().min()
     }
 
     /// Hands an event to the supervisor and does what it says.
@@ -277,6 +265,7 @@ impl Node {
         self.record(line);
         console::line(line);
     }
+
     /// The same where it is another line than the last one of this errand; else into the log alone.
     fn announce_change(&mut self, errand: &HelperKind, line: String) {
         if self.complaints.get(errand.log()) == Some(&line) {

@@ -150,8 +150,8 @@ impl Supervisor {
             Event::Withdraw { name, reason } => self.withdraw(&name, reason, now_ms, &mut actions),
             Event::Started { name, pid } => self.started(&name, pid, now_ms),
             Event::SpawnFailed { name, reason } => self.failed(&name, reason, 0, now_ms, &mut actions),
-            Event::Ready { name } => self.ready(&name, now_ms),
-            Event::Alive { name } => self.alive(&name, now_ms),
+            Event::Ready { name } => self.show_well(&name, State::Starting, now_ms),
+            Event::Alive { name } => self.show_well(&name, State::Ready, now_ms),
             Event::Exited { name, exit } => self.exited(&name, exit, now_ms, &mut actions),
             Event::Tick => self.spawns_left = SPAWNS_MAX,
             Event::Shutdown => self.shut_down(now_ms, &mut actions),
@@ -204,23 +204,19 @@ impl Supervisor {
         service.started_ms = now_ms;
         service.starts = service.starts.saturating_add(1);
         if service.specification.readiness == Readiness::Started {
-            service.enter(State::Ready, now_ms);
-            service.well_ms = now_ms;
+            self.show_well(name, State::Starting, now_ms);
         }
     }
 
-    fn alive(&mut self, name: &str, now_ms: u64) {
-        if let Some(service) = self.services.get_mut(name).filter(|service| service.state == State::Ready) {
-            service.well_ms = now_ms;
-            service.sound_ms = now_ms;
-        }
-    }
-
-    fn ready(&mut self, name: &str, now_ms: u64) {
-        if let Some(service) = self.services.get_mut(name).filter(|service| service.state == State::Starting)
-        {
-            service.enter(State::Ready, now_ms);
-            service.well_ms = now_ms;
+    /// One that was in this state is well: it has become ready, or gives a sign of life.
+    fn show_well(&mut self, name: &str, was: State, now_ms: u64) {
+        let Some(service) = self.services.get_mut(name).filter(|service| service.state == was) else {
+            return;
+        };
+        service.well_ms = now_ms;
+        match was {
+            State::Starting => service.enter(State::Ready, now_ms),
+            _ => service.sound_ms = now_ms,
         }
     }
 
