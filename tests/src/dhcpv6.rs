@@ -3,13 +3,15 @@
 //! The router tells that addresses are given out (RFC 4861, 4.2: the flag M) and names no prefix, so that an address comes by
 //! DHCPv6 (RFC 8415) or not at all. It gives one address to whoever asks, and answers nothing else.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::Ipv6Addr;
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 /// The address that it gives out.
 pub const LEASED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 0x42);
@@ -22,6 +24,10 @@ const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x77, 1);
 
 /// How long a lease holds, in seconds.
 const LEASE_S: u32 = 3_600;
+
+/// The ends of the wire, in its folder.
+const SERVER: &str = "server";
+const CARD: &str = "card";
 
 /// How often it looks whether it is wanted still.
 const LOOK: Duration = Duration::from_millis(100);
@@ -54,8 +60,8 @@ const NAME_SERVERS: u16 = 23;
 /// The server; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Dhcpv6Server {
-    port: u16,
-    card_port: u16,
+    /// Where the server's end of the wire is, and the card's.
+    folder: TempDir,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -64,15 +70,13 @@ impl Dhcpv6Server {
     /// Serves one card.
     ///
     /// # Errors
-    /// Where the loopback has no ports left.
+    /// Where there is no place for the wire.
     pub fn start() -> Result<Self> {
-        let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("the loopback has no free port");
-        let (socket, card) = (bind()?, bind()?);
+        let folder = tempfile::tempdir().context("there is no place for a wire")?;
+        let socket = UnixDatagram::bind(folder.path().join(SERVER)).context("a wire has no end")?;
+        let card = folder.path().join(CARD);
         socket.set_read_timeout(Some(LOOK)).context("cannot bound the wait for a frame")?;
-        let port = socket.local_addr()?.port();
-        // QEMU takes this port in a moment.
-        let card_address = card.local_addr()?;
-        drop(card);
+        socket.set_write_timeout(Some(LOOK)).context("cannot bound the wait for QEMU")?;
         let stopping = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stopping);
         let thread = std::thread::spawn(move || {
@@ -81,21 +85,22 @@ impl Dhcpv6Server {
                 let Ok((length, _)) = socket.recv_from(&mut frame) else { continue };
                 if let Some(answer) = answer(&frame[..length]) {
                     // A frame that is lost is asked for again.
-                    let _ = socket.send_to(&answer, card_address);
+                    let _ = socket.send_to(&answer, &card);
                 }
             }
         });
-        Ok(Self { port, card_port: card_address.port(), stopping, thread: Some(thread) })
+        Ok(Self { folder, stopping, thread: Some(thread) })
     }
 
     /// Arguments of QEMU: a card on its wire.
     #[must_use]
     pub fn card(&self) -> [String; 4] {
-        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, self.card_port));
-        let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let [local, remote] = [CARD, SERVER].map(|end| self.folder.path().join(end).display().to_string());
         [
             "-netdev".to_owned(),
-            format!("socket,id=dhcpv6,udp={remote},localaddr={local}"),
+            format!(
+                "dgram,id=dhcpv6,local.type=unix,local.path={local},remote.type=unix,remote.path={remote}"
+            ),
             "-device".to_owned(),
             "virtio-net-pci,netdev=dhcpv6,romfile=".to_owned(),
         ]

@@ -15,5 +15,6 @@ pub mod ledger;
 pub mod load;
 pub mod nvme;
 pub mod probe;
+pub mod scsi;
 pub mod stop;
 pub mod zoned_guest;

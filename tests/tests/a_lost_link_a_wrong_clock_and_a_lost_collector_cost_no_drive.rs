@@ -1,19 +1,20 @@
 //! A lost link, a wrong clock and a lost collector cost no drive: one node with what lies around it. Its clock begins years
 //! before its image and is then set an hour ahead by a time server; its network is a bond of two cards, beside static
 //! VLANs and a card whose address comes by DHCPv6, and loses first one cable and then both; the collectors of its logs hang up. Each of these is told, and the
-//! drives go on with the processes that they had.
+//! drives go on with the processes that they had. Meanwhile a service that speaks sd_notify(3) falls silent: that costs it its
+//! process, and what is bound to it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use imbrex_api::node::Drive;
+use imbrex_api::node::{Drive, Service, ServiceState};
 use imbrex_tests::added_services::{AddedService, trigger};
 use imbrex_tests::collector::{Collector, Layout, Line};
 use imbrex_tests::dhcpv6::{self, Dhcpv6Server};
 use imbrex_tests::guest::{Guest, MEMORY_MIB, Plan};
-use imbrex_tests::kept::Untouched;
+use imbrex_tests::kept::{Untouched, service, service_in};
 use imbrex_tests::load::{Load, addresses};
 use imbrex_tests::probe::Probe;
 use xtask::command::until;
@@ -43,6 +44,13 @@ const ACKNOWLEDGED_MIN: u64 = 20;
 
 /// What says a line where a test wants it.
 const SPEAKER: &str = "test-speaker";
+
+/// What tells by sd_notify(3) that it is ready and lives, as nobody; and what is bound to it.
+const NOTIFIER: &str = "test-notifier";
+const NOTIFIER_MANIFEST: &str = "user = \"nobody\"\nreadiness = \"sd_notify\"\nhealth = { within_s = 60 }\n\
+                                 [limits]\nmemory_high_mib = 64";
+const BOUND: &str = "test-bound";
+const BOUND_MANIFEST: &str = "binds_to = [\"test-notifier\"]";
 
 struct Collectors {
     syslog: Collector,
@@ -76,6 +84,8 @@ fn plan(collectors: &Collectors, dhcpv6: &Dhcpv6Server) -> Plan {
     let services = vec![
         AddedService { name: "test-time", verb: format!("time {AHEAD_S}"), manifest: "" },
         AddedService::triggered(SPEAKER, "say", ""),
+        AddedService::triggered(NOTIFIER, "notify", NOTIFIER_MANIFEST),
+        AddedService { name: BOUND, verb: "idle".to_owned(), manifest: BOUND_MANIFEST },
     ];
     let drives = DriveKind::ZonedNvme { count: 2, size_bytes: 1 << 30 };
     Plan { drives, memory_mib: MEMORY_MIB, services, additions }
@@ -89,14 +99,16 @@ fn a_lost_link_a_wrong_clock_and_a_lost_collector_cost_no_drive() -> Result<()> 
     let mut guest = Guest::start_as("outside", false, |_| Ok(plan(&collectors, &dhcpv6)))?;
     guest.node.wait("Booting the node")?;
     let drives = guest.node.format_drives()?;
-    let others = Untouched::note(&guest.node.agent()?, &[])?;
+    let others = Untouched::note(&guest.node.agent()?, &[NOTIFIER, BOUND])?;
     the_clock_was_raised_and_then_stepped(&mut guest).context("the clock")?;
     the_network_is_as_it_was_laid_out(&guest.probe()?).context("the network")?;
     a_lease_of_dhcpv6_is_taken(&guest.probe()?).context("DHCPv6")?;
     everybody_listens_on_ipv6_too(&guest.probe()?, &drives).context("IPv6")?;
     logs_arrive(&guest, &collectors).context("the logs")?;
     let targets = addresses(&guest.node, &drives)?;
+    let before = a_service_speaks_and_falls_silent(&guest).context("sd_notify")?;
     links_come_and_go(&mut guest, &targets).context("the links")?;
+    its_silence_has_cost_it_its_process(&guest, &before).context("silence")?;
     others.check(&guest.node.agent()?)?;
     guest.node.power_off().map(drop)
 }
@@ -220,6 +232,38 @@ fn logs_arrive(guest: &Guest, collectors: &Collectors) -> Result<()> {
         );
         println!("{:28} {} lines over {} connections", "collected", lines.len(), collector.connections());
     }
+    Ok(())
+}
+
+/// The service and what is bound to it, as they were until it fell silent.
+fn a_service_speaks_and_falls_silent(guest: &Guest) -> Result<[Service; 2]> {
+    let (agent, probe) = (guest.node.agent()?, guest.probe()?);
+    let speaker = service_in(&agent, NOTIFIER, ServiceState::Ready)?;
+    let bound = service_in(&agent, BOUND, ServiceState::Ready)?;
+    let pid = speaker.pid.context("it has a process")?;
+    let status = probe.read(&format!("/proc/{pid}/status"))?;
+    ensure!(status.contains("\nUid:\t65534\t65534\t65534\t65534\n"), "it is not nobody:\n{status}");
+    let high = probe.read(&format!("/sys/fs/cgroup/{NOTIFIER}/memory.high"))?;
+    ensure!(high.trim() == (64 << 20).to_string(), "memory.high is {high}");
+    probe.write(&trigger(NOTIFIER), &pid.to_string())?;
+    Ok([speaker, bound])
+}
+
+fn its_silence_has_cost_it_its_process(guest: &Guest, before: &[Service; 2]) -> Result<()> {
+    let agent = guest.node.agent()?;
+    for was in before {
+        let mut seen = None;
+        let again = until(TIME_MAX, || {
+            seen = service(&agent, &was.name).ok();
+            let now = seen.as_ref()?;
+            (now.state == ServiceState::Ready && now.restarts > was.restarts && now.pid != was.pid)
+                .then_some(())
+        });
+        again.with_context(|| format!("{} was {was:?} and is {seen:?}", was.name))?;
+    }
+    let exit = service(&agent, NOTIFIER)?.last_exit.unwrap_or_default();
+    ensure!(exit.contains("it gave no sign of life for"), "it ended for another reason: {exit}");
+    println!("{:28} {exit}", "silent by sd_notify");
     Ok(())
 }
 

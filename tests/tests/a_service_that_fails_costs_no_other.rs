@@ -16,6 +16,7 @@ use imbrex_tests::kept::{Untouched, number, service, service_in};
 use imbrex_tests::ledger::Ledger;
 use imbrex_tests::load::{Load, addresses};
 use imbrex_tests::nvme::{self, Drive};
+use imbrex_tests::scsi;
 use imbrex_tests::stop::{STOP_TIME_MAX, Stop};
 use xtask::command::until;
 use xtask::node::{Additions, DriveKind};
@@ -55,11 +56,6 @@ const TIME_MAX: Duration = Duration::from_secs(120);
 /// From init's last line to its first of the next boot, on a machine that is translated and busy: what the kernel does in
 /// between must not wait for the drive that never answers.
 const RESTART_TIME_MAX: Duration = Duration::from_secs(300);
-
-/// Where the kernel's emulated SCSI drives are told to be ill, and the commands that read and write (SBC-4, 5.12 and
-/// on): those of 10 and of 16 bytes; and SYNCHRONIZE CACHE, with which the kernel would have it flush in the end.
-const SCSI_DEBUG: &str = "/sys/kernel/debug/scsi_debug";
-const COMMANDS: [&str; 6] = ["0x28", "0x2a", "0x88", "0x8a", "0x35", "0x91"];
 
 fn plan(folder: &Path) -> Result<Plan> {
     let mut devices = Vec::new();
@@ -292,15 +288,7 @@ fn a_drive_that_never_answers_does_not_hold_up_the_stop(
     let targets = addresses(&guest.node, drives)?;
     let load = Load::start(&targets, 2);
     go_on(&load, &targets, "")?;
-    probe.mount("debugfs", "/sys/kernel/debug")?;
-    let names = probe.list(SCSI_DEBUG)?;
-    let name = names.iter().find(|name| name.matches(':').count() == 3).context("there is a SCSI drive")?;
-    // The kernel waits for it as for a drive that says that it needs an hour.
-    probe.write(&format!("/sys/class/scsi_device/{name}/device/timeout"), "3600")?;
-    for command in COMMANDS {
-        // Type 0 of scsi_debug's errors: the command is never answered; a positive count: from now on.
-        probe.write(&format!("{SCSI_DEBUG}/{name}/error"), &format!("0 1 {command}"))?;
-    }
+    scsi::freeze(&probe)?;
     go_on(&load, &targets, &silent.id).context("beside a drive that does not answer")?;
     load.stop_soon();
     let ordered_ms = agent.node()?.uptime_ms.context("the node tells its uptime")?;

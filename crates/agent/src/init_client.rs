@@ -75,6 +75,9 @@ pub(crate) struct InitDrive {
     /// Whether it is there.
     #[serde(default = "yes")]
     pub(crate) present: bool,
+    /// Why it alone is not served.
+    #[serde(default)]
+    pub(crate) refused: Option<String>,
 }
 
 fn yes() -> bool {

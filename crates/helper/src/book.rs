@@ -37,7 +37,7 @@ pub(crate) struct Book {
     pub(crate) refused: Option<String>,
     /// Drives whose budgets are counted.
     pub(crate) served: BTreeSet<String>,
-    /// What was announced, and need not be again.
+    /// What was last complained of, and need not be announced again.
     said: BTreeSet<String>,
     /// Device files that could not be read, each with the looks at it so far and when the next is due, in ms since boot.
     unreadable: BTreeMap<String, (u32, u64)>,
@@ -64,15 +64,27 @@ impl Book {
         self.drives.values()
     }
 
-    /// Whether this is the first time that this is said.
-    pub(crate) fn say(&mut self, line: &str) -> bool {
-        self.said.insert(line.to_owned())
+    /// Those of all complaints that are new. One that does not hold any more is told anew when it comes back.
+    pub(crate) fn say(&mut self, lines: impl Iterator<Item = String>) -> Vec<String> {
+        let before = std::mem::take(&mut self.said);
+        let lines: Vec<String> = lines.collect();
+        self.said.extend(lines.iter().cloned());
+        lines.into_iter().filter(|line| !before.contains(line)).collect()
+    }
+
+    /// Notes why a drive that is there is not served.
+    pub(crate) fn refuse(&mut self, id: &str, why: String) {
+        if let Some(drive) = self.drives.get_mut(id) {
+            drive.refused = Some(why);
+        }
     }
 
     /// Takes what a scan has found, and says in a line each what is new.
     pub(crate) fn update(&mut self, scan: Scan, configuration: Option<&Drives>, now_ms: u64) -> Vec<String> {
         let Scan { found, unreadable } = scan;
         let mut lines = Vec::new();
+        // To be judged anew.
+        self.drives.values_mut().for_each(|drive| drive.refused = None);
         let present: BTreeSet<String> = found.iter().map(|drive| drive.id.clone()).collect();
         // What cannot be read is still there: it keeps its process.
         let gone = |drive: &&mut Drive| {
@@ -121,9 +133,17 @@ impl Book {
         self.unreadable.values().map(|(_, again_ms)| *again_ms).min()
     }
 
-    /// When to call [`Book::settle`], in ms since boot: at once where no drive has appeared.
-    pub(crate) fn settle_ms(&self) -> u64 {
-        self.appeared_ms.map_or(0, |(first_ms, last_ms)| (last_ms + QUIET_MS).min(first_ms + QUIET_MS_MAX))
+    /// A sentence on each device file that could not be read twice: what it is nobody knows, so that it is in no list.
+    pub(crate) fn unread(&self) -> Vec<String> {
+        let twice = self.unreadable.iter().filter(|(_, (looks, _))| *looks > 1);
+        twice
+            .map(|(device, _)| format!("{device} cannot be looked at, and is tried again for ever"))
+            .collect()
+    }
+
+    /// When to call [`Book::settle`], in ms since boot; none where no drive has appeared.
+    pub(crate) fn settle_ms(&self) -> Option<u64> {
+        self.appeared_ms.map(|(first_ms, last_ms)| (last_ms + QUIET_MS).min(first_ms + QUIET_MS_MAX))
     }
 
     /// The drives of the boot are all there: gives them their ports.
@@ -155,7 +175,8 @@ impl Found {
         let Self { id, device, model, serial, capacity_bytes, sequence } = self;
         let socket = format!("/run/imbrex/drive-{id}.sock");
         let service = format!("{}{id}", plan::DRIVE);
-        Drive { id, device, port, socket, service, model, serial, capacity_bytes, sequence, present: true }
+        let (present, refused) = (true, None);
+        Drive { id, device, port, socket, service, model, serial, capacity_bytes, sequence, present, refused }
     }
 }
 
@@ -189,7 +210,7 @@ mod tests {
         book.update(found(&["c"]), Some(&configuration), 0);
         book.update(found(&["a", "c"]), Some(&configuration), 100);
         assert_eq!(ports(&book), [("a", None), ("c", None)]);
-        assert_eq!(book.settle_ms(), 600);
+        assert_eq!(book.settle_ms(), Some(600));
         book.settle(Some(&configuration));
         book.update(found(&["a", "b", "c"]), Some(&configuration), 9_000);
         assert_eq!(ports(&book), [("a", Some(7500)), ("b", Some(7502)), ("c", Some(7501))]);
@@ -240,7 +261,7 @@ mod tests {
             let ids: Vec<String> = (0..=number).map(|id| format!("{id:03}")).collect();
             book.update(found(&ids.iter().map(String::as_str).collect::<Vec<_>>()), None, number * 400);
         }
-        assert_eq!(book.settle_ms(), QUIET_MS_MAX);
+        assert_eq!(book.settle_ms(), Some(QUIET_MS_MAX));
     }
 
     #[test]
@@ -262,6 +283,7 @@ mod tests {
             now_ms = again_ms;
         }
         assert_eq!(waits_s, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(book.unread(), ["/dev/a cannot be looked at, and is tried again for ever"]);
         // Another is not made to wait with it.
         let both = ["/dev/a", "/dev/c"].map(str::to_owned).to_vec();
         book.update(Scan { unreadable: both, ..found(&["b"]) }, Some(&configuration), now_ms);
@@ -270,6 +292,14 @@ mod tests {
         let lines = book.update(found(&["a", "b", "c"]), Some(&configuration), now_ms + 1_000);
         assert_eq!((lines.len(), book.again_ms()), (2, None));
         assert!(book.drives().all(|drive| drive.present && drive.port.is_some()));
+    }
+
+    #[test]
+    fn a_complaint_is_announced_once_and_again_when_it_comes_back() {
+        let mut book = Book::default();
+        let mut say = |lines: &[&str]| book.say(lines.iter().map(|line| (*line).to_owned())).join(" ");
+        let said = [say(&["a", "b"]), say(&["b", "a"]), say(&["b"]), say(&["a", "b"])];
+        assert_eq!(said, ["a b", "", "", "a"]);
     }
 
     #[test]

@@ -24,36 +24,54 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const WAIT_MAX: Duration = Duration::from_mins(1);
 /// How often they are looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// For so long in all a driver that was left to itself is told as still at it: the boot waits for drives until then, 30 s for
+/// its stage `modules` and 60 s for its stage `drives`. Less than init's own deadline for this search.
+const HANGING_MAX: Duration = Duration::from_secs(100);
+/// How often those are looked at, and what they may have found by then.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The most rounds: buses behind buses are not deeper than this.
 const ROUNDS_MAX: usize = 16;
 
 /// Loads the modules that a person has named and then whatever devices ask for. Says on stdout how many
-/// aliases there are.
+/// aliases there are, and which drivers are still at it whenever these are others.
 pub(crate) fn run() -> Result<(), String> {
+    let began = Instant::now();
     let mut tried: BTreeSet<String> =
         fs::read_to_string(TRIED).unwrap_or_default().lines().map(str::to_owned).collect();
     let named: Vec<String> = named().into_iter().filter(|name| !tried.contains(name)).collect();
     // If one cannot be loaded that a person has named, that is worth a line: no -q.
-    let mut offer = Offer { patience: PATIENCE, until: Instant::now() + WAIT_MAX, hanging: Vec::new() };
+    let mut offer = Offer { patience: PATIENCE, until: began + WAIT_MAX, hanging: Vec::new() };
     if !named.is_empty() {
         offer.all(vec![named.clone()], &|names| modprobe(&["-a", "--"], names));
     }
     tried.extend(named);
     keep(&tried)?;
-    for _ in 0..ROUNDS_MAX {
+    let (mut rounds, mut told) = (0, Vec::<String>::new());
+    loop {
         let fresh: Vec<String> = aliases(Path::new("/sys")).difference(&tried).cloned().collect();
-        if fresh.is_empty() {
-            break;
+        let hanging = offer.still_at_it();
+        if !fresh.is_empty() && rounds < ROUNDS_MAX {
+            rounds += 1;
+            offer.all(batches(&fresh), &|names| modprobe(&["-a", "-b", "-q", "--"], names));
+            tried.extend(fresh);
+            keep(&tried)?;
+        } else if hanging.is_empty() || began.elapsed() >= HANGING_MAX {
+            println!("{}", summary(&tried, &hanging));
+            return Ok(());
+        } else {
+            if hanging != told {
+                println!("{}", summary(&tried, &hanging));
+                told = hanging;
+            }
+            std::thread::sleep(LOOK_AGAIN);
         }
-        offer.all(batches(&fresh), &|names| modprobe(&["-a", "-b", "-q", "--"], names));
-        tried.extend(fresh);
-        keep(&tried)?;
     }
-    let hanging = &offer.hanging;
+}
+
+fn summary(tried: &BTreeSet<String>, hanging: &[String]) -> String {
     let more =
         if hanging.is_empty() { String::new() } else { format!("; still at it: {}", hanging.join(", ")) };
-    println!("{} device aliases{more}", tried.iter().filter(|name| name.contains(':')).count());
-    Ok(())
+    format!("{} device aliases{more}", tried.iter().filter(|name| name.contains(':')).count())
 }
 
 /// The modules that no device asks for: what makes a panic of a watchdog's last seconds, and what a person
@@ -99,15 +117,15 @@ fn modprobe(options: &[&str], names: &[String]) -> Option<Child> {
     command.spawn().map_err(|error| eprintln!("{MODPROBE} cannot be run: {error}")).ok()
 }
 
-/// How long drivers are waited for, and those that hang.
+/// How long drivers are waited for, and those that take longer.
 #[derive(Debug)]
 struct Offer {
     /// For one process.
     patience: Duration,
     /// For all of them.
     until: Instant,
-    /// Names whose processes are left to themselves: whoever hangs in the kernel cannot be ended.
-    hanging: Vec<String>,
+    /// Processes that are left to themselves, each with its names: whoever hangs in the kernel cannot be ended.
+    hanging: Vec<(Child, Vec<String>)>,
 }
 
 impl Offer {
@@ -122,21 +140,28 @@ impl Offer {
                 let Some(batch) = queue.pop_front() else { break };
                 running.extend(start(&batch).map(|child| (Instant::now(), child, batch)));
             }
-            running.retain_mut(|(began, child, batch)| {
+            for (began, mut child, batch) in std::mem::take(&mut running) {
                 // Most aliases belong to drivers that are built in or not there: no status says anything.
                 if !matches!(child.try_wait(), Ok(None)) {
-                    return false;
+                    continue;
                 }
                 let hangs = late || began.elapsed() >= self.patience;
-                if hangs && batch.len() > 1 && !late {
-                    queue.extend(batch.drain(..).map(|name| vec![name]));
-                } else if hangs {
-                    self.hanging.append(batch);
+                if !hangs {
+                    running.push((began, child, batch));
+                } else if batch.len() > 1 && !late {
+                    queue.extend(batch.into_iter().map(|name| vec![name]));
+                } else {
+                    self.hanging.push((child, batch));
                 }
-                !hangs
-            });
+            }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// The names whose processes were left to themselves and have not ended since.
+    fn still_at_it(&mut self) -> Vec<String> {
+        self.hanging.retain_mut(|(child, _)| matches!(child.try_wait(), Ok(None)));
+        self.hanging.iter().flat_map(|(_, names)| names.iter().cloned()).collect()
     }
 }
 
@@ -181,7 +206,14 @@ mod tests {
             ["a hang b", "c d", "a", "b", "hang"].iter().all(|names| again.contains(*names)),
             "{again:?}"
         );
-        assert!(offer.hanging.contains(&"hang".to_owned()), "{:?}", offer.hanging);
+        assert!(offer.still_at_it().contains(&"hang".to_owned()));
+        let line = summary(&BTreeSet::from(["pci:v1".to_owned()]), &["hang".to_owned()]);
+        assert_eq!(line, "1 device aliases; still at it: hang");
+        // The driver comes to its end, however late.
+        kept.borrow_mut().clear();
+        while !offer.still_at_it().is_empty() {
+            std::thread::sleep(LOOK);
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use crate::file;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -54,6 +54,11 @@ pub(crate) fn prepare(left_alone: &BTreeSet<String>) -> io::Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(before != text),
     }
+}
+
+/// The dhcpcd that runs was not started again for its configuration: the next [`prepare`] says once more that it is another.
+pub(crate) fn note_unheard() -> io::Result<()> {
+    File::options().append(true).open(CONFIGURATION)?.write_all(b"# not in force yet\n")
 }
 
 /// Name servers that a person has named, kept as a lease of their own.

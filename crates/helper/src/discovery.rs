@@ -52,10 +52,7 @@ pub(crate) fn scan(
     for name in &names {
         match ask(name) {
             Ok(found) => scan.found.extend(found),
-            Err(error) => {
-                eprintln!("{} cannot be looked at: {error}", device(name));
-                scan.unreadable.push(device(name));
-            }
+            Err(_) => scan.unreadable.push(device(name)),
         }
     }
     scan.found.sort_by(|one, other| one.id.cmp(&other.id));
@@ -63,7 +60,8 @@ pub(crate) fn scan(
     Ok(scan)
 }
 
-fn device(name: &str) -> String {
+/// The device file of a name in sysfs.
+pub(crate) fn device(name: &str) -> String {
     format!("/dev/{}", name.replace('!', "/"))
 }
 

@@ -13,12 +13,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// How long one drive may take, the start of the child included, and how long all of them that are late: less than the
-/// plan's own deadline.
+/// How long one drive may take, the start of the child included, and how long all of them: less than the plan's own
+/// deadline, since a plan that is killed forgets who hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_ALL: Duration = Duration::from_secs(15);
 /// A drive has at least this.
-const PATIENCE_MIN: Duration = Duration::from_millis(200);
+const PATIENCE_MIN: Duration = Duration::from_millis(100);
 
 /// A process, told apart from later ones of its number by when it began: proc_pid_stat(5), field 22.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl<'a> Looker<'a> {
         writeln!(answering.input, "{name}").map_err(failed)?;
         let (began, patience) = (Instant::now(), self.patience.min(self.patience_all).max(PATIENCE_MIN));
         let answer = answering.answers.recv_timeout(patience);
-        // A slow answer counts too: a plan that takes too long is killed, and forgets who hangs.
+        // One that answers late has cost the others as much as one that does not.
         self.patience_all = self.patience_all.saturating_sub(began.elapsed());
         match answer {
             Ok(line) => {
@@ -196,6 +196,19 @@ mod tests {
         asked.patience = Duration::from_secs(1);
         assert!(asked.ask("hang").unwrap_err().contains("did not tell"));
         assert_ne!(asked.hanging["hang"].pid, pid);
+    }
+
+    #[test]
+    fn the_looks_at_all_drives_together_are_bounded_whoever_answers() {
+        let start = child;
+        let patience_all = Duration::from_mins(2);
+        let mut asked = Looker { patience_all, ..looker(&start, Duration::from_mins(1)) };
+        assert_eq!(asked.ask("sda"), Ok(None));
+        let answered = asked.patience_all;
+        assert!(answered < patience_all, "a look that was answered counts too");
+        asked.patience = Duration::from_secs(1);
+        assert!(asked.ask("hang").is_err());
+        assert!(asked.patience_all <= answered.saturating_sub(Duration::from_secs(1)));
     }
 
     #[test]

@@ -38,9 +38,9 @@ const AGENT: &str = "/usr/bin/imbrex-agent";
 /// The longest `node.toml`, in bytes: the fetch holds it to this too.
 const NODE_TOML_BYTES_MAX: u64 = 64 * 1024;
 
-const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle, look, run, coldplug, \
-                     configure URL, sync DEVICE..., reset-after SECONDS, network-prepare, network, check ADDRESS:PORT, pstore, ship-logs, \
-                     kexec-load KERNEL INITRD, dhcp-hook";
+const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle|settle-found, look, run, coldplug, \
+                     configure URL, sync, reset-after SECONDS, network-prepare, network, check ADDRESS:PORT, pstore, \
+                     ship-logs, kexec-load KERNEL INITRD, dhcp-hook";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -51,15 +51,13 @@ fn main() -> ExitCode {
         ["plan", "services"] => planner::run(Extent::Services),
         ["plan", "drives"] => planner::run(Extent::Drives),
         ["plan", "settle"] => planner::run(Extent::Settle),
+        ["plan", "settle-found"] => planner::run(Extent::SettleFound),
         ["look"] => looker::answer(Path::new("/sys")),
         ["run", words @ ..] => privileges::run(words),
         ["kexec-load", kernel, initrd] => kexec::load(kernel, initrd),
         ["coldplug"] => coldplug::run(),
         ["configure", url] => fetch(url).and_then(|()| configure(Path::new(NODE_TOML))),
-        ["sync", devices @ ..] => {
-            ending::sync(Path::new("/sys"), devices);
-            Ok(())
-        }
+        ["sync"] => ending::sync(),
         ["reset-after", seconds] => ending::reset_after(seconds),
         ["network-prepare"] => network::prepare(),
         ["network"] => network::run(),

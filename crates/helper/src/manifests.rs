@@ -1,13 +1,14 @@
 //! The services of a node, as data: a manifest per service, a TOML file below [`FOLDER`].
 //!
-//! Nothing about one service stands anywhere else. A name that ends in `@` is a template: there is a
-//! service for each drive, and words in braces stand for what that drive is. Whatever is wrong with
-//! a manifest costs that service, and no other.
+//! Nothing about one service stands anywhere else, save which of them a `node.toml` wants ([`WANTED`]). A name that ends
+//! in `@` is a template: there is a service for each drive, and words in braces stand for what that drive is. Whatever is
+//! wrong with a manifest costs that service, and no other.
 
+use crate::node_toml::WANTED;
 use crate::privileges::Privileges;
-use imbrex_init::plan::{Readiness, Specification, Start};
+use imbrex_init::plan::{DRIVE, Readiness, Specification, Start};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -19,6 +20,9 @@ const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a service may take to become ready where its manifest does not say, in seconds.
 const READY_WITHIN_S: u64 = 120;
+
+/// Nothing stops before the drives: the time that it took would be theirs.
+const STOP_ORDER_MIN: u8 = 10;
 
 /// Words to fill in, each with its value.
 pub(crate) type Words<'a> = [(&'a str, String)];
@@ -58,7 +62,8 @@ impl Manifests {
                 if text.len() > MANIFEST_BYTES_MAX || manifests.0.len() >= MANIFESTS_MAX {
                     return Err(format!("at most {MANIFESTS_MAX} of {MANIFEST_BYTES_MAX} bytes each"));
                 }
-                parse(&name, &text, &WORDS_TRIED.map(|word| (word, "1".to_owned()))).map(|_| text)
+                let service = parse(&name, &text, &WORDS_TRIED.map(|word| (word, "1".to_owned())))?;
+                check_started(&name, service.start).map(|()| text)
             });
             match checked {
                 Ok(text) => drop(manifests.0.insert(name, text)),
@@ -69,19 +74,21 @@ impl Manifests {
         Ok((manifests, complaints))
     }
 
-    /// Takes out every manifest whose needs can never be met, and names it: the service would wait for ever.
+    /// Takes out every manifest whose needs can never be met, and names it: the service would wait for ever. A service that
+    /// a `node.toml` may leave out, or that is there once for each drive, is nothing to rely on.
     fn refuse_unmet(&mut self) -> Vec<String> {
         let tried = WORDS_TRIED.map(|word| (word, "1".to_owned()));
-        let needs = self.0.iter().filter_map(|(name, text)| {
-            let service = parse(name, text, &tried).ok()?;
-            Some((name.clone(), [service.needs, service.binds_to].concat()))
-        });
-        let mut unmet: BTreeMap<String, Vec<String>> = needs.collect();
+        let (mut unmet, mut sure) = (BTreeMap::<String, Vec<String>>::new(), BTreeSet::new());
+        for (name, text) in &self.0 {
+            let Ok(service) = parse(name, text, &tried) else { continue };
+            if matches!(service.start, Start::Boot | Start::Network) {
+                sure.insert(name.clone());
+            }
+            unmet.insert(name.clone(), [service.needs, service.binds_to].concat());
+        }
         // Each round meets those whose needs are met, so that there are no more rounds than manifests.
         loop {
-            // A template is no service, and nobody is ever called like it.
-            let waits =
-                |need: &String| need.ends_with('@') || unmet.contains_key(need) || !self.0.contains_key(need);
+            let waits = |need: &String| unmet.contains_key(need) || !sure.contains(need);
             let met = unmet.iter().filter(|(_, needs)| !needs.iter().any(waits));
             let met: Vec<String> = met.map(|(name, _)| name.clone()).collect();
             if met.is_empty() {
@@ -92,7 +99,9 @@ impl Manifests {
         let told = unmet.into_iter().map(|(name, needs)| {
             self.0.remove(&name);
             let needs = needs.join(", ");
-            format!("the manifest of {name} is refused: of {needs} one is not there, or needs {name} in turn")
+            format!(
+                "the manifest of {name} is refused: of {needs} one is not there on every node, or needs {name} in turn"
+            )
         });
         told.collect()
     }
@@ -137,6 +146,22 @@ fn parse(name: &str, text: &str, words: &Words<'_>) -> Result<Specification, Str
     Ok(service)
 }
 
+/// Refuses what nothing would ever start.
+fn check_started(name: &str, start: Start) -> Result<(), String> {
+    let (template, wanted) = (name.ends_with('@'), WANTED.contains(&name));
+    match start {
+        _ if template && name != DRIVE => Err(format!("nothing starts it: {DRIVE} is the only template")),
+        Start::Drive if !template => Err(format!("nothing starts it: what a drive starts is {DRIVE}")),
+        Start::Configuration if !wanted => {
+            Err(format!("nothing starts it: all that node.toml can want is {}", WANTED.join(" and ")))
+        }
+        Start::Boot | Start::Network | Start::Configuration if template => {
+            Err("nothing starts it: a template has start = \"drive\"".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check(service: &Specification) -> Result<(), String> {
     let health = service.health.as_ref();
     let checks = [
@@ -145,6 +170,7 @@ fn check(service: &Specification) -> Result<(), String> {
             "command begins with an absolute path",
         ),
         (service.stop.deadline_s > 60, "stop.deadline_s is at most 60"),
+        (service.stop.order < STOP_ORDER_MIN, "stop.order is at least 10, that of the drives"),
         (service.ready_within_s == Some(0), "ready_within_s is at least 1"),
         (health.is_some_and(|health| health.within_s == 0), "health.within_s is at least 1"),
         (
@@ -192,7 +218,7 @@ fn fill(text: &str, words: &Words<'_>) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use imbrex_init::plan::{AGENT, DRIVE};
+    use imbrex_init::plan::AGENT;
 
     /// The manifests of the image.
     pub(crate) fn manifests() -> Manifests {
@@ -264,6 +290,12 @@ pub(crate) mod tests {
             ("path.toml", "command = [\"x\"]\n"),
             ("capability.toml", "command = [\"/x\"]\ncapabilities = [\"sys_everything\"]\n"),
             ("long.toml", "command = [\"/x\"]\nstop = { deadline_s = 600 }\n"),
+            ("soon.toml", "command = [\"/x\"]\nstop = { order = 5 }\n"),
+            ("tape@.toml", "command = [\"/x\"]\nstart = \"drive\"\n"),
+            ("unwanted.toml", "command = [\"/x\"]\nstart = \"configuration\"\n"),
+            ("undriven.toml", "command = [\"/x\"]\nstart = \"drive\"\n"),
+            ("drive@.toml", "command = [\"/x\"]\n"),
+            ("weight.toml", "command = [\"/x\"]\nlimits = { io_weight = 100 }\n"),
             ("notes.txt", "not a manifest"),
         ] {
             std::fs::write(folder.join(name), text).unwrap();
@@ -271,23 +303,42 @@ pub(crate) mod tests {
         let (manifests, complaints) = Manifests::read(&folder, true).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(manifests.0.keys().collect::<Vec<_>>(), ["good"]);
-        for (complaint, word) in
-            complaints.iter().zip(["sys_everything", "uesr", "at most 60", "absolute path"])
-        {
-            assert!(complaint.contains(word) && !complaint.contains('\n'), "{complaint}");
+        // In the order of their names.
+        let words = [
+            "sys_everything",
+            "a template has start",
+            "uesr",
+            "at most 60",
+            "absolute path",
+            "stop.order is at least 10",
+            "drive@ is the only template",
+            "what a drive starts is drive@",
+            "chronyd and log-shipper",
+            "io_weight",
+        ];
+        for (complaint, word) in complaints.iter().zip(words) {
+            assert!(complaint.contains(word) && !complaint.contains('\n'), "{word}: {complaint}");
         }
-        assert_eq!(complaints.len(), 4);
+        assert_eq!(complaints.len(), words.len());
     }
 
     #[test]
     fn a_service_whose_needs_can_never_be_met_is_refused_and_so_is_who_needs_it() {
         let manifest = |name: &str, needs: &str| {
-            (name.to_owned(), format!("command = [\"/x\"]\nneeds = [{needs}]\nbinds_to = []\n"))
+            let start = match name {
+                "drive@" => "drive",
+                "chronyd" => "configuration",
+                _ => "boot",
+            };
+            (name.to_owned(), format!("command = [\"/x\"]\nneeds = [{needs}]\nstart = \"{start}\"\n"))
         };
         let mut manifests = Manifests(BTreeMap::from([
             manifest("agent", ""),
             manifest("drive@", "\"agent\""),
-            manifest("last", "\"agent\", \"drive@\""),
+            manifest("last", "\"agent\""),
+            manifest("chronyd", "\"agent\""),
+            manifest("each", "\"agent\", \"drive@\""),
+            manifest("timed", "\"chronyd\""),
             manifest("alone", "\"nobody\""),
             manifest("behind", "\"alone\", \"agent\""),
             manifest("egg", "\"hen\""),
@@ -295,8 +346,8 @@ pub(crate) mod tests {
             manifest("itself", "\"itself\""),
         ]));
         let complaints = manifests.refuse_unmet();
-        assert_eq!(manifests.0.keys().collect::<Vec<_>>(), ["agent", "drive@"]);
-        assert_eq!(complaints.len(), 6);
+        assert_eq!(manifests.0.keys().collect::<Vec<_>>(), ["agent", "chronyd", "drive@", "last"]);
+        assert_eq!(complaints.len(), 7);
         assert!(
             complaints[0].starts_with("the manifest of alone is refused: of nobody one"),
             "{complaints:?}"

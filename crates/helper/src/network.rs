@@ -202,7 +202,11 @@ pub(crate) fn configure(more: &[Interface]) -> Result<(), String> {
     let text = serde_json::to_vec(&wanted).map_err(|error| failed(error.into()))?;
     file::write_atomically(Path::new(WANTED), &text).map_err(failed)?;
     if dhcp::prepare(&left_alone).map_err(failed)? && !more.is_empty() {
-        crate::ship::ask_init(&serde_json::json!({"op": "restart", "service": "dhcpcd"}))?;
+        let asked = crate::ship::ask_init(&serde_json::json!({"op": "restart", "service": "dhcpcd"}));
+        if asked.is_err() {
+            dhcp::note_unheard().map_err(failed)?;
+        }
+        asked?;
     }
     Ok(())
 }

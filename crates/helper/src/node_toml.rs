@@ -70,6 +70,9 @@ pub(crate) struct Modules {
     pub(crate) load: Vec<String>,
 }
 
+/// The services that a configuration can want: where it names time servers, and where it names targets for logs.
+pub(crate) const WANTED: [&str; 2] = ["chronyd", "log-shipper"];
+
 /// The port of the management API, which no drive may take.
 pub(crate) const AGENT_PORT: u16 = 7400;
 
@@ -90,9 +93,8 @@ impl NodeToml {
 
     /// What later runs need of it.
     pub(crate) fn accepted(&self) -> Accepted {
-        let wanted = [("chronyd", !self.time.servers.is_empty()), ("log-shipper", !self.logs.is_empty())];
-        let services =
-            wanted.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| (*name).to_owned()).collect();
+        let wanted = WANTED.into_iter().zip([!self.time.servers.is_empty(), !self.logs.is_empty()]);
+        let services = wanted.filter(|(_, wanted)| *wanted).map(|(name, _)| name.to_owned()).collect();
         Accepted { drives: self.drives.clone(), modules: self.modules.load.clone(), services }
     }
 

@@ -8,6 +8,7 @@ use crate::node_toml::{Accepted, Drives};
 use crate::{ACCEPTED, budget, clock_floor, discovery, file};
 use imbrex_init::plan::{self, Drive, Plan, Specification, Start};
 use nix::time::{ClockId, clock_gettime};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) enum Extent {
     Drives,
     /// Every driver had its chance: when no new drive has come for a while, all get their ports.
     Settle,
+    /// A driver is still at it: the same where a drive was found; where none was, that one is waited for.
+    SettleFound,
 }
 
 /// Writes the plan.
@@ -47,8 +50,8 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
         machine_mib: budget::machine_mib(&meminfo),
     };
     let (services, refusals) = node.services(&mut book, !settled_before);
-    let mut announce: Vec<String> =
-        complaints.into_iter().chain(refusals).filter(|line| book.say(line)).collect();
+    let unread = book.unread();
+    let mut announce = book.say(complaints.into_iter().chain(refusals).chain(unread));
     announce.extend(clock);
     let plan = Plan {
         services,
@@ -68,21 +71,33 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
 
 /// Looks for drives and says what is new.
 fn look(book: &mut Book, extent: Extent, drives: Option<&Drives>) -> Result<Vec<String>, String> {
-    let mut lines = Vec::new();
+    let (mut lines, mut told) = (Vec::new(), BTreeSet::new());
     let mut looker = Looker::new(&looker::start, std::mem::take(&mut book.hanging));
     loop {
-        let scan = discovery::scan(Path::new("/sys"), |name| looker.ask(name))?;
+        let scan = discovery::scan(Path::new("/sys"), |name| {
+            looker.ask(name).inspect_err(|error| {
+                let line = format!("{} cannot be looked at: {error}", discovery::device(name));
+                if told.insert(line.clone()) {
+                    eprintln!("{line}");
+                }
+            })
+        })?;
         let now_ms = now_ms();
         lines.extend(book.update(scan, drives, now_ms));
         book.hanging.clone_from(&looker.hanging);
-        if extent != Extent::Settle || book.settled {
+        if book.settled {
             return Ok(lines);
         }
-        if book.settle_ms() <= now_ms {
-            book.settle(drives);
-            return Ok(lines);
+        match (extent, book.settle_ms()) {
+            (Extent::Settle | Extent::SettleFound, Some(settle_ms)) if settle_ms > now_ms => {
+                std::thread::sleep(LOOK);
+            }
+            (Extent::Settle, _) | (Extent::SettleFound, Some(_)) => {
+                book.settle(drives);
+                return Ok(lines);
+            }
+            _ => return Ok(lines),
         }
-        std::thread::sleep(LOOK);
     }
 }
 
@@ -116,7 +131,7 @@ impl Node<'_> {
     }
 
     /// Adds the drives that are there. Where the budgets of the boot's drives do not fit, none of them
-    /// is served: it is the configuration that is wrong, and not the last drive. One that comes later
+    /// is served until they do: it is the configuration that is wrong, and not the last drive. One that comes later
     /// and does not fit is refused alone.
     fn add_drives(
         &self,
@@ -125,16 +140,16 @@ impl Node<'_> {
         services: &mut Vec<Specification>,
         refusals: &mut Vec<String>,
     ) {
-        let mut fresh = Vec::new();
+        let (mut fresh, mut refused) = (Vec::new(), Vec::new());
         for drive in book.drives().filter(|drive| drive.present) {
             match self.drive_service(drive) {
                 Some(Ok(service)) if book.served.contains(&drive.id) => services.push(service),
                 Some(Ok(service)) => fresh.push((drive.id.clone(), service)),
-                Some(Err(error)) => refusals.push(format!("drive {} is not served: {error}", drive.id)),
+                Some(Err(error)) => refused.push((drive.id.clone(), error)),
                 None => {}
             }
         }
-        if boot {
+        if boot || book.refused.is_some() {
             let all = services.iter().chain(fresh.iter().map(|(_, service)| service));
             book.refused = self.fits(all).err();
             refusals.extend(book.refused.iter().map(|why| format!("maintenance: no drive is served: {why}")));
@@ -145,8 +160,12 @@ impl Node<'_> {
                     book.served.insert(id);
                     services.push(service);
                 }
-                Err(error) => refusals.push(format!("drive {id} is not served: {error}")),
+                Err(error) => refused.push((id, error)),
             }
+        }
+        for (id, why) in refused {
+            refusals.push(format!("drive {id} is not served: {why}"));
+            book.refuse(&id, why);
         }
     }
 
@@ -221,8 +240,16 @@ mod tests {
         let (services, refusals) = node.services(&mut known, false);
         assert_eq!(drive_names(&services), ["drive@b", "drive@c"]);
         assert!(refusals[0].starts_with("drive a is not served: the budgets do not fit"), "{refusals:?}");
+        let refused = |book: &Book| {
+            let drives = book.drives().filter(|drive| drive.refused.is_some());
+            drives.map(|drive| drive.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(refused(&known), ["a"]);
+        // Another look finds it as it was, and no other.
+        assert!(known.update(found(&["a", "b", "c"]), Some(&accepted.drives), 9_000).is_empty());
         known.update(found(&["a", "c"]), Some(&accepted.drives), 9_001);
         assert_eq!(drive_names(&node.services(&mut known, false).0), ["drive@c", "drive@a"]);
+        assert_eq!(refused(&known), Vec::<String>::new());
 
         let mut known = book(&["a", "b", "c"], &accepted.drives);
         let (services, refusals) = node.services(&mut known, true);
@@ -231,6 +258,11 @@ mod tests {
             refusals[0].contains("no drive is served") && refusals[0].contains("3 drive x 208"),
             "{refusals:?}"
         );
+        // One is pulled, and the others fit.
+        known.update(found(&["a", "c"]), Some(&accepted.drives), 9_002);
+        let (services, refusals) = node.services(&mut known, false);
+        assert_eq!((drive_names(&services), refusals), (vec!["drive@a", "drive@c"], Vec::new()));
+        assert_eq!(known.refused, None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,6 +32,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// So many connections in a row whose other side has said that it will say nothing more, each before it has stood for a
 /// look: that is this target's way, and no end.
 const ENDS_MAX: u32 = 3;
+/// So many addresses of a name are tried: IPv6 may be the first, and lead nowhere.
+const ADDRESSES_MAX: usize = 4;
 /// The longest wait after a target did not take anything.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
@@ -253,9 +255,15 @@ impl Target {
     fn stream(&mut self) -> Result<&mut TcpStream, String> {
         if self.stream.is_none() {
             let failed = |error: std::io::Error| format!("it cannot be reached: {error}");
-            let addresses: Vec<SocketAddr> = self.place.to_socket_addrs().map_err(failed)?.collect();
-            let address = addresses.first().ok_or("its name has no address")?;
-            let stream = TcpStream::connect_timeout(address, STEP).map_err(failed)?;
+            let addresses = self.place.to_socket_addrs().map_err(failed)?.take(ADDRESSES_MAX);
+            let mut stream = Err("its name has no address".to_owned());
+            for address in addresses {
+                stream = TcpStream::connect_timeout(&address, STEP).map_err(failed);
+                if stream.is_ok() {
+                    break;
+                }
+            }
+            let stream = stream?;
             stream.set_write_timeout(Some(STEP)).map_err(failed)?;
             self.stream = Some(stream);
             self.idle = Instant::now();

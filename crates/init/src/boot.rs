@@ -182,6 +182,9 @@ impl Boot {
     /// Says what to do next. To be called until it has nothing to say.
     pub(crate) fn advance(&mut self, facts: &Facts, now_ms: u64) -> Vec<Step> {
         let mut steps = Vec::new();
+        if !facts.modules_detail.is_empty() && !self.late(Stage::Modules) {
+            self.note(Stage::Modules, facts.modules_detail.clone());
+        }
         for stage in STAGES {
             if self.find(stage).is_none() && self.may_begin(stage, facts) {
                 self.records.push(Record::begun(stage, now_ms));
@@ -272,6 +275,11 @@ fn drives_ending(facts: &Facts, due: bool, drivers_late: bool) -> Option<(Outcom
     let drivers_over = facts.modules_idle || drivers_late;
     if !(*settled && drivers_over && starting.is_empty() || due) {
         return None;
+    }
+    if *found == 0 {
+        // A driver that is still at it may find some.
+        let outcome = if facts.modules_idle { Outcome::Done } else { Outcome::Failed };
+        return Some((outcome, Some(format!("none found; {}", facts.modules_detail))));
     }
     let mut missing: Vec<&str> = starting.iter().chain(failed).map(String::as_str).collect();
     missing.sort_unstable();

@@ -12,7 +12,7 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// Lets the groups have their own limits. Each controller by itself, since one that the kernel
 /// lacks would take the others with it.
 pub(crate) fn prepare() {
-    for controller in ["+memory", "+pids", "+cpu", "+io"] {
+    for controller in ["+memory", "+pids", "+cpu"] {
         let _ = fs::write(Path::new(ROOT).join("cgroup.subtree_control"), controller);
     }
 }
@@ -53,7 +53,6 @@ fn settings(limits: &Limits) -> Vec<(&'static str, String)> {
         // One process over the wall takes its whole service with it, not half of it.
         ("memory.oom.group", limits.memory_max_mib.map(|_| "1".to_owned())),
         ("pids.max", number(limits.pids_max)),
-        ("io.weight", number(limits.io_weight)),
         ("cpu.weight", number(limits.cpu_weight)),
     ];
     files.into_iter().filter_map(|(file, value)| Some((file, value?))).collect()

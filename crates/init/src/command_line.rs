@@ -41,17 +41,12 @@ impl CommandLine {
 /// Words apart by white space, as the kernel cuts them: white space inside double quotes is part of
 /// a word, the quotes are not.
 fn words(text: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
-    for character in text.chars() {
-        match character {
-            '"' => quoted = !quoted,
-            character if character.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
-            character => word.push(character),
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
+    let mut quoted = false;
+    let apart = |character: char| {
+        quoted ^= character == '"';
+        character.is_whitespace() && !quoted
+    };
+    text.split(apart).map(|word| word.replace('"', "")).filter(|word| !word.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -37,14 +37,14 @@ pub(crate) fn fatal(reason: &str) -> ! {
         console::line(&format!("FATAL: the drives are asked to flush; reboot in {DELAY_S} s"));
         let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
         // Fed while the drives flush, and no longer: a watchdog that was told to wait for less than that is one too.
-        let kernel_s = shutdown::kernel_s(&[]);
+        let (began_ms, kernel_s) = (platform::now_ms(), shutdown::kernel_s_max());
         watchdog::feed_last(kernel_s);
         for _ in 0..DELAY_S {
             watchdog::feed();
-            shutdown::reap_silently();
+            shutdown::reap_until(shutdown::NOBODY);
             platform::pause(Duration::from_secs(1));
         }
-        shutdown::let_go(&[]);
+        shutdown::let_go(began_ms);
         watchdog::feed_last(kernel_s);
     }
     let _ = reboot(RebootMode::RB_AUTOBOOT);

@@ -55,6 +55,8 @@ pub struct Drive {
     pub sequence: u64,
     /// Whether it is there.
     pub present: bool,
+    /// Why it alone is not served.
+    pub refused: Option<String>,
 }
 
 /// What makes a service start.
@@ -139,8 +141,6 @@ pub struct Limits {
     pub memory_max_mib: Option<u64>,
     /// The most processes and threads.
     pub pids_max: Option<u64>,
-    /// Its share of the drives, 1 to 10000.
-    pub io_weight: Option<u64>,
     /// Its share of the processors, 1 to 10000.
     pub cpu_weight: Option<u64>,
     /// Added to its badness when memory runs out, -1000 to 1000.

@@ -42,8 +42,8 @@ pub(crate) struct Child {
 /// Where a pipe cannot be made or the program cannot be run.
 pub(crate) fn start(service: &Specification) -> io::Result<Child> {
     let (program, arguments) = service.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut command = Command::new(program);
-    command.args(arguments).envs(&service.environment);
+    let mut command = command(program, arguments);
+    command.envs(&service.environment);
     let (group, mut complaints) = cgroup::open(&service.name, &service.limits);
     let ready = (service.readiness == Readiness::Pipe).then(pipe).transpose()?;
     if let Some((_, writer)) = &ready {
@@ -60,13 +60,13 @@ pub(crate) fn start(service: &Specification) -> io::Result<Child> {
     Ok(Child { ready: ready_reader.map(File::from), notify, complaints, ..child })
 }
 
-/// A socket of the service's own, so that nobody else speaks for it.
+/// A socket of the service's own. Whoever runs on the node can write to it, since the service may run as anybody: what it
+/// hears is no proof.
 fn notify_socket(service: &Specification, command: &mut Command) -> io::Result<UnixDatagram> {
     let path = format!("{}/notify-{}", platform::RUN, service.name);
     let _ = fs::remove_file(&path);
     let socket = UnixDatagram::bind(&path)?;
     socket.set_nonblocking(true)?;
-    // The service may run as anybody.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
     command.env("NOTIFY_SOCKET", &path);
     if let Some(health) = &service.health {
@@ -80,23 +80,29 @@ fn notify_socket(service: &Specification, command: &mut Command) -> io::Result<U
 /// # Errors
 /// As [`start`].
 pub(crate) fn start_helper(program: &str, arguments: &[String], group: Option<&str>) -> io::Result<Child> {
-    let mut command = Command::new(program);
-    command.args(arguments);
+    let command = command(program, arguments);
     spawn(command, group.and_then(|group| cgroup::open(group, &Limits::default()).0), None)
+}
+
+fn command(program: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin").env("HOME", "/");
+    command
 }
 
 fn spawn(mut command: Command, group: Option<File>, ready: Option<OwnedFd>) -> io::Result<Child> {
     let (output, writer) = pipe()?;
-    let environment: Vec<_> =
-        command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin").env("HOME", "/").envs(environment);
+    let teller = writer.try_clone()?;
     command.current_dir("/").stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let before_exec = move || {
         setsid()?;
         SigSet::empty().thread_set_mask()?;
         if let Some(group) = &group {
-            // "0" is whoever writes it. A group that refuses is no reason not to run.
-            let _ = nix::unistd::write(group.as_fd(), b"0");
+            // "0" is whoever writes it. A group that refuses is no reason not to run, but one to tell.
+            if nix::unistd::write(group.as_fd(), b"0").is_err() {
+                let _ =
+                    nix::unistd::write(&teller, b"init: its control group refuses it: it has no limits\n");
+            }
         }
         if let Some(ready) = &ready {
             fcntl(ready, FcntlArg::F_SETFD(FdFlag::empty()))?;
@@ -153,11 +159,12 @@ impl Handle {
         self.send(Signal::SIGTERM, 0);
     }
 
-    /// Ends a process and everything that it started: its control group and, since Linux 6.9, its process group.
+    /// Ends a process and everything that it started: its process group (since Linux 6.9), which it may have left, and its
+    /// control group, which it may not have joined.
     pub(crate) fn kill_all(&self, group: Option<&str>) {
         self.send(Signal::SIGKILL, 0);
-        let _ = group.map(cgroup::kill);
         self.send(Signal::SIGKILL, GROUP);
+        group.map(cgroup::kill);
     }
 }
 
@@ -169,9 +176,6 @@ pub(crate) enum Exit {
     /// By this signal.
     Signal(i32),
 }
-
-/// How an end in order reads: [`Exit`] as text.
-pub(crate) const IN_ORDER: &str = "exited with status 0";
 
 impl std::fmt::Display for Exit {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

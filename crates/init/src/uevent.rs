@@ -22,6 +22,8 @@ pub(crate) struct Uevent {
     pub(crate) subsystem: String,
     /// Whether modprobe has something to look for.
     pub(crate) modalias: bool,
+    /// Events before it were lost: whoever relies on them must look for himself.
+    pub(crate) lost: bool,
 }
 
 impl Uevent {
@@ -45,17 +47,6 @@ impl Uevent {
     }
 }
 
-/// What a read of the socket gave.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Received {
-    /// An event; an empty one for what is none of the kernel's.
-    Event(Uevent),
-    /// Events were lost: whoever relies on them must look for himself.
-    Lost,
-    /// Nothing more for now.
-    Empty,
-}
-
 /// The socket on which the events come from now on.
 ///
 /// # Errors
@@ -69,17 +60,17 @@ pub(crate) fn listen() -> nix::Result<OwnedFd> {
     Ok(descriptor)
 }
 
-/// Reads one message from it, without waiting.
-pub(crate) fn receive(listener: &OwnedFd) -> nix::Result<Received> {
+/// Reads one message from it, without waiting. None where nothing has come; an empty one for what is none of the kernel's.
+pub(crate) fn receive(listener: &OwnedFd) -> nix::Result<Option<Uevent>> {
     let mut buffer = [0_u8; EVENT_BYTES_MAX];
     match recvfrom::<NetlinkAddr>(listener.as_raw_fd(), &mut buffer) {
         // Anyone privileged may send here; only what the kernel sends counts.
         Ok((length, Some(sender))) if sender.pid() == 0 => {
-            Ok(Received::Event(Uevent::parse(&buffer[..length]).unwrap_or_default()))
+            Ok(Some(Uevent::parse(&buffer[..length]).unwrap_or_default()))
         }
-        Ok(_) | Err(Errno::EINTR) => Ok(Received::Event(Uevent::default())),
-        Err(Errno::EAGAIN) => Ok(Received::Empty),
-        Err(Errno::ENOBUFS) => Ok(Received::Lost),
+        Ok(_) | Err(Errno::EINTR) => Ok(Some(Uevent::default())),
+        Err(Errno::EAGAIN) => Ok(None),
+        Err(Errno::ENOBUFS) => Ok(Some(Uevent { lost: true, ..Uevent::default() })),
         Err(error) => Err(error),
     }
 }

@@ -121,6 +121,9 @@ fn silent(
     service: Option<&Service>,
     now: Instant,
 ) -> (DriveState, Option<String>) {
+    if let Some(why) = &drive.told.refused {
+        return (DriveState::Stopped, Some(format!("its process is not started: {why}")));
+    }
     let restart = format!("POST /v1/drives/{}/restart", drive.told.id);
     let last_exit = service
         .and_then(|service| service.reason.as_deref().or(service.last_exit.as_deref()))

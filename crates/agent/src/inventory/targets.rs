@@ -43,6 +43,7 @@ fn of_socket(id: String, run_dir: &Path) -> InitDrive {
         model: None,
         serial: None,
         present: true,
+        refused: None,
     }
 }
 

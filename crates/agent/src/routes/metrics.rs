@@ -113,6 +113,9 @@ fn add_node(registry: &mut Registry, node: &Node) {
     set(&available, &vec![], node.memory.available_bytes);
     let own = gauges(registry, "agent_memory_bytes", "Resident memory of the agent");
     set(&own, &vec![], node.agent_rss_bytes);
+    let steps = "How often the clock was stepped since the boot, by half a second or more";
+    let steps = gauges(registry, "node_clock_steps", steps);
+    set(&steps, &vec![], Some(node.clock_steps));
     let boot = gauges(registry, "node_boot_stage_seconds", "How long each stage of the boot took");
     for stage in &node.boot {
         set_seconds(&boot, &vec![("stage", stage.stage.clone())], stage.took_ms);

@@ -72,6 +72,19 @@ async fn a_node_in_maintenance_lists_its_drives_and_says_why_none_runs() {
 }
 
 #[tokio::test]
+async fn a_drive_that_alone_is_not_served_says_why() {
+    let place = Place::new();
+    let mut told = fake_init::drive("a", &place.run());
+    told["refused"] = json!("the budgets do not fit into the machine's memory");
+    let _init = FakeInit::start(&place.run(), fake_init::status(&[], &[told]));
+    let agent = place.start().await;
+    let drive = agent.json("/v1/drives/a").await;
+    assert_eq!(drive["state"], "stopped");
+    let reason = drive["state_reason"].as_str().unwrap();
+    assert!(reason.starts_with("its process is not started: the budgets do not fit"), "{reason}");
+}
+
+#[tokio::test]
 async fn a_stuck_drive_is_told_with_its_last_state_and_makes_the_list_slow_once_at_most() {
     let place = Place::impatient();
     let ids = ["a", "b", "c", "d", "e"];

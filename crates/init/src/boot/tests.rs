@@ -190,3 +190,32 @@ fn every_stage_has_a_deadline_and_one_that_comes_after_it_is_told_again() {
     assert_eq!(configuration.started_ms + configuration.took_ms.unwrap(), 200_000);
     assert_eq!(settle(&mut boot, &facts, 300_000), []);
 }
+
+#[test]
+fn no_drive_while_a_driver_is_still_at_it_is_a_failure_that_names_the_driver() {
+    let mut boot = Boot::new(filesystems());
+    let mut facts = Facts {
+        modules_detail: "9 device aliases; still at it: pci:v1".to_owned(),
+        agent_tried: true,
+        agent_ready: true,
+        address: Some("eth0 10.0.2.15".to_owned()),
+        configuration: Configuration::Applied("demo".to_owned()),
+        ..Facts::default()
+    };
+    settle(&mut boot, &facts, 1_000);
+    settle(&mut boot, &facts, 31_000);
+    let detail = |boot: &Boot, stage| boot.find(stage).and_then(|record| record.detail.clone()).unwrap();
+    let modules = detail(&boot, Stage::Modules);
+    assert!(boot.late(Stage::Modules) && modules.contains("still at it: pci:v1"), "{modules}");
+    assert_eq!(settle(&mut boot, &facts, 90_999), []);
+    let steps = settle(&mut boot, &facts, 91_000);
+    assert!(steps.contains(&Step::Finished), "{steps:?}");
+    assert_eq!(boot.find(Stage::Drives).unwrap().outcome, Outcome::Failed);
+    let drives = detail(&boot, Stage::Drives);
+    assert_eq!(drives, "none found; 9 device aliases; still at it: pci:v1");
+    // The driver comes to its end: that is told.
+    facts.modules_idle = true;
+    facts.modules_detail = "12 device aliases".to_owned();
+    let steps = settle(&mut boot, &facts, 95_000);
+    assert!(matches!(&steps[..], [Step::Ended(record)] if record.stage == Stage::Modules), "{steps:?}");
+}

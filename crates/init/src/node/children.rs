@@ -61,7 +61,9 @@ impl Node {
 
     /// Runs the health checks that are due: one of a service at a time.
     pub(super) fn check_health(&mut self, now_ms: u64) {
-        let due = |name: &String| self.check_ms(name).is_some_and(|due_ms| due_ms <= now_ms);
+        let due = |name: &String| {
+            self.may_check(name) && self.checks_ms.get(name).is_none_or(|due_ms| *due_ms <= now_ms)
+        };
         let ready = self.supervisor.services().values().filter(|service| service.state == State::Ready);
         let asked =
             ready.filter_map(|Service { specification: Specification { name, health, .. }, .. }| {
@@ -78,17 +80,17 @@ impl Node {
         }
     }
 
-    /// When this service's is: at once at first; not while one is under way, and right after one that took too long.
-    fn check_ms(&self, service: &str) -> Option<u64> {
-        let kind = HelperKind::Health { service: service.to_owned() };
-        (!self.helpers.has(&kind)).then(|| self.checks_ms.get(service).copied().unwrap_or(0))
-    }
-
     /// When the next health check is due, in milliseconds since boot.
     pub(super) fn health_ms(&self) -> Option<u64> {
         let services = self.supervisor.services();
         let ready = |name: &String| services.get(name).is_some_and(|one| one.state == State::Ready);
-        self.checks_ms.keys().filter(|name| ready(name)).filter_map(|name| self.check_ms(name)).min()
+        let next = self.checks_ms.iter().filter(|(name, _)| ready(name) && self.may_check(name));
+        next.map(|(_, next_ms)| *next_ms).min()
+    }
+
+    /// Whether no check of this service is under way; the next one begins when it has ended.
+    fn may_check(&self, name: &str) -> bool {
+        !self.helpers.has(&HelperKind::Health { service: name.to_owned() })
     }
 
     /// Starts our own helper for one of its verbs.

@@ -1,7 +1,7 @@
 //! The helpers under way: children of init's that are no services. Numbers and the time go in; no process is touched.
 //!
 //! Invariant: of each kind there is one at most, and one that not even SIGKILL has ended counts. So an errand that
-//! hangs in the kernel costs one process and one descriptor, however often it falls due.
+//! hangs in the kernel costs one process and two descriptors, however often it falls due.
 
 use std::collections::BTreeMap;
 

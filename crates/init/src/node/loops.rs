@@ -6,7 +6,6 @@ use super::{
 };
 use crate::process::reap;
 use crate::supervisor::Supervisor;
-use crate::uevent::Received;
 use imbrex_init::plan::{AGENT, Plan};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -55,7 +54,6 @@ impl Node {
             complaints: BTreeMap::new(),
             network_prepared: false,
             drivers_sought: false,
-            drivers_said: String::new(),
             clock: Clock::new(platform::now_ms())?,
             watchdog: None,
             last_crash: Vec::new(),
@@ -77,6 +75,7 @@ impl Node {
             api_line: None,
             dirty: Dirty::default(),
             ending: Ending::PowerOff,
+            ordered_ms: 0,
         };
         let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
         node.epoll.add(&node.signals, readable(SIGNALS))?;
@@ -143,19 +142,13 @@ impl Node {
 
     fn take_uevents(&mut self) -> nix::Result<()> {
         for _ in 0..UEVENTS_MAX {
-            match uevent::receive(&self.uevents)? {
-                Received::Event(event) => {
-                    self.dirty.plan |= event.subsystem == "block";
-                    self.dirty.machine |= event.subsystem == "input" || event.subsystem == "watchdog";
-                    self.dirty.devices |= event.modalias && event.action == "add";
-                }
-                Received::Lost => {
-                    self.record("the kernel had more uevents than fit: all devices are looked at again");
-                    self.dirty.plan = true;
-                    self.dirty.devices = true;
-                }
-                Received::Empty => break,
+            let Some(event) = uevent::receive(&self.uevents)? else { break };
+            if event.lost {
+                self.record("the kernel had more uevents than fit: all devices are looked at again");
             }
+            self.dirty.plan |= event.lost || event.subsystem == "block";
+            self.dirty.machine |= event.lost || event.subsystem == "input" || event.subsystem == "watchdog";
+            self.dirty.devices |= event.lost || (event.modalias && event.action == "add");
         }
         Ok(())
     }

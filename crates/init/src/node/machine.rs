@@ -84,9 +84,10 @@ impl Node {
     /// pstore was collected: what it told is published.
     pub(super) fn pstore_collected(&mut self) {
         let ring = self.logs.get(HelperKind::Pstore.log());
-        self.last_crash = ring.map(|ring| ring.last(CRASH_LINES_MAX)).unwrap_or_default();
-        for line in self.last_crash.clone() {
+        let told = ring.map(|ring| ring.last(CRASH_LINES_MAX)).unwrap_or_default();
+        for line in told.iter().filter(|line| !self.last_crash.contains(line)).cloned().collect::<Vec<_>>() {
             self.announce(&format!("before this boot: {line}"));
         }
+        self.last_crash = told;
     }
 }

@@ -24,7 +24,7 @@ use crate::shutdown::{self, Ending};
 use crate::supervisor::backoff::{Backoff, Random};
 use crate::supervisor::{Action, Event, Supervisor};
 use crate::watchdog::{self, Watchdog};
-use crate::{cgroup, console, control, network, platform, power_button, process, supervisor, uevent};
+use crate::{cgroup, console, control, network, platform, power_button, process, uevent};
 use helpers::{HelperKind, Helpers};
 use imbrex_init::plan::{self, Plan};
 use nix::sys::epoll::Epoll;
@@ -98,9 +98,8 @@ struct Node {
     /// What was last said of an errand that fails again and again, by its log.
     complaints: BTreeMap<&'static str, String>,
     network_prepared: bool,
-    /// Whether a helper looks for drivers, and what the last one said.
+    /// Whether a helper looks for drivers.
     drivers_sought: bool,
-    drivers_said: String,
     clock: Clock,
     watchdog: Option<Watchdog>,
     /// What pstore told of the machine's last end.
@@ -125,6 +124,8 @@ struct Node {
     api_line: Option<String>,
     dirty: Dirty,
     ending: Ending,
+    /// When the node was told to stop, in milliseconds since boot.
+    ordered_ms: u64,
 }
 
 /// Boots the node and runs it until it is told to stop. Comes back only with the reason why it
@@ -196,22 +197,11 @@ impl Node {
     }
 
     fn deadline_ms(&self) -> Option<u64> {
-        let stages = self.boot.deadline_ms();
+        let (boot, helpers) = (self.boot.deadline_ms(), self.helpers.deadline_ms());
         let watchdog = self.watchdog.as_ref().and_then(Watchdog::deadline_ms);
-        let supervisor = self.supervisor.deadline_ms();
-        [
-            supervisor,
-            stages,
-            self.plan_ms(),
-            self.helpers.deadline_ms(),
-            self.fetch.due_ms,
-            watchdog,
-            self.countdown_ms,
-            self.health_ms(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let machines = [self.supervisor.deadline_ms(), boot, helpers, watchdog];
+        let own = [self.plan_ms(), self.fetch.due_ms, self.countdown_ms, self.health_ms()];
+        machines.into_iter().chain(own).flatten().min()
     }
 
     /// Hands an event to the supervisor and does what it says.
@@ -241,26 +231,13 @@ impl Node {
                     self.announce(&format!("{name} is in maintenance: {reason}; it said last: {said}"));
                 }
                 Action::Finish => {
-                    let silent = self.silent_devices();
-                    let kernel_s = shutdown::kernel_s(&silent);
                     if self.watchdog.as_ref().is_some_and(|watchdog| watchdog.starved.is_none()) {
-                        watchdog::feed_last(kernel_s);
+                        watchdog::feed_last(shutdown::kernel_s_max());
                     }
-                    shutdown::end(self.ending, &silent)
+                    shutdown::end(self.ending, self.ordered_ms)
                 }
             }
         }
-    }
-
-    /// The devices of drives whose processes have not ended in order: the kernel would wait for each of them.
-    fn silent_devices(&self) -> Vec<String> {
-        let in_order = |service: &supervisor::Service| {
-            service.pid.is_none() && service.last_exit.as_deref() == Some(process::IN_ORDER)
-        };
-        let served = |name: &str| self.supervisor.services().get(name);
-        let silent =
-            self.plan.drives.iter().filter(|drive| served(&drive.service).is_some_and(|one| !in_order(one)));
-        silent.filter(|drive| drive.present).map(|drive| drive.device.clone()).collect()
     }
 
     /// Stops the node in order; told again, at once.
@@ -271,7 +248,8 @@ impl Node {
         } else {
             let drives = self.processes.values().filter(|name| name.starts_with(plan::DRIVE)).count();
             self.announce(&format!("stopping to {}: {drives} drives are asked to flush", ending.verb()));
-            self.countdown_ms = Some(platform::now_ms() + machine::COUNTDOWN_MS);
+            self.ordered_ms = platform::now_ms();
+            self.countdown_ms = Some(self.ordered_ms + machine::COUNTDOWN_MS);
         }
         self.give(Event::Shutdown);
     }
@@ -287,6 +265,7 @@ impl Node {
         self.record(line);
         console::line(line);
     }
+
     /// The same where it is another line than the last one of this errand; else into the log alone.
     fn announce_change(&mut self, errand: &HelperKind, line: String) {
         if self.complaints.get(errand.log()) == Some(&line) {

@@ -17,12 +17,13 @@ impl Node {
     pub(super) fn make_plan(&mut self, now_ms: u64) {
         self.dirty.plan |= self.plan.again_ms.take_if(|again_ms| *again_ms <= now_ms).is_some();
         if self.plan_ms().is_some_and(|due_ms| due_ms <= now_ms) && std::mem::take(&mut self.dirty.plan) {
-            // No drive is looked at before the agent is ready or late, and none gets a port before every
-            // driver has had its chance.
-            let drivers_over = self.modules_idle() || self.boot.late(Stage::Modules);
+            // No drive is looked at before the agent is ready or late, and none gets a port before every driver has had
+            // its chance; while one is at it still, the first drive is waited for as long as the stage is.
+            let (begun, over) = (self.begun(Stage::Drives), self.boot.ended(Stage::Drives));
             let extent = match () {
                 () if !self.boot.ended(Stage::Agent) => "services",
-                () if self.begun(Stage::Drives) && drivers_over => "settle",
+                () if begun && (self.modules_idle() || over) => "settle",
+                () if begun && self.boot.late(Stage::Modules) => "settle-found",
                 () => "drives",
             };
             self.start_own_helper(HelperKind::Plan, &["plan", extent], DEADLINE_MS);

@@ -1,5 +1,6 @@
 //! The hands of the boot: does the work of each stage, and tells the boot how it stands.
 
+use super::machine::PSTORE_DEADLINE_MS;
 use super::{HelperKind, Node, console, network, platform};
 use crate::boot::{DriveFacts, Facts, NO_CONFIGURATION, Outcome, Stage, Step};
 use crate::supervisor::State;
@@ -74,7 +75,7 @@ impl Node {
         let agent = self.supervisor.services().get(AGENT);
         Facts {
             modules_idle: self.modules_idle(),
-            modules_detail: self.drivers_said.clone(),
+            modules_detail: self.last_line(&HelperKind::Coldplug).unwrap_or_default(),
             agent_tried: agent.is_some_and(|agent| agent.state != State::Waiting),
             agent_ready: agent.is_some_and(|agent| agent.state == State::Ready),
             address: self.address.as_ref().map(|found| format!("{} {}", found.interface, found.address)),
@@ -114,7 +115,11 @@ impl Node {
     /// The search for drivers has ended.
     pub(super) fn coldplug_ended(&mut self) {
         self.drivers_sought = false;
-        self.drivers_said = self.last_line(&HelperKind::Coldplug).unwrap_or_default();
+        // Without ERST the store is UEFI's, which has a driver.
+        let boots = !self.boot.ended(Stage::Modules) || self.boot.late(Stage::Modules);
+        if boots && !self.helpers.has(&HelperKind::Pstore) {
+            self.start_own_helper(HelperKind::Pstore, &["pstore"], PSTORE_DEADLINE_MS);
+        }
         self.dirty.plan = true;
         self.dirty.machine = true;
     }

@@ -11,7 +11,7 @@
 //!   none, is killed, and that is a failure;
 //! - a service takes another down only where that one is bound to it;
 //! - a shutdown ends in bounded time, whatever the processes do: soon after [`WELL_MS`] where every drive's process has
-//!   ended by then, and within 90 s where one never does.
+//!   ended by then, and soon after [`ILL_MS`] where one never does.
 //!
 //! The caller carries out the actions in order, at once, and answers each [`Action::Spawn`] with
 //! [`Event::Started`] or [`Event::SpawnFailed`] before it hands in anything else.
@@ -34,6 +34,9 @@ pub(crate) const KILL_DEADLINE_FORCED_MS: u64 = 2_000;
 /// Drives that are well have stopped within this time of the order, in milliseconds: then nobody else is waited for, so
 /// that 30 s are enough for all of it, the last kills and the end of init itself (`shutdown.rs`) included.
 pub(crate) const WELL_MS: u64 = 24_000;
+/// The same where one is not: the drives have 30 s and are killed, the others have what is left. The kernel's part included,
+/// the end takes 90 s then.
+pub(crate) const ILL_MS: u64 = 45_000;
 /// The most processes that are started from one [`Event::Tick`] to the next: each keeps the caller busy.
 pub(crate) const SPAWNS_MAX: usize = 4;
 
@@ -88,8 +91,9 @@ pub(crate) enum Action {
 pub(crate) struct Supervisor {
     services: BTreeMap<String, Service>,
     shutdown: Shutdown,
-    /// Until when a shutdown waits where the drives are well, in milliseconds since boot.
-    well_until_ms: Option<u64>,
+    /// When a shutdown stops waiting, in milliseconds since boot, the latest first: at that one whatever lives, at the one
+    /// behind it where every drive has stopped.
+    bounds_ms: Vec<u64>,
     random: Random,
     /// How many processes may be started before the next tick.
     spawns_left: usize,
@@ -107,7 +111,8 @@ impl Supervisor {
     /// No services yet. The seed moves restarts apart between nodes.
     pub(crate) fn new(seed: u64) -> Self {
         let (services, random) = (BTreeMap::new(), Random::new(seed));
-        Self { services, shutdown: Shutdown::No, well_until_ms: None, random, spawns_left: SPAWNS_MAX }
+        let bounds_ms = Vec::new();
+        Self { services, shutdown: Shutdown::No, bounds_ms, random, spawns_left: SPAWNS_MAX }
     }
 
     /// Every service, by name.
@@ -125,7 +130,7 @@ impl Supervisor {
         let more = (self.spawns_left == 0 && !self.stopping() && self.startable().is_some()).then_some(0);
         more.or_else(|| {
             let services = self.services.values().filter_map(Service::deadline_ms);
-            services.chain(self.well_until_ms).min()
+            services.chain(self.bounds_ms.last().copied()).min()
         })
     }
 
@@ -145,8 +150,8 @@ impl Supervisor {
             Event::Withdraw { name, reason } => self.withdraw(&name, reason, now_ms, &mut actions),
             Event::Started { name, pid } => self.started(&name, pid, now_ms),
             Event::SpawnFailed { name, reason } => self.failed(&name, reason, 0, now_ms, &mut actions),
-            Event::Ready { name } => self.ready(&name, now_ms),
-            Event::Alive { name } => self.alive(&name, now_ms),
+            Event::Ready { name } => self.show_well(&name, State::Starting, now_ms),
+            Event::Alive { name } => self.show_well(&name, State::Ready, now_ms),
             Event::Exited { name, exit } => self.exited(&name, exit, now_ms, &mut actions),
             Event::Tick => self.spawns_left = SPAWNS_MAX,
             Event::Shutdown => self.shut_down(now_ms, &mut actions),
@@ -199,23 +204,19 @@ impl Supervisor {
         service.started_ms = now_ms;
         service.starts = service.starts.saturating_add(1);
         if service.specification.readiness == Readiness::Started {
-            service.enter(State::Ready, now_ms);
-            service.well_ms = now_ms;
+            self.show_well(name, State::Starting, now_ms);
         }
     }
 
-    fn alive(&mut self, name: &str, now_ms: u64) {
-        if let Some(service) = self.services.get_mut(name).filter(|service| service.state == State::Ready) {
-            service.well_ms = now_ms;
-            service.sound_ms = now_ms;
-        }
-    }
-
-    fn ready(&mut self, name: &str, now_ms: u64) {
-        if let Some(service) = self.services.get_mut(name).filter(|service| service.state == State::Starting)
-        {
-            service.enter(State::Ready, now_ms);
-            service.well_ms = now_ms;
+    /// One that was in this state is well: it has become ready, or gives a sign of life.
+    fn show_well(&mut self, name: &str, was: State, now_ms: u64) {
+        let Some(service) = self.services.get_mut(name).filter(|service| service.state == was) else {
+            return;
+        };
+        service.well_ms = now_ms;
+        match was {
+            State::Starting => service.enter(State::Ready, now_ms),
+            _ => service.sound_ms = now_ms,
         }
     }
 
@@ -327,9 +328,12 @@ impl Supervisor {
         match self.shutdown {
             Shutdown::No => {
                 self.shutdown = Shutdown::Orderly;
-                self.well_until_ms = Some(now_ms + WELL_MS);
+                self.bounds_ms = vec![now_ms + ILL_MS, now_ms + WELL_MS];
             }
-            Shutdown::Orderly => self.shutdown = Shutdown::Forced,
+            Shutdown::Orderly => {
+                self.shutdown = Shutdown::Forced;
+                self.bounds_ms.clear();
+            }
             Shutdown::Forced | Shutdown::Finished => return,
         }
         let forced = self.shutdown == Shutdown::Forced;
@@ -345,16 +349,15 @@ impl Supervisor {
         }
     }
 
-    /// Kills whatever is left at the time at which drives that are well have stopped; where one has not, each service has
-    /// its own time.
+    /// Kills whatever is left when drives that are well have stopped; where one has not, each service has its own time, up to
+    /// the last bound.
     fn bound_shutdown(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        let due = self.well_until_ms.take_if(|until_ms| *until_ms <= now_ms).is_some();
         let drive = |service: &Service| service.specification.start == Start::Drive && service.pid.is_some();
-        if due && !self.services.values().any(drive) {
-            let late =
-                format!("every drive has stopped: what has not within {} s is killed", WELL_MS / 1_000);
-            actions.push(Action::Announce(late));
-            self.shut_down(now_ms, actions);
+        while self.bounds_ms.pop_if(|bound_ms| *bound_ms <= now_ms).is_some() {
+            if self.bounds_ms.is_empty() || !self.services.values().any(drive) {
+                actions.push(Action::Announce("the time to stop is over: what has not is killed".to_owned()));
+                self.shut_down(now_ms, actions);
+            }
         }
     }
 
@@ -370,6 +373,7 @@ impl Supervisor {
         let Some(order) = order else {
             if self.shutdown != Shutdown::Finished {
                 self.shutdown = Shutdown::Finished;
+                self.bounds_ms.clear();
                 actions.push(Action::Finish);
             }
             return;

@@ -92,7 +92,7 @@ fn a_shutdown_waits_24_s_for_whoever_does_not_stop_where_the_drives_are_well() {
 }
 
 #[test]
-fn a_shutdown_gives_everybody_his_time_where_a_drive_does_not_answer() {
+fn a_shutdown_gives_the_others_time_where_a_drive_does_not_answer_and_ends_all_the_same() {
     let mut supervisor = Supervisor::new(1);
     for (pid, name) in (10..).zip([AGENT, NETWORK, "drive@one"]) {
         started(&mut supervisor, name, pid, 0);
@@ -103,7 +103,13 @@ fn a_shutdown_gives_everybody_his_time_where_a_drive_does_not_answer() {
     assert!(actions.contains(&Action::Kill { name: "drive@one".to_owned(), pid: 12 }), "{actions:?}");
     let actions = supervisor.handle(Event::Tick, 35_000);
     assert!(actions.contains(&Action::Terminate { name: AGENT.to_owned(), pid: 10 }), "{actions:?}");
-    assert_eq!(supervisor.deadline_ms(), Some(45_000));
+    assert_eq!(supervisor.deadline_ms(), Some(ILL_MS));
+    // Nobody waits for the agent's own kill, nor for the network's turn.
+    let actions = supervisor.handle(Event::Tick, ILL_MS);
+    assert!(actions.contains(&Action::Kill { name: NETWORK.to_owned(), pid: 11 }), "{actions:?}");
+    let actions = supervisor.handle(Event::Tick, ILL_MS + KILL_DEADLINE_FORCED_MS);
+    assert_eq!(actions.last(), Some(&Action::Finish), "{actions:?}");
+    assert_eq!(supervisor.handle(Event::Tick, 10 * ILL_MS), []);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod time_server;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ["flush", seconds] => flush(seconds),
         ["say", file] => say(Path::new(file)),
         ["time", ahead_s] => time_server::serve(ahead_s),
+        ["notify", file] => notify(Path::new(file)),
         ["check", file] => {
             return if Path::new(file).exists() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
@@ -167,6 +169,23 @@ fn say(file: &Path) -> Result<()> {
         fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
         println!("{text}");
     }
+}
+
+/// Says by sd_notify(3) that it is ready and, each second, that it lives; until the file has its own number: then it is
+/// silent. The next start has another number.
+fn notify(file: &Path) -> Result<()> {
+    let place = std::env::var("NOTIFY_SOCKET").context("nobody wants to know")?;
+    let socket = UnixDatagram::unbound().context("there is no socket")?;
+    let say = |text: &str| {
+        socket.send_to(text.as_bytes(), &place).with_context(|| format!("{place} takes nothing")).map(drop)
+    };
+    say("STATUS=begun\nREADY=1")?;
+    let own = std::process::id().to_string();
+    while !fs::read_to_string(file).is_ok_and(|text| text.trim() == own) {
+        say("WATCHDOG=1")?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    idle()
 }
 
 /// Starts so many children that end at once, and ends without waiting for any: they are PID 1's then.

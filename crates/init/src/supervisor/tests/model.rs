@@ -1,5 +1,7 @@
 //! The supervisor against a model: random events, and what must hold after each.
 
+mod liveness;
+
 use super::{NAMES, service};
 use crate::supervisor::backoff::{DELAY_MS_MAX, DELAY_MS_MIN, FAILURES_WINDOW_MS};
 use crate::supervisor::orders::Order;
@@ -34,6 +36,8 @@ struct Model {
     sound_ms: BTreeMap<String, u64>,
     /// Events after which the watchdog would not have been fed.
     overdue: u64,
+    /// From now on every process starts, and none is stuck.
+    well: bool,
 }
 
 impl Model {
@@ -59,6 +63,7 @@ impl Model {
             silences: 0,
             sound_ms: BTreeMap::new(),
             overdue: 0,
+            well: false,
         }
     }
 
@@ -122,12 +127,12 @@ impl Model {
         self.spawns_in_turn += 1;
         self.full_turns += u64::from(self.spawns_in_turn == SPAWNS_MAX);
         assert!(self.spawns_in_turn <= SPAWNS_MAX, "{} starts in one turn", self.spawns_in_turn);
-        if self.chance(10) {
+        if !self.well && self.chance(10) {
             self.note_failure(&name);
             return self.give(Event::SpawnFailed { name, reason: "no such file".to_owned() });
         }
         self.pid_last += 1;
-        let stuck = self.chance(3);
+        let stuck = !self.well && self.chance(3);
         self.processes.insert(name.clone(), (self.pid_last, stuck));
         self.killed.remove(&name);
         self.asked.remove(&name);
@@ -297,7 +302,7 @@ impl Model {
             for name in dead {
                 self.exit(&name);
             }
-            let bound_ms = if well { WELL_MS + KILL_DEADLINE_FORCED_MS } else { 86_000 };
+            let bound_ms = KILL_DEADLINE_FORCED_MS + if well { WELL_MS } else { ILL_MS };
             let took_ms = self.now_ms - began_ms;
             assert!(took_ms <= bound_ms, "the shutdown takes {took_ms} ms; the drives well: {well}");
         }
