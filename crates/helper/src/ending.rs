@@ -113,8 +113,10 @@ mod tests {
         // One that is gone in the middle of it.
         fs::create_dir_all(sysfs.join("block/sdc")).unwrap();
         let ask = |name: &str| {
-            while name != "sda" {
-                std::thread::park();
+            if name != "sda" {
+                loop {
+                    std::thread::park();
+                }
             }
         };
         let silent = let_go(&sysfs, ask, Duration::from_secs(5)).unwrap();
