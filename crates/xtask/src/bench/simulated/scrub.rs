@@ -53,11 +53,36 @@ impl Beside {
     }
 }
 
+/// How many times the reads are drawn anew: the hundredth part of one run's is too few to tell a few per cent by.
+const DRAWS: u64 = 5;
+
+/// The reads of one draw.
 struct Run {
-    p50_ms: f64,
-    p99_ms: f64,
+    /// In microseconds, sorted.
+    latencies_us: Vec<u64>,
     scrubbed_mb_per_s: f64,
-    gets: usize,
+}
+
+impl Run {
+    /// A quantile in milliseconds, of 1 to 100 per cent.
+    fn quantile_ms(&self, per_cent: usize) -> f64 {
+        let rank = (self.latencies_us.len() * per_cent).div_ceil(100).max(1) - 1;
+        self.latencies_us.get(rank).map_or(f64::NAN, |us| to_f64(*us) / 1e3)
+    }
+
+    /// All reads of all draws as one.
+    fn pooled(runs: &[Self]) -> Self {
+        let mut latencies_us: Vec<u64> =
+            runs.iter().flat_map(|run| run.latencies_us.iter().copied()).collect();
+        latencies_us.sort_unstable();
+        let scrubbed: f64 = runs.iter().map(|run| run.scrubbed_mb_per_s).sum();
+        Self { latencies_us, scrubbed_mb_per_s: scrubbed / to_f64(DRAWS) }
+    }
+}
+
+/// By how many per cent the p99 is above that without.
+fn rise(run: &Run, alone: &Run) -> f64 {
+    (run.quantile_ms(99) / alone.quantile_ms(99) - 1.0) * 100.0
 }
 
 /// Two rows: while a whole pass was ordered, and while what is due is scrubbed.
@@ -67,43 +92,62 @@ struct Run {
 pub fn rows(sizes: &Sizes, seed: u64) -> Result<Vec<Row>> {
     let mut runs = Vec::new();
     for beside in [Beside::Nothing, Beside::OrderedScrub, Beside::OwnScrub] {
-        let step =
-            Step::begin(format!("GETs beside {beside:?}, {} simulated seconds", sizes.simulated_load_s));
-        let run = run(beside, sizes, seed)?;
-        step.done(&format!("p99 {:.1} ms, scrub {:.1} MB/s", run.p99_ms, run.scrubbed_mb_per_s));
-        runs.push((beside, run));
+        let step = Step::begin(format!(
+            "GETs beside {beside:?}, {DRAWS} times {} simulated seconds",
+            sizes.simulated_load_s
+        ));
+        let draws: Vec<Run> =
+            (0..DRAWS).map(|draw| run(beside, sizes, seed.wrapping_add(draw))).collect::<Result<_>>()?;
+        let pooled = Run::pooled(&draws);
+        step.done(&format!(
+            "p99 {:.1} ms, scrub {:.1} MB/s",
+            pooled.quantile_ms(99),
+            pooled.scrubbed_mb_per_s
+        ));
+        runs.push((pooled, draws));
     }
-    let Some((_, alone)) = runs.first() else { bail!("nothing ran") };
-    let row = |name: &str, beside: Beside, run: &Run| {
-        let rise = (run.p99_ms / alone.p99_ms - 1.0) * 100.0;
-        let row = Row::new(name, Kind::Simulated, rise, "% more")
-            .target(Limit::AtMost(3.0))
-            .conditions(format!(
-                "{} GETs of 4 MiB blocks in {} s, at {GETS_PER_S} a second on the average, exponential gaps from one seed, the same \
-                 in each run, from all over a 20 TB disk of the model, of which 1 zone in {WRITTEN_ZONES_PART} is full; {}",
-                run.gets, sizes.simulated_load_s, beside.described()
-            ))
-            .against("p99 ms", run.p99_ms)
-            .against("p99 ms without", alone.p99_ms)
-            .against("p50 ms", run.p50_ms)
-            .against("p50 ms without", alone.p50_ms)
-            .against("scrub MB/s", run.scrubbed_mb_per_s);
-        if row.is_met() {
-            return row;
-        }
-        row.note(
-            "a GET that comes while a part of the scrub is on the arm waits for the end of that read; what a part takes, times \
-             how often the arm is at one, is the rise",
-        )
-    };
-    let rows = runs.iter().filter_map(|(beside, run)| match beside {
-        Beside::Nothing => None,
-        Beside::OrderedScrub => {
-            Some(row("GET p99 beside a scrub that was ordered, against without", *beside, run))
-        }
-        Beside::OwnScrub => Some(row("GET p99 beside a scrub that fell due, against without", *beside, run)),
-    });
-    Ok(rows.collect())
+    let [alone, ordered, own] = runs.as_slice() else { bail!("not every load ran") };
+    Ok(vec![
+        row(
+            "GET p99 beside a scrub that was ordered, against without",
+            Beside::OrderedScrub,
+            sizes,
+            ordered,
+            alone,
+        ),
+        row("GET p99 beside a scrub that fell due, against without", Beside::OwnScrub, sizes, own, alone),
+    ])
+}
+
+fn row(
+    name: &str,
+    beside: Beside,
+    sizes: &Sizes,
+    (run, draws): &(Run, Vec<Run>),
+    (alone, alone_draws): &(Run, Vec<Run>),
+) -> Row {
+    let rises = || draws.iter().zip(alone_draws).map(|(run, alone)| rise(run, alone));
+    let row = Row::new(name, Kind::Simulated, rise(run, alone), "% more")
+        .target(Limit::AtMost(3.0))
+        .spread(rises().fold(f64::INFINITY, f64::min), rises().fold(f64::NEG_INFINITY, f64::max))
+        .conditions(format!(
+            "{} GETs of 4 MiB blocks, drawn in {DRAWS} runs of {} s, at {GETS_PER_S} a second on the average, exponential gaps, the \
+             same with and without the scrub, from all over a 20 TB disk of the model, of which 1 zone in {WRITTEN_ZONES_PART} is \
+             full; the spread is that of the single runs; {}",
+            run.latencies_us.len(), sizes.simulated_load_s, beside.described()
+        ))
+        .against("p99 ms", run.quantile_ms(99))
+        .against("p99 ms without", alone.quantile_ms(99))
+        .against("p50 ms", run.quantile_ms(50))
+        .against("p50 ms without", alone.quantile_ms(50))
+        .against("scrub MB/s", run.scrubbed_mb_per_s);
+    if row.is_met() {
+        return row;
+    }
+    row.note(
+        "a GET that comes while a part of the scrub is on the arm waits for the end of that read; what a part takes, times how \
+         often the arm is at one, is the rise",
+    )
 }
 
 fn run(beside: Beside, sizes: &Sizes, seed: u64) -> Result<Run> {
@@ -121,16 +165,7 @@ fn run(beside: Beside, sizes: &Sizes, seed: u64) -> Result<Run> {
     let seconds = to_f64(clock.now_us() - began_us) / 1e6;
     let scrubbed_bytes = bed.engine.stats().scrubbed_bytes - before.scrubbed_bytes;
     latencies_us.sort_unstable();
-    let quantile = |per_cent: usize| {
-        let rank = (latencies_us.len() * per_cent).div_ceil(100).max(1) - 1;
-        latencies_us.get(rank).map_or(f64::NAN, |us| to_f64(*us) / 1e3)
-    };
-    Ok(Run {
-        p50_ms: quantile(50),
-        p99_ms: quantile(99),
-        scrubbed_mb_per_s: to_f64(scrubbed_bytes) / seconds / 1e6,
-        gets: latencies_us.len(),
-    })
+    Ok(Run { latencies_us, scrubbed_mb_per_s: to_f64(scrubbed_bytes) / seconds / 1e6 })
 }
 
 /// Asks for blocks at times that do not depend on the answers; gives each answer's latency.
