@@ -49,6 +49,8 @@ pub struct Disk {
 struct Cable {
     queue: VecDeque<Crossing>,
     current: Option<(u64, Crossing)>,
+    /// Where the last write that was queued here ends.
+    written_to_bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -151,7 +153,7 @@ impl Disk {
                 break;
             }
             self.roomless.pop_front();
-            let busy_ns = self.busy_ns(self.parameters.command_us, length_bytes);
+            let busy_ns = self.write_busy_ns(offset_bytes, length_bytes);
             self.cable.queue.push_back(Crossing::Write { command, offset_bytes, length_bytes, busy_ns });
         }
         if self.arm.work.is_none() {
@@ -226,6 +228,15 @@ impl Disk {
 
     fn busy_ns(&self, command_us: f64, length_bytes: u64) -> u64 {
         as_whole(command_us * 1000.0 + as_float(length_bytes) / self.parameters.link_bytes_per_s * 1.0e9)
+    }
+
+    /// How long a write occupies the cable and the electronics. Where it does not follow on the one before it, they have to
+    /// find its zone, while its bytes cross.
+    fn write_busy_ns(&mut self, offset_bytes: u64, length_bytes: u64) -> u64 {
+        let follows_on =
+            self.cable.written_to_bytes.replace(offset_bytes + length_bytes) == Some(offset_bytes);
+        let elsewhere_ns = if follows_on { 0 } else { as_whole(self.parameters.write_elsewhere_us * 1000.0) };
+        self.busy_ns(self.parameters.command_us, length_bytes).max(elsewhere_ns)
     }
 
     /// Sends the bytes of a read to the host; those beyond the pointer are made up first.
