@@ -218,18 +218,21 @@ fn a_stream_lets_the_arm_go_to_what_waits_elsewhere() {
     assert!(ended_count <= 8, "{ended_count} reads of the stream came before the one far away");
     let write = |offset_bytes, length_bytes| Command::Write { offset_bytes, length_bytes };
     let ended_count = stream_until_0_ends(DiskParameters { write_cache: false, ..disk() }, write);
-    assert!(ended_count <= 16, "{ended_count} writes of the stream came before the one far away");
+    // The longest wait of 1.5 s at 237 MiB/s makes 356.
+    assert!(ended_count < 400, "{ended_count} writes of the stream came before the one far away");
 }
 
 #[test]
 fn no_stream_of_several_keeps_the_arm() {
-    for write_percent in [0, 100] {
-        let streams =
-            Workload { jobs: 4, block_bytes: 512 << 10, write_percent, ..sequential(0, write_percent) };
-        let arm = streams.run(&disk()).breakdown;
-        let at_once_bytes = arm.accesses * streams.block_bytes / arm.approaches;
-        assert!(at_once_bytes < 16 << 20, "{at_once_bytes} bytes for each seek");
-    }
+    let arm = Workload { jobs: 4, block_bytes: 512 << 10, ..sequential(0, 0) }.run(&disk()).breakdown;
+    assert!(arm.accesses < 8 * arm.approaches, "{} reads, {} seeks", arm.accesses, arm.approaches);
+}
+
+#[test]
+fn a_sequential_reader_that_begins_again_waits_no_longer_than_for_a_few_seeks() {
+    let region = Region { zone_count: 2, ..workload().region };
+    let run = Workload { region, ..sequential(0, 0) }.run(&disk());
+    assert!(run.latency_ms(100.0) < 100.0, "{} ms", run.latency_ms(100.0));
 }
 
 #[test]

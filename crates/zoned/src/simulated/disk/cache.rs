@@ -75,14 +75,13 @@ impl Cache {
     }
 
     /// The run that the arm reaches soonest, as its key and the approach. With `up_to` only runs whose first segment
-    /// arrived no later count, where there is one. With `elsewhere` only what the arm has to seek counts.
+    /// arrived no later count, where there is one.
     pub(crate) fn nearest(
         &self,
         platter: &Platter,
         now_ns: u64,
         from_ns: f64,
         up_to: Option<u64>,
-        elsewhere: bool,
     ) -> Option<((u64, u64), Approach)> {
         let wanted = up_to.filter(|&up_to| self.has_outstanding(up_to));
         let at_bytes = platter.byte_at(from_ns);
@@ -96,7 +95,7 @@ impl Cache {
             let first = run.segments.front().map_or(0, |segment| segment.number);
             if wanted.is_none_or(|up_to| first <= up_to) {
                 let approach = platter.approach(now_ns, from_ns, run.start_ns, true);
-                if approach.total_ns() < best_ns && (approach.seek_ns > 0.0 || !elsewhere) {
+                if approach.total_ns() < best_ns {
                     best = Some((*key, approach));
                 }
             }
@@ -105,11 +104,6 @@ impl Cache {
         _ = self.runs.range((at_bytes, 0)..).all(|(key, run)| look(key, run));
         _ = self.runs.range(..(at_bytes, 0)).rev().all(|(key, run)| look(key, run));
         best
-    }
-
-    /// When the first segment of a run arrived.
-    pub(crate) fn run_since_ns(&self, key: (u64, u64)) -> Option<u64> {
-        self.runs.get(&key).and_then(|run| run.segments.front()).map(|segment| segment.since_ns)
     }
 
     /// Takes the first segment of a run for the arm; the rest stays a run.
@@ -163,8 +157,8 @@ impl Cache {
         self.runs.is_empty()
     }
 
-    /// When the oldest segment that is not on the medium arrived.
-    pub(crate) fn oldest_since_ns(&self) -> Option<u64> {
-        self.outstanding.first_key_value().map(|(_, &since_ns)| since_ns)
+    /// The number of the oldest segment that is not on the medium, and when it arrived.
+    pub(crate) fn oldest(&self) -> Option<(u64, u64)> {
+        self.outstanding.first_key_value().map(|(&number, &since_ns)| (number, since_ns))
     }
 }

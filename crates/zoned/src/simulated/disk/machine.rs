@@ -8,10 +8,10 @@
 //!
 //! A write crosses the cable once the cache has room for it, and waits there for the arm. A read waits for the arm, and
 //! crosses the cable afterwards; what lies beyond a write pointer, in the cache, or in what was read ahead, does not
-//! wait for the arm. The arm takes what it reaches soonest, by seek and rotation together, and leaves a stream that it has
-//! caught up with where something waits elsewhere. Reads go first, unless writes wait for room or for the medium, a flush
-//! waits, or written data has waited too long: then the arm changes between the two, and stays with the writes for a turn at
-//! most while they follow one another.
+//! wait for the arm. The arm takes what it reaches soonest, by seek and rotation together, and leaves a stream of
+//! reads that it has caught up with where another read waits elsewhere. Reads go first, unless writes wait for room or for
+//! the medium, a flush waits, or written data has waited too long: then the arm changes between the two, and stays with the
+//! writes for a turn at most while they follow one another.
 
 mod arm;
 

@@ -51,7 +51,8 @@ pub struct DiskParameters {
     pub zone_order_us: f64,
     /// One zone's entry in a report of zones, in microseconds.
     pub report_zone_us: f64,
-    /// After how long a read goes before any shorter access, and written data before reads, in microseconds.
+    /// After how long a read goes before any shorter access, and so does a write that completes on the medium; and after how
+    /// long written data goes before reads; in microseconds.
     pub wait_max_us: f64,
 }
 
@@ -79,7 +80,7 @@ impl DiskParameters {
             // The same specification: 0.32 ms to write for 0.23 to read.
             write_settle_us: 90.0,
             // Fitted to the four streams and the random writes.
-            cache_bytes: 30 << 20,
+            cache_bytes: 24 << 20,
             write_cache: true,
             // One track, about.
             read_ahead_bytes: 2 << 20,

@@ -1,7 +1,11 @@
 //! The arm: which access comes next, and what an idle arm reads ahead.
 //!
-//! Invariant: while others of its kind wait, the arm stays with what goes straight on only for what had arrived before it
-//! did. So no stream, however fast it follows up, keeps the arm to itself.
+//! Invariants:
+//!
+//! * While other reads wait, the arm takes of the reads that go straight on only those that had arrived before it did. So no
+//!   stream of reads, however fast it follows up, keeps the arm to itself. Of writes a stream can take no more than the
+//!   cache holds.
+//! * A read that has waited too long goes first, and a write for whose end on the medium the host waits.
 
 use crate::simulated::disk::cache::Segment;
 use crate::simulated::disk::machine::Disk;
@@ -102,12 +106,10 @@ impl Disk {
 
     /// Whether the arm takes a write though reads wait.
     fn writes_are_due(&self) -> bool {
-        let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
-        let too_old = |since_ns: u64| self.now_ns - since_ns > wait_max_ns;
         let pressed = !self.parameters.write_cache
             || !self.roomless.is_empty()
             || !self.flushes.is_empty()
-            || self.cache.oldest_since_ns().is_some_and(too_old);
+            || self.overdue_write().is_some();
         if !pressed {
             return false;
         }
@@ -118,14 +120,21 @@ impl Disk {
         in_turn && self.nearest_write().is_some_and(|(_, approach)| approach.goes_straight_on())
     }
 
+    /// The oldest write, where that has waited too long.
+    fn overdue_write(&self) -> Option<u64> {
+        let (number, since_ns) = self.cache.oldest()?;
+        self.has_waited_too_long(since_ns).then_some(number)
+    }
+
     fn nearest_write(&self) -> Option<((u64, u64), Approach)> {
-        let up_to = self.flushes.front().map(|(_, up_to)| *up_to);
-        let nearest =
-            |elsewhere| self.cache.nearest(&self.platter, self.now_ns, self.arm.at_ns, up_to, elsewhere);
-        let (key, approach) = nearest(false)?;
-        let since_ns = self.cache.run_since_ns(key)?;
-        let other = if self.outstays(approach, since_ns) { nearest(true) } else { None };
-        other.or(Some((key, approach)))
+        // For a write in the cache nobody waits, but with a flush.
+        let overdue = self.overdue_write().filter(|_| !self.parameters.write_cache);
+        let up_to = overdue.or_else(|| self.flushes.front().map(|(_, up_to)| *up_to));
+        self.cache.nearest(&self.platter, self.now_ns, self.arm.at_ns, up_to)
+    }
+
+    fn has_waited_too_long(&self, since_ns: u64) -> bool {
+        self.now_ns - since_ns > as_whole(self.parameters.wait_max_us * 1000.0)
     }
 
     /// Whether the arm has been here long enough for what waits since `since_ns`.
@@ -145,9 +154,7 @@ impl Disk {
     }
 
     fn start_read(&mut self) {
-        let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
-        let too_old = |read: &WaitingRead| self.now_ns - read.since_ns > wait_max_ns;
-        let chosen = match self.reads.iter().position(too_old) {
+        let chosen = match self.reads.iter().position(|read| self.has_waited_too_long(read.since_ns)) {
             Some(old) => Some((old, self.approach_read(&self.reads[old]))),
             None => self.nearest_read(),
         };
