@@ -183,7 +183,13 @@ impl World {
             if store.zones.unknown_count() > 0 {
                 self.counts.add("mount that left zones in doubt");
             }
-            if store.lost_records > 0 {
+            let is_told = store.lost_records > 0;
+            assert!(
+                !is_told || self.setup.faults != Faults::None || self.setup.may_tear_headers(),
+                "a drive without faults is told to have lost something: {}",
+                self.engine.describe()
+            );
+            if is_told {
                 self.counts.add("mount that found losses");
             }
         }

@@ -95,6 +95,12 @@ impl Setup {
 }
 
 impl Setup {
+    /// Whether a power cut can tear the header of a zone of the log, and leave records behind it: a drive without checkpoints
+    /// has its log in conventional zones too, and nothing tells such a zone from one that was damaged.
+    pub(super) fn may_tear_headers(&self) -> bool {
+        self.geometry.zone_count < 16 && self.geometry.conventional_zones > 0
+    }
+
     /// Whether a read can fail though what it reads is whole.
     pub(super) fn may_fail_reads(&self) -> bool {
         self.rates.one_in(FaultKind::ReadErrorTransient) != 0
