@@ -246,11 +246,8 @@ fn a_weight_for_io_is_heeded(probe: &Probe, drives: &[Drive]) -> Result<()> {
         let name = name.with_context(|| format!("a drive has a device: {drive:?}"))?;
         let number = probe.read(&format!("/sys/class/block/{name}/dev"))?;
         let enabled = format!("{} enable=1 ", number.trim());
-        ensure!(
-            quality.lines().any(|line| line.starts_with(&enabled)),
-            "no {enabled:?} in {quality:?}: {:?}",
-            probe.list("/sys/fs/cgroup")
-        );
+        let heeded = quality.lines().any(|line| line.starts_with(&enabled));
+        ensure!(heeded, "no {enabled:?} in {quality:?}");
     }
     println!("{:28} {} of {NOTIFIER}, on {} drives", "weight for I/O", weight.trim(), drives.len());
     Ok(())
