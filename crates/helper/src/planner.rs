@@ -43,7 +43,11 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
     let mut book = Book::load()?;
     let drives = accepted.as_ref().map(|accepted| &accepted.drives);
     let settled_before = book.settled;
-    let record = if extent == Extent::Services { Vec::new() } else { look(&mut book, extent, drives)? };
+    let record = if extent == Extent::Services {
+        Vec::new()
+    } else {
+        look(&mut book, extent, drives, manifests.weigh_io())?
+    };
     let node = Node {
         manifests: &manifests,
         accepted: accepted.as_ref(),
@@ -69,10 +73,16 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
     file::write_atomically(Path::new(plan::FILE), &text).map_err(failed)
 }
 
-/// Looks for drives and says what is new.
-fn look(book: &mut Book, extent: Extent, drives: Option<&Drives>) -> Result<Vec<String>, String> {
+/// Looks for drives and says what is new. `weigh`: weights for I/O are to be heeded on them.
+fn look(
+    book: &mut Book,
+    extent: Extent,
+    drives: Option<&Drives>,
+    weigh: bool,
+) -> Result<Vec<String>, String> {
     let (mut lines, mut told) = (Vec::new(), BTreeSet::new());
-    let mut looker = Looker::new(&looker::start, std::mem::take(&mut book.hanging));
+    let start = || looker::start(weigh);
+    let mut looker = Looker::new(&start, std::mem::take(&mut book.hanging));
     loop {
         let scan = discovery::scan(Path::new("/sys"), |name| {
             looker.ask(name).inspect_err(|error| {
