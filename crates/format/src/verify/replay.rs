@@ -22,7 +22,18 @@ pub(super) fn run(survey: &mut Survey<'_>, label: &Label) -> Result<(), Halt> {
     survey.counts.tombstones = ledger.tombstones.len() as u64;
     survey.counts.live_blocks = live.clone().count() as u64;
     survey.counts.live_units = live.map(|block| u64::from(block.unit_count)).sum();
-    find_keys_twice(survey, label)
+    find_keys_twice(survey, label)?;
+    tell_limit(survey);
+    Ok(())
+}
+
+/// What no drive tells: groups that came last stood in one zone, which somebody has reset.
+fn tell_limit(survey: &mut Survey<'_>) {
+    let last = survey.ledger.groups.last().map_or(0, |group| group.group);
+    survey.findings.cannot_tell.push(format!(
+        "whether anything was stored after group {last}, the last that stands: of a zone that held only such, and was reset \
+         behind the engine, nothing is left"
+    ));
 }
 
 /// How far each zone is good, by what others say of it.
