@@ -1,8 +1,6 @@
 //! A zone of which a commit tells that it held records, and that is empty now: where tombstones name what stood in it, it was
 //! emptied in order; where they may have stood in it and have gone with it, nothing tells, and the verifier says so.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be fails its test")]
-
 mod drive;
 
 use drive::states::{killed, stopped};
