@@ -51,6 +51,8 @@ impl Survey<'_> {
                 claim.good_units
             );
             self.findings.add(FindingKind::MayBeGone, At::zone(zone), what)?;
+            // Tombstones may have gone with it.
+            self.incomplete = true;
         }
         Ok(())
     }
@@ -71,6 +73,10 @@ impl Survey<'_> {
             self.findings.cannot_tell.push(format!(
                 "whether all was dead in zones that were emptied since {since}: groups are missing that stood in some"
             ));
+            return Ok(());
+        }
+        if self.findings.unsure > 0 {
+            // They stood in what has been told.
             return Ok(());
         }
         let is_any_empty = (0..label.zone_count).any(|zone| self.is_emptied(label, zone));

@@ -160,6 +160,7 @@ impl Comparison<'_, '_> {
     pub(super) fn check_gone(&mut self) -> Result<(), Halt> {
         let next_group = self.loaded.end.next_group;
         let is_any_missing = is_any_missing(&self.survey.ledger.groups, next_group);
+        let mut is_anything_gone = false;
         for zone in 0..self.label.zone_count {
             let KnownZone { cell, gone: Gone { blocks, units }, .. } = self.zones[zone as usize];
             let is_told = self.survey.lives[zone as usize].is_some()
@@ -180,7 +181,10 @@ impl Comparison<'_, '_> {
                 self.loaded.end.number
             );
             self.survey.findings.add(kind, At::zone(zone), what)?;
+            is_anything_gone = true;
         }
+        // Tombstones may have gone with them, and what these named seems to live again.
+        self.survey.incomplete |= is_anything_gone;
         let (zones, next_sequence) = (&self.zones, self.loaded.end.next_sequence);
         self.survey.check_ended(self.label, |zone, Claim { incarnation, good_units, .. }| {
             let known = &zones[zone as usize];

@@ -27,12 +27,12 @@ pub(super) fn run(survey: &mut Survey<'_>, label: &Label) -> Result<(), Halt> {
     Ok(())
 }
 
-/// What no drive tells: groups that came last stood in one zone, which somebody has reset.
+/// What no drive tells: what was stored last, where nothing of it is left.
 fn tell_limit(survey: &mut Survey<'_>) {
     let last = survey.ledger.groups.last().map_or(0, |group| group.group);
     survey.findings.cannot_tell.push(format!(
-        "whether anything was stored after group {last}, the last that stands: of a zone that held only such, and was reset \
-         behind the engine, nothing is left"
+        "whether anything was stored after group {last}, the last that stands: nothing names what was stored last, were it cut \
+         off or its zone reset"
     ));
 }
 
