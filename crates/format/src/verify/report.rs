@@ -156,7 +156,12 @@ impl fmt::Display for Report {
         self.notes.iter().try_for_each(|note| writeln!(f, "note    {note}"))?;
         self.cannot_tell.iter().try_for_each(|what| writeln!(f, "cannot tell: {what}"))?;
         match self.verdict {
-            Verdict::Sound => writeln!(f, "SOUND: nothing is wrong with what was checked"),
+            Verdict::Sound if self.cannot_tell.is_empty() => {
+                writeln!(f, "SOUND: nothing is wrong with what was checked")
+            }
+            Verdict::Sound => {
+                writeln!(f, "SOUND as far as can be told: nothing is wrong with what was checked")
+            }
             Verdict::Unsure => writeln!(
                 f,
                 "UNSURE: nothing is wrong with what stands there; of {} places nothing tells whether blocks were lost",
