@@ -138,7 +138,7 @@ async fn metrics_and_the_page_and_the_openapi_document_are_served() {
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     for line in [
         "imbrex_node_state{state=\"running\"} 1",
-        "imbrex_node_helpers_stuck 2",
+        "imbrex_node_helpers_stuck{} 2",
         "imbrex_drive_state{drive=\"a\",state=\"serving\"} 1",
         "imbrex_drive_blocks{drive=\"a\"} 42",
         "imbrex_service_restarts{service=\"drive@a\"} 2",
