@@ -2,7 +2,7 @@
 //! acknowledged.
 //!
 //! - Nothing here waits but for the connection to be made: what there is no room for is kept, and written later.
-//! - A target may be as slow as it likes. It is gone only where something is on its way and not one byte more has been
+//! - A slow target is waited for. It is gone only where something is on its way and not one byte more has been
 //!   acknowledged for [`SILENCE_MAX`]; all of it need not be.
 //! - What was acknowledged counts as taken once the connection has stood for another look.
 
