@@ -5,7 +5,7 @@
 //! wrong with a manifest costs that service, and no other.
 
 use crate::privileges::Privileges;
-use crate::rules::{check, check_started};
+use crate::rules::{check, check_name, check_started};
 use imbrex_init::plan::{Readiness, Specification, Start};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,7 @@ impl Manifests {
                 if text.len() > MANIFEST_BYTES_MAX || manifests.0.len() >= MANIFESTS_MAX {
                     return Err(format!("at most {MANIFESTS_MAX} of {MANIFEST_BYTES_MAX} bytes each"));
                 }
+                check_name(&name)?;
                 let service = parse(&name, &text, &WORDS_TRIED.map(|word| (word, "1".to_owned())))?;
                 check_started(&name, service.start).map(|()| text)
             });
@@ -254,6 +255,8 @@ pub(crate) mod tests {
             ("unwanted.toml", "command = [\"/x\"]\nstart = \"configuration\"\n"),
             ("undriven.toml", "command = [\"/x\"]\nstart = \"drive\"\n"),
             ("drive@.toml", "command = [\"/x\"]\n"),
+            ("init.toml", "command = [\"/bin/x\"]\n"),
+            ("configure.toml", "command = [\"/bin/x\"]\n"),
             ("weight.toml", "command = [\"/x\"]\nlimits = { io_weight = 10001 }\n"),
             ("notes.txt", "not a manifest"),
         ] {
@@ -265,7 +268,9 @@ pub(crate) mod tests {
         // In the order of their names.
         let words = [
             "sys_everything",
+            "configure is the name of init's own lines",
             "a template has start",
+            "init is the name of init's own lines",
             "uesr",
             "at most 60",
             "absolute path",

@@ -156,7 +156,10 @@ impl Node<'_> {
                 Some(Ok(service)) if book.served.contains(&drive.id) => services.push(service),
                 Some(Ok(service)) => fresh.push((drive.id.clone(), service)),
                 Some(Err(error)) => refused.push((drive.id.clone(), error)),
-                None => {}
+                None => {
+                    let why = self.accepted.and_then(|accepted| book.no_port(&accepted.drives));
+                    refused.extend(why.map(|why| (drive.id.clone(), why)));
+                }
             }
         }
         if boot || book.refused.is_some() {
@@ -240,7 +243,8 @@ mod tests {
     fn a_drive_too_many_is_refused_alone_and_a_boot_with_too_many_serves_none() {
         let manifests = tests::manifests();
         let accepted = Accepted::default();
-        let two_drives_mib = 192 + 16 + 2 * (128 + 64 + 16);
+        // The system, the agent, the two of the network, and the drives.
+        let two_drives_mib = 192 + 16 + 2 * 16 + 2 * (128 + 64 + 16);
         let node =
             Node { manifests: &manifests, accepted: Some(&accepted), machine_mib: Some(two_drives_mib) };
         let mut known = book(&["b", "c"], &accepted.drives);
@@ -273,6 +277,24 @@ mod tests {
         let (services, refusals) = node.services(&mut known, false);
         assert_eq!((drive_names(&services), refusals), (vec!["drive@a", "drive@c"], Vec::new()));
         assert_eq!(known.refused, None);
+    }
+
+    #[test]
+    fn a_drive_for_which_no_port_is_left_is_told_and_costs_no_other() {
+        let manifests = tests::manifests();
+        let accepted =
+            Accepted { drives: Drives { port_first: u16::MAX, ..Drives::default() }, ..Accepted::default() };
+        let node = Node { manifests: &manifests, accepted: Some(&accepted), machine_mib: None };
+        let mut known = Book::default();
+        known.update(found(&["a", "b"]), Some(&accepted.drives), 0);
+        assert!(node.services(&mut known, true).1.is_empty(), "ports are not given yet");
+        known.settle(Some(&accepted.drives));
+        let (services, refusals) = node.services(&mut known, true);
+        assert_eq!(drive_names(&services), ["drive@a"]);
+        let why = "no port from 65535 to 65535 is left for it: drives.port_first is too high";
+        assert_eq!(refusals, [format!("drive b is not served: {why}")]);
+        let refused: Vec<_> = known.drives().map(|drive| drive.refused.as_deref()).collect();
+        assert_eq!(refused, [None, Some(why)]);
     }
 
     #[test]

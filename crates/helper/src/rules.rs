@@ -10,6 +10,20 @@ const STOP_ORDER_MIN: u8 = 10;
 /// The weights that the kernel takes (`CGROUP_WEIGHT_MIN`, `CGROUP_WEIGHT_MAX` of linux/cgroup.h).
 const WEIGHTS: RangeInclusive<u64> = 1..=10_000;
 
+/// What init's own lines and those of its helpers stand under in the logs: a service of such a name would share them.
+const RESERVED: [&str; 7] = ["init", "plan", "coldplug", "configure", "network-prepare", "pstore", "health"];
+
+/// Refuses a name that is init's own.
+///
+/// # Errors
+/// One sentence.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    if RESERVED.contains(&name) {
+        return Err(format!("{name} is the name of init's own lines: call it otherwise"));
+    }
+    Ok(())
+}
+
 /// Refuses what nothing would ever start.
 ///
 /// # Errors
