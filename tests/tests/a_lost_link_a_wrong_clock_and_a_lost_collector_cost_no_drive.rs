@@ -2,7 +2,7 @@
 //! before its image and is then set an hour ahead by a time server; its network is a bond of two cards, beside static
 //! VLANs and a card whose address comes by DHCPv6, and loses first one cable and then both; the collectors of its logs hang up. Each of these is told, and the
 //! drives go on with the processes that they had. Meanwhile a service that speaks sd_notify(3) falls silent: that costs it its
-//! process, and what is bound to it.
+//! process, and what is bound to it; it has a weight for I/O, which therefore counts on the drives.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -48,7 +48,7 @@ const SPEAKER: &str = "test-speaker";
 /// What tells by sd_notify(3) that it is ready and lives, as nobody; and what is bound to it.
 const NOTIFIER: &str = "test-notifier";
 const NOTIFIER_MANIFEST: &str = "user = \"nobody\"\nreadiness = \"sd_notify\"\nhealth = { within_s = 60 }\n\
-                                 [limits]\nmemory_high_mib = 64";
+                                 [limits]\nmemory_high_mib = 64\nio_weight = 200";
 const BOUND: &str = "test-bound";
 const BOUND_MANIFEST: &str = "binds_to = [\"test-notifier\"]";
 
@@ -105,6 +105,7 @@ fn a_lost_link_a_wrong_clock_and_a_lost_collector_cost_no_drive() -> Result<()> 
     a_lease_of_dhcpv6_is_taken(&guest.probe()?).context("DHCPv6")?;
     everybody_listens_on_ipv6_too(&guest.probe()?, &drives).context("IPv6")?;
     logs_arrive(&guest, &collectors).context("the logs")?;
+    a_weight_for_io_is_heeded(&guest.probe()?, &drives).context("the weight for I/O")?;
     let targets = addresses(&guest.node, &drives)?;
     let before = a_service_speaks_and_falls_silent(&guest).context("sd_notify")?;
     links_come_and_go(&mut guest, &targets).context("the links")?;
@@ -232,6 +233,23 @@ fn logs_arrive(guest: &Guest, collectors: &Collectors) -> Result<()> {
         );
         println!("{:28} {} lines over {} connections", "collected", lines.len(), collector.connections());
     }
+    Ok(())
+}
+
+/// One service has it: it stands in its group, and the kernel heeds weights on each drive.
+fn a_weight_for_io_is_heeded(probe: &Probe, drives: &[Drive]) -> Result<()> {
+    let weight = probe.read(&format!("/sys/fs/cgroup/{NOTIFIER}/io.weight"))?;
+    ensure!(weight.trim() == "default 200", "io.weight is {weight:?}");
+    let quality = probe.read("/sys/fs/cgroup/io.cost.qos")?;
+    for drive in drives {
+        let name = drive.device.as_deref().and_then(|device| device.strip_prefix("/dev/"));
+        let name = name.with_context(|| format!("a drive has a device: {drive:?}"))?;
+        let number = probe.read(&format!("/sys/class/block/{name}/dev"))?;
+        let enabled = format!("{} enable=1 ", number.trim());
+        let heeded = quality.lines().any(|line| line.starts_with(&enabled));
+        ensure!(heeded, "no {enabled:?} in {quality:?}");
+    }
+    println!("{:28} {} of {NOTIFIER}, on {} drives", "weight for I/O", weight.trim(), drives.len());
     Ok(())
 }
 

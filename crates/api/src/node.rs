@@ -48,6 +48,9 @@ pub struct Node {
     /// How often the clock was stepped since the boot, by half a second or more.
     #[serde(default)]
     pub clock_steps: u64,
+    /// How many of init's helpers were killed because they took too long, and have not died: they are stuck in the kernel.
+    #[serde(default)]
+    pub helpers_stuck: u64,
 }
 
 /// The hardware watchdog, which resets the machine when init no longer feeds it.

@@ -38,8 +38,8 @@ pub struct Limits {
     pub connection_buffer_bytes_max: usize,
     /// The largest head of a request: its path and its headers, in bytes. A longer one is answered 431.
     pub head_bytes_max: usize,
-    /// The memory that lists of blocks and of damage may take while they are on their way, in bytes. The list of all zones
-    /// adds its own to it.
+    /// The memory that lists of blocks may take while they are on their way over TCP, in bytes. Lists of zones and of
+    /// damage, and those over the Unix socket, have theirs besides: [`Limits::lists_bytes_max`].
     pub lists_bytes: usize,
 }
 
@@ -61,7 +61,7 @@ impl Default for Limits {
             flush_time_max: Duration::from_secs(7),
             connection_buffer_bytes_max: 128 << 10,
             head_bytes_max: 8 << 10,
-            // Four pages of the largest size and the list of damage.
+            // Eight pages of the largest size.
             lists_bytes: 4 << 20,
         }
     }

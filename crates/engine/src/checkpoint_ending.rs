@@ -59,6 +59,9 @@ impl Store {
     fn checkpoint_counts(&mut self) {
         let Some(running) = self.checkpointing.running.take() else { return };
         self.index.track_changes(false);
+        if let Some(end) = &running.end {
+            self.closings_are_told(end.next_sequence);
+        }
         let number = self.checkpointing.number;
         self.checkpointing.number += 1;
         self.checkpointing.newest = Some(running.slot);

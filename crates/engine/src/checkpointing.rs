@@ -135,7 +135,7 @@ impl Checkpointing {
             running: None,
             relocation: None,
             labels: mounted.labels.clone(),
-            generation_last: label.generation,
+            generation_last: mounted.labels.generation_last,
             remains: mounted.remains.clone(),
             run: None,
             slot_zones_wanted,
@@ -170,6 +170,11 @@ impl Checkpointing {
             && self.running.is_none()
             && self.relocation.is_none()
             && self.failures < FAILURES_MAX
+    }
+
+    /// Whether one is under way, or can be begun as soon as others are not.
+    pub(crate) fn can_come(&self) -> bool {
+        self.is_kept() && self.failures < FAILURES_MAX && !self.is_moving()
     }
 
     /// Whether nothing of a checkpoint is under way.
@@ -236,7 +241,7 @@ impl Checkpointing {
 impl Store {
     /// Tells the referee which labels stand, and where the newest checkpoint does.
     pub(crate) fn tell_referee_of_labels(&mut self) {
-        let Labels { label, generations } = &self.checkpointing.labels;
+        let Labels { label, generations, .. } = &self.checkpointing.labels;
         for (zone, generation) in label.label_zones.into_iter().zip(generations) {
             if let Some(generation) = *generation {
                 // Of an older one it is not known any more which zones it names.
@@ -287,12 +292,13 @@ impl Store {
             || (self.checkpointing.is_last_done && self.checkpointing.running.is_none())
     }
 
-    /// Whether a checkpoint is due: after so much was written, where zones wait to be freed, and at the end.
+    /// Whether a checkpoint is due: after so much was written, where zones wait to be freed or reset, and at the end.
     fn wants_checkpoint(&self) -> bool {
         let Checkpointing { every_bytes, is_last_done, .. } = &self.checkpointing;
         self.written_since_checkpoint_bytes >= *every_bytes
             || (self.is_stopping && !is_last_done && self.is_idle())
             || self.zones_are_worth_a_checkpoint()
+            || self.trash_awaits_checkpoint()
     }
 
     /// Goes on with a checkpoint, or begins one that is due.

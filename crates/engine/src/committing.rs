@@ -133,6 +133,10 @@ impl Store {
         zone.good_units = group.end_unit;
         // Memory that is reclaim's goes back to it, the rest to the pool.
         group.written.into_iter().for_each(|(_, buffer)| self.reclaim.arena.give_back(buffer));
+        if group.sealed_zone != Some(group.zone) {
+            // Its commit lists the zones that were open.
+            self.closings_are_told(group.first_sequence);
+        }
         for member in group.members {
             self.committed(member, group.incarnation);
         }

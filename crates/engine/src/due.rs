@@ -20,7 +20,7 @@ impl Store {
             writers,
             self.reads.waiting.next_deadline_us(),
             self.deferred_due_us(),
-            self.trash.due_us(self.trash_rest_us).filter(|_| is_freeing),
+            self.trash.due_us(self.trash_rest_us).filter(|_| is_freeing && !self.trash_awaits_checkpoint()),
             self.scrub_due_us().filter(|_| !self.is_stopping),
             self.level_due_us(),
             self.spent_zone_due_us(),

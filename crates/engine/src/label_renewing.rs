@@ -1,7 +1,7 @@
 //! Renewing the drive's labels at a mount: the one that counts is to stand in both of its places before the drive serves.
 //!
 //! Where an older label is left standing, or a place that cannot be read, it is written anew, the worst place first, so that
-//! the newest stands until another does. A place that cannot be written stays as it is: the drive is mounted all the same,
+//! the newest stands until another does. A label that was written nowhere is copied nowhere. A place that cannot be written stays as it is: the drive is mounted all the same,
 //! and the next mount asks the zones' headers if the newest label has gone then ([`crate::label_copies`]).
 
 use imbrex_format::{ZoneContent, ZoneHeader};
@@ -34,8 +34,10 @@ pub(crate) fn renew_labels(
         return Ok(0);
     }
     let mut renewed = 0;
-    if !labels.generations.contains(&Some(labels.label.generation)) {
-        labels.label.generation = labels.label.generation.saturating_add(GENERATION_JUMP);
+    let found = labels.label.generation;
+    if !labels.generations.contains(&Some(found)) {
+        labels.label.generation = found.saturating_add(GENERATION_JUMP);
+        labels.generation_last = labels.label.generation;
     }
     for nth in labels.worst_first() {
         let generation = Some(labels.label.generation);
@@ -49,6 +51,11 @@ pub(crate) fn renew_labels(
         } else {
             tracing::error!(zone, ?before, "a label is stale or cannot be read, and cannot be written anew");
         }
+    }
+    if renewed == 0 && labels.label.generation != found {
+        // It stands nowhere, so it must not stand in headers: their copies would be newer than labels that come after it,
+        // once what stands in the places can be read again.
+        labels.label.generation = found;
     }
     Ok(renewed)
 }
@@ -127,7 +134,7 @@ fn write_label(
     labels: &mut Labels,
     nth: usize,
 ) -> Result<(), DeviceError> {
-    let Labels { label, generations } = labels;
+    let Labels { label, generations, .. } = labels;
     let zone = label.label_zones[nth];
     let is_sequential = zones.get(zone).kind == ZoneKind::SequentialWriteRequired;
     if is_sequential {

@@ -27,6 +27,8 @@ pub(crate) struct Labels {
     pub(crate) label: Label,
     /// The generation of the drive's label in each place; `None` where none of this drive can be read.
     pub(crate) generations: [Option<u64>; 2],
+    /// The highest generation that was given to any label of which this mount knows, whether one stands or not.
+    pub(crate) generation_last: u64,
 }
 
 impl Labels {
@@ -116,7 +118,7 @@ pub(crate) fn find_labels(io: &mut Blocking<'_>, zones: &[Zone]) -> Result<Found
         return Ok(FoundLabels::Refused(State::Incompatible { reason }));
     }
     let generations = standing(&label);
-    Ok(FoundLabels::Found(Box::new(Labels { label, generations })))
+    Ok(FoundLabels::Found(Box::new(Labels { generation_last: label.generation, label, generations })))
 }
 
 /// The generation for the label of a drive that is being formatted: higher than that of any label that stands, for one

@@ -237,7 +237,7 @@ impl<'a, 'b> Mount<'a, 'b> {
             damaged,
             checkpoint: base.map(|base| MountedCheckpoint { slot: base.slot, number: base.end.number }),
             next_checkpoint,
-            labels: Labels { label, generations: [None; 2] },
+            labels: Labels { generation_last: label.generation, label, generations: [None; 2] },
             remains: Vec::new(),
             labels_renewed: 0,
         })

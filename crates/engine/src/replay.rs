@@ -132,7 +132,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             self.end_lives(base);
         }
         self.place_the_rest();
-        self.check_named();
+        self.check_named(base.is_some_and(|base| base.is_newest));
         self.go_on()
     }
 
@@ -248,12 +248,13 @@ impl<'a, 'b> Replay<'a, 'b> {
     }
 
     /// Commits say how far other zones were good: a zone that was found to be good less far has lost its last groups.
-    fn check_named(&mut self) {
+    fn check_named(&mut self, by_newest: bool) {
         for (group, named) in std::mem::take(&mut self.named) {
             let Some(entry) = self.zones.find(named.zone) else { continue };
-            // A zone that has been reset since was open when an older commit was made.
-            let has_ended = matches!(entry.role, ZoneRole::Reset | ZoneRole::Free) && group < self.last_group;
-            if has_ended {
+            // A zone that has been reset since was open when an older commit was made, or was before a checkpoint that cannot
+            // be read. The engine resets none that the newest of both calls open.
+            let may_have_ended = group < self.last_group || !by_newest;
+            if may_have_ended && matches!(entry.role, ZoneRole::Reset | ZoneRole::Free) {
                 continue;
             }
             if entry.incarnation == named.incarnation && entry.good_units < named.good_units {

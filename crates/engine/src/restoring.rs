@@ -20,6 +20,8 @@ use crate::zone_table::ZoneTable;
 /// A checkpoint that was read; the index has been loaded from it.
 pub(crate) struct Base {
     pub(crate) slot: u32,
+    /// Whether no newer one has counted, for all that the drive gives.
+    pub(crate) is_newest: bool,
     pub(crate) end: CheckpointEnd,
     /// One for each zone.
     pub(crate) zones: Vec<ZoneCell>,
@@ -67,11 +69,12 @@ pub(crate) fn find_checkpoint(
     let found = slots.len();
     slots.retain(|(number, _)| number + 2 >= next_number);
     let is_one_passed_over = slots.len() < found;
-    for (_, slot) in slots.into_iter().rev() {
+    for (nth, (_, slot)) in slots.into_iter().rev().enumerate() {
         let mut reader = Reader::new(io, label, table, index, slot);
         let end = reader.whole()?;
         is_one_hidden |= reader.has_failed;
         if let Some(base) = end.and_then(|end| reader.base(end)) {
+            let base = Base { is_newest: nth == 0 && !is_one_hidden, ..base };
             let newest_number = newest_number(is_one_hidden);
             let next_number = base.end.number + 1;
             return Ok(Found { base: Some(base), next_number, newest_number, is_one_hidden });
@@ -270,7 +273,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             && next_cell == cell_count
             && index.len() == end.blocks;
         let zones: Option<Vec<ZoneCell>> = zones.into_iter().collect();
-        zones.filter(|_| is_whole).map(|zones| Base { slot, end, zones, tables })
+        zones.filter(|_| is_whole).map(|zones| Base { slot, is_newest: false, end, zones, tables })
     }
 }
 

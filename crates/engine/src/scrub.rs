@@ -90,11 +90,17 @@ impl Scrub {
 
     /// When a zone is due, in seconds since 1970.
     fn due_unix_s(&self, entry: &ZoneEntry, unix_s: u64) -> u64 {
-        let scrubbed_at_unix_s = past(entry.scrubbed_at_unix_s, unix_s);
-        if scrubbed_at_unix_s < self.pass_since_unix_s {
+        let (closed_at_unix_s, scrubbed_at_unix_s) = (entry.closed_at_unix_s, entry.scrubbed_at_unix_s);
+        if past(scrubbed_at_unix_s, unix_s) < self.pass_since_unix_s {
             return 0;
         }
-        self.pace.due_unix_s(past(entry.closed_at_unix_s, unix_s), scrubbed_at_unix_s)
+        let stamp_unix_s = if scrubbed_at_unix_s == 0 { closed_at_unix_s } else { scrubbed_at_unix_s };
+        if stamp_unix_s > unix_s {
+            // Due now, and not late: where the clock is behind, as on a node whose battery is dead, all zones are so until it
+            // is set, and are read at the pace at which a full drive is.
+            return unix_s;
+        }
+        self.pace.due_unix_s(closed_at_unix_s, scrubbed_at_unix_s)
     }
 
     /// Where the clock was set back, what was ordered and done by it counts from now on, or never was.

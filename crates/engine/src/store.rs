@@ -68,6 +68,8 @@ pub(crate) struct Store {
     /// Units of all zones of the log that are acknowledged, what lives and what does not.
     pub(crate) good_units: u64,
     pub(crate) reserve: Reserve,
+    /// Of all zones that were closed before this place of the log it is durable elsewhere that they were.
+    pub(crate) told_sequence: u64,
     /// The payload of the commit that is being made.
     pub(crate) commit_payload: Vec<u8>,
     pub(crate) reads: Reads,
@@ -164,6 +166,7 @@ impl Store {
             stream_turn: 0,
             next_sequence: mounted.next_sequence,
             next_group: mounted.next_group,
+            told_sequence: 0,
             live_units,
             good_units,
             pending: Pending::new(options.requests_max),

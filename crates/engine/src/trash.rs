@@ -24,6 +24,7 @@ use crate::schedule::Work;
 use crate::store::{Store, TOKEN_RESET};
 
 mod resetting;
+mod telling;
 
 pub(crate) use resetting::FIRST_RECORD_UNIT;
 
@@ -209,7 +210,7 @@ impl Store {
 
     fn begin_inspection(&mut self) -> bool {
         let rested = |resting: &Resting| resting.since_us.saturating_add(self.trash_rest_us) <= self.now_us;
-        if !self.trash.resting.front().is_some_and(rested) {
+        if !self.trash.resting.front().is_some_and(rested) || self.trash_awaits_checkpoint() {
             return false;
         }
         let Some(Resting { zone, .. }) = self.trash.resting.pop_front() else { return false };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use imbrex_engine::{Options, State, ZoneRole};
 use imbrex_zoned::Condition;
-use imbrex_zoned::simulated::SimulatedGeometry;
+use imbrex_zoned::simulated::{FaultKind, FaultRates, SimulatedGeometry};
 use support::by_hand::{Bench, small_drive};
 
 const ZONE_BYTES: u64 = 1 << 20;
@@ -141,6 +141,36 @@ fn with_both_labels_lost_the_newest_copy_is_found_behind_many_older_ones() {
     bench.drive.reveal();
     bench.crash(8);
     check(&mut bench, &stored, "by the labels that were renewed");
+}
+
+#[test]
+fn a_label_that_could_be_written_nowhere_is_not_taken_for_newer_than_those_that_came_after() {
+    let mut bench = bench(32, 0);
+    let labels = label_zones(&mut bench);
+    let before = slots(&mut bench);
+    let mut stored: Vec<u32> = (0..40).collect();
+    for number in 0..20 {
+        bench.put(number, LENGTH).unwrap();
+    }
+    // Found by the copies; neither place can be written anew, and zones are opened.
+    labels.iter().for_each(|zone| conceal(&bench, *zone));
+    bench.drive.set_faults(1, FaultRates::none().with(FaultKind::ResetError, 1));
+    bench.crash(7);
+    assert_eq!(bench.engine.stats().labels_renewed, 0);
+    bench.drive.set_faults(1, FaultRates::none());
+    for number in 20..40 {
+        bench.put(number, LENGTH).unwrap();
+    }
+    // Both can be read again, and the slots move, so that the old ones go to the log.
+    bench.drive.reveal();
+    bench.crash(8);
+    stored.extend(move_slots(&mut bench, 1000));
+    fill(&mut bench, 5000, &mut stored);
+    let now = slots(&mut bench);
+    assert!(!now.contains(&before[0]) && !now.contains(&before[1]), "{before:?}, {now:?}");
+    labels.iter().for_each(|zone| conceal(&bench, *zone));
+    bench.crash(9);
+    check(&mut bench, &stored, "by the newest copy");
 }
 
 #[test]

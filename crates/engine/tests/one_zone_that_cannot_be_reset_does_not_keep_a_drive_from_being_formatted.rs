@@ -5,12 +5,15 @@
 mod support;
 
 use imbrex_engine::{EngineError, FormatOrder, Options, PutOutcome, Replace, State, ZoneRole};
+use imbrex_zoned::simulated::SimulatedGeometry;
 use support::by_hand::{Bench, small_drive};
 
 const LENGTH: usize = 50_000;
 
 fn written() -> Bench {
-    let mut bench = Bench::formatted(small_drive(24, 2 << 20), Options::default());
+    // The labels stand in zones that are reset.
+    let geometry = SimulatedGeometry { conventional_zones: 0, ..small_drive(24, 2 << 20) };
+    let mut bench = Bench::formatted(geometry, Options::default());
     for number in 0..150 {
         assert_eq!(bench.put(number, LENGTH), Ok(PutOutcome::Stored));
     }
@@ -61,6 +64,14 @@ fn a_zone_of_the_log() {
     // The next format finds it well.
     assert_eq!(format(&mut bench), Ok(()));
     assert_eq!(bench.zones()[zone as usize].role, ZoneRole::Free);
+}
+
+#[test]
+fn a_zone_of_a_label() {
+    let zone = written().zones_in(ZoneRole::Label)[0].zone;
+    let mut bench = formatted_without(zone);
+    assert_ne!(bench.zones()[zone as usize].role, ZoneRole::Label, "the labels stand elsewhere");
+    serves(&mut bench);
 }
 
 #[test]

@@ -7,14 +7,17 @@ mod support;
 
 use std::time::Duration;
 
-use imbrex_engine::{DamageKind, EngineError, Options, PutOutcome, ZoneRole};
+use imbrex_engine::{DamageKind, EngineError, Lifetime, Options, PutOutcome, ZoneRole};
 use imbrex_zoned::{BufferPool, Device, Token, ZoneOperation};
-use support::by_hand::{Bench, key, small_drive};
+use support::by_hand::{Bench, content, key, small_drive};
 
 const LENGTH: usize = 50_000;
 
 /// How many blocks are stored: some zones full of them.
 const COUNT: u32 = 150;
+
+/// How many of them a zone holds.
+const OF_A_ZONE: u32 = 36;
 
 fn drive(options: Options) -> Bench {
     let mut bench = Bench::formatted(small_drive(24, 2 << 20), options);
@@ -125,4 +128,46 @@ fn what_the_engine_itself_has_reset_since_the_checkpoint_is_not_told() {
         let expected = if number >= COUNT - 20 { Ok(LENGTH) } else { Err(EngineError::NotFound) };
         assert_eq!(bench.get(number), expected, "block {number}");
     }
+}
+
+/// On a drive that is nearly full everything is deleted that stands in the zone that was opened last. It is closed and
+/// reset, and the power goes at once. `others` are stored before, and go to another zone; deletions go there too.
+fn emptied_on_a_full_drive(others: u32, lifetime: Lifetime) {
+    let options = Options { trash_rest: Duration::from_secs(1), ..Options::default() };
+    let mut bench = Bench::formatted(small_drive(24, 2 << 20), options);
+    for number in 0..others {
+        assert_eq!(bench.put(number, LENGTH), Ok(PutOutcome::Stored));
+    }
+    for number in others..others + 20 {
+        let request = bench.request(key(number), &content(number, LENGTH), lifetime);
+        let ticket = bench.engine.put(request);
+        assert_eq!(bench.answer(ticket), Ok(PutOutcome::Stored));
+    }
+    let zone = bench.zones_in(ZoneRole::Open).iter().map(|zone| zone.zone).max().unwrap();
+    stop(&mut bench);
+    bench.reopen();
+    for number in others..others + 20 {
+        assert_eq!(bench.delete(number), Ok(()));
+    }
+    bench.until(|bench| bench.zones()[zone as usize].role == ZoneRole::Trash);
+    let groups = bench.engine.stats().groups;
+    bench.until(|bench| bench.engine.stats().zones_reset > 0);
+    assert_eq!(bench.engine.stats().groups, groups, "no commit tells that the zone was closed");
+    assert_eq!(bench.zones()[zone as usize].role, ZoneRole::Reset);
+    bench.crash(1);
+    assert_eq!(bench.engine.status().damaged_blocks, 0);
+    for number in 0..others + 20 {
+        let expected = if number < others { Ok(LENGTH) } else { Err(EngineError::NotFound) };
+        assert_eq!(bench.get(number), expected, "block {number}");
+    }
+}
+
+#[test]
+fn an_open_zone_that_the_engine_has_closed_and_reset_is_not_told_where_its_deletions_stood_in_it() {
+    emptied_on_a_full_drive(17 * OF_A_ZONE, Lifetime::Unknown);
+}
+
+#[test]
+fn an_open_zone_that_the_engine_has_closed_and_reset_is_not_told_where_the_last_commit_calls_it_open() {
+    emptied_on_a_full_drive(17 * OF_A_ZONE - 10, Lifetime::Short);
 }

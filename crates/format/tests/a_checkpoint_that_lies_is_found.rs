@@ -5,9 +5,10 @@
 mod drive;
 
 use drive::checkpoint::Draft;
-use drive::{Op, TestDrive, busy};
+use drive::{Op, SLOTS, TestDrive, busy};
 use imbrex_format::verify::{FindingKind, Report, Verdict, VerifyOptions};
 use imbrex_format::{CheckpointCells, IndexEntry, ZoneCellRole, ZoneContent};
+use imbrex_zoned::{Condition, ZoneKind};
 
 const WHOLE: VerifyOptions =
     VerifyOptions { payloads: true, zone: None, all: true, memory_bytes_max: 16 << 20 };
@@ -123,8 +124,11 @@ fn a_zone_that_was_reset_while_something_in_it_was_live() {
     drive.checkpoint(0, 1);
     drive.reset(7);
     let report = drive.verify(&WHOLE);
-    // Without the zone the blocks that were moved to it are gone, and the tombstones of their old places with it.
-    assert_eq!(report.verdict, Verdict::Lying, "{report}");
+    // Without the zone the blocks that were moved to it are gone, and the tombstones of their old places with it: what was
+    // moved seems to live again where it was. Whoever has reset the zone, that follows from it.
+    assert_eq!((report.verdict, report.lies), (Verdict::Damaged, 0), "{report}");
+    let is_told = |kind| report.findings.iter().any(|finding| finding.kind == kind);
+    assert!(is_told(FindingKind::MayBeGone) && is_told(FindingKind::FollowsFromDamage), "{report}");
 }
 
 #[test]
@@ -167,4 +171,23 @@ fn one_that_is_older_than_the_one_before_the_newest_is_none() {
     assert!(
         !report.checkpoint.unwrap().is_compared && report.notes.iter().any(|note| note.contains("stale"))
     );
+}
+
+#[test]
+fn one_of_which_a_crash_has_left_parts_between_those_of_another_attempt_is_none_and_no_lie() {
+    let mut drive = busy();
+    drive.checkpoint(0, 1);
+    let old = drive.memory.unit(SLOTS, 2).to_vec();
+    // Nothing was logged between the two attempts: the slot's zone has the same life again.
+    drive.sequence -= 1;
+    drive.checkpoint(0, 2);
+    drive.memory.unit(SLOTS, 2).copy_from_slice(&old);
+    assert_lie(&mut drive, FindingKind::CheckpointContradicts);
+    // In a conventional zone, where a crash keeps any part of what was written, that is no lie.
+    let zone = &mut drive.memory.zones[SLOTS as usize];
+    (zone.kind, zone.condition) = (ZoneKind::Conventional, Condition::NotWritePointer);
+    zone.write_pointer_bytes = None;
+    let report = drive.verify(&WHOLE);
+    assert_eq!((report.verdict, report.checkpoint), (Verdict::Sound, None), "{:?}", report.findings);
+    assert!(report.notes.iter().any(|note| note.contains("a crash has torn it")), "{:?}", report.notes);
 }

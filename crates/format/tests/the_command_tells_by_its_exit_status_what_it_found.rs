@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be fails its test")]
 
+mod drive;
+
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use drive::file::DriveFile;
+use drive::states::killed;
 use imbrex_format::{DriveId, Label, UNIT_BYTES};
 use imbrex_zoned::simulated::{SimulatedDevice, SimulatedGeometry};
 use imbrex_zoned::{BufferPool, Device, Token};
@@ -88,6 +92,22 @@ fn damage_is_1_and_a_lie_is_2() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((status, json["verdict"].as_str()), (Some(2), Some("lying")));
     assert_eq!(json["findings"][0]["kind"], "label-contradicts");
+}
+
+#[test]
+fn a_zone_of_which_nothing_tells_whether_it_was_emptied_in_order_is_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("drive.img");
+    let mut file = DriveFile::of(&killed(), &path);
+    file.reset(8);
+    std::fs::write(&path, &file.0).unwrap();
+    let (status, text, _) = verify(&["--all"], &path);
+    assert_eq!(status, Some(3), "{text}");
+    assert!(text.contains("\nunsure  zone 8: ") && text.contains("\nUNSURE: "), "{text}");
+    let (status, json, _) = verify(&["--json"], &path);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((status, json["verdict"].as_str()), (Some(3), Some("unsure")));
+    assert_eq!(json["findings"][0]["kind"], "may-be-gone");
 }
 
 #[test]

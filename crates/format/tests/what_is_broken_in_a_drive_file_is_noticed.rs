@@ -9,6 +9,7 @@ mod drive;
 use std::path::{Path, PathBuf};
 
 use drive::file::{DriveFile, ZONE_BYTES};
+use drive::states::{killed, stopped};
 use drive::{Op, SLOTS, TestDrive, ZONE_UNITS, ZONES, busy};
 use imbrex_format::verify::{Report, Verdict, VerifyOptions, verify};
 use imbrex_format::{UNIT_BYTES, ZoneContent};
@@ -55,8 +56,13 @@ impl Bench {
 
     #[track_caller]
     fn assert_sound(&self, drive: &TestDrive, what: &str) {
+        self.assert_verdict(drive, Verdict::Sound, what);
+    }
+
+    #[track_caller]
+    fn assert_verdict(&self, drive: &TestDrive, verdict: Verdict, what: &str) {
         let report = self.verify(&self.file(drive)).expect("a drive");
-        assert_eq!(report.verdict, Verdict::Sound, "{what}: {report}");
+        assert_eq!(report.verdict, verdict, "{what}: {report}");
     }
 }
 
@@ -78,30 +84,6 @@ impl Random {
     fn fill(&mut self, bytes: &mut [u8]) {
         bytes.iter_mut().for_each(|byte| *byte = self.next().to_le_bytes()[0]);
     }
-}
-
-/// A drive that goes on after [`busy`]: two checkpoints, and a zone that was opened and groups that were written since.
-fn killed() -> TestDrive {
-    let mut drive = busy();
-    drive.checkpoint(0, 1);
-    drive.group(6, &[Op::Put(9, 8000)]);
-    drive.group(2, &[Op::Put(14, 300)]);
-    drive.checkpoint(1, 2);
-    drive.open_zone(8, ZoneContent::Records, 0);
-    drive.group(8, &[Op::Put(10, 70_000), Op::Put(11, 20)]);
-    drive.seal(6);
-    let dead = drive.live[1];
-    drive.group(8, &[Op::Put(12, 5000), Op::Delete(dead)]);
-    drive.group(7, &[Op::Put(13, 300)]);
-    drive.group(8, &[Op::Put(15, 300)]);
-    drive
-}
-
-/// The same after an end in order.
-fn stopped() -> TestDrive {
-    let mut drive = killed();
-    drive.checkpoint(0, 3);
-    drive
 }
 
 /// The zones in which live blocks stand.
@@ -146,7 +128,7 @@ fn what_an_engine_or_a_crash_leaves_is_sound() {
 }
 
 #[test]
-fn what_reclaim_leaves_is_sound_though_the_tombstones_have_gone_too() {
+fn what_reclaim_leaves_is_no_damage_though_the_tombstones_have_gone_too() {
     let bench = Bench::new();
     let mut drive = stopped();
     drive.open_zone(9, ZoneContent::Records, 1);
@@ -163,7 +145,7 @@ fn what_reclaim_leaves_is_sound_though_the_tombstones_have_gone_too() {
     let moved: Vec<Op> = blocks.iter().map(|block| Op::Move(*block)).collect();
     drive.group(7, &moved);
     drive.reset(9);
-    bench.assert_sound(&drive, "a zone whose tombstones have gone with another");
+    bench.assert_verdict(&drive, Verdict::Unsure, "a zone whose tombstones have gone with another");
     drive.checkpoint(1, 4);
     bench.assert_sound(&drive, "after the next checkpoint");
 }

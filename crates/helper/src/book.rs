@@ -158,15 +158,26 @@ impl Book {
         if self.drives.get(id).is_none_or(|drive| drive.port.is_some()) {
             return;
         }
-        let port = configuration.ports.get(id).copied().or_else(|| {
-            let taken: BTreeSet<u16> = self.drives.values().filter_map(|drive| drive.port).collect();
-            let reserved = |port: &u16| configuration.ports.values().any(|other| other == port);
-            let free = |port: &u16| *port != AGENT_PORT && !taken.contains(port) && !reserved(port);
-            (configuration.port_first..=u16::MAX).find(free)
-        });
+        let port = configuration.ports.get(id).copied().or_else(|| self.free_port(configuration));
         if let Some(drive) = self.drives.get_mut(id) {
             drive.port = port;
         }
+    }
+
+    /// The lowest port that is left for a drive to which the configuration gives none.
+    fn free_port(&self, configuration: &Drives) -> Option<u16> {
+        let taken: BTreeSet<u16> = self.drives.values().filter_map(|drive| drive.port).collect();
+        let reserved = |port: &u16| configuration.ports.values().any(|other| other == port);
+        let free = |port: &u16| *port != AGENT_PORT && !taken.contains(port) && !reserved(port);
+        (configuration.port_first..=u16::MAX).find(free)
+    }
+
+    /// Why a drive has no port, where the ports were given and none was left for it.
+    pub(crate) fn no_port(&self, configuration: &Drives) -> Option<String> {
+        let first = configuration.port_first;
+        (self.settled && self.free_port(configuration).is_none()).then(|| {
+            format!("no port from {first} to {} is left for it: drives.port_first is too high", u16::MAX)
+        })
     }
 }
 

@@ -26,7 +26,9 @@ pub(crate) fn check<'a>(
     machine_mib: u64,
 ) -> Result<(), String> {
     let mut terms: Vec<(String, u64, u64)> = Vec::new();
-    for (service, mib) in services.filter_map(|one| Some((one, one.limits.memory_min_mib?))) {
+    // Who has no budget may take up to its maximum: that is what it is counted with.
+    let budget = |one: &Specification| one.limits.memory_min_mib.or(one.limits.memory_max_mib);
+    for (service, mib) in services.filter_map(|one| Some((one, budget(one)?))) {
         let kind = service.name.split_once('@').map_or(service.name.as_str(), |(kind, _)| kind);
         match terms.iter_mut().find(|(known, each, _)| known == kind && *each == mib) {
             Some((_, _, count)) => *count += 1,
@@ -58,7 +60,7 @@ pub(crate) fn machine_mib(meminfo: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::manifests::tests;
-    use imbrex_init::plan::{AGENT, DRIVE};
+    use imbrex_init::plan::{AGENT, DRIVE, Limits};
 
     #[test]
     fn a_drives_budget_is_its_buffers_and_what_grows_with_the_drive() {
@@ -78,6 +80,15 @@ mod tests {
             "the budgets do not fit into the machine's memory: 192 MiB for the system + 3 drive x 208 MiB + \
              1 agent x 16 MiB = 832 MiB, and the machine has 831 MiB"
         );
+        // A maximum without a budget counts too.
+        let greedy = Limits { memory_max_mib: Some(999_999), ..Limits::default() };
+        services.push(Specification {
+            name: "greedy".to_owned(),
+            limits: greedy,
+            ..Specification::default()
+        });
+        let error = check(services.iter(), 4_096).unwrap_err();
+        assert!(error.contains(" + 1 greedy x 999999 MiB = 1000831 MiB"), "{error}");
         assert_eq!(machine_mib("MemFree: 1 kB\nMemTotal:        1534976 kB\n"), Some(1_499));
     }
 }

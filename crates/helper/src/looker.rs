@@ -5,6 +5,7 @@
 //! process, and nobody asks for that drive again before that has ended.
 
 use crate::discovery::{self, Found};
+use crate::io_weight;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -118,18 +119,27 @@ impl Answering {
 }
 
 /// Starts a child that runs [`answer`].
-pub(crate) fn start() -> io::Result<Child> {
+pub(crate) fn start(weigh: bool) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("look").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+    command.arg("look").args(weigh.then_some("weigh"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
 }
 
-/// Looks at each block device that is named on a line of stdin, and says on a line of stdout what it is.
-pub(crate) fn answer(sysfs: &Path) -> Result<(), String> {
+/// Looks at each block device that is named on a line of stdin, and says on a line of stdout what it is. `weigh`: has the
+/// kernel heed weights for I/O on each drive, before anybody uses it; one that cannot is served without.
+pub(crate) fn answer(sysfs: &Path, weigh: bool) -> Result<(), String> {
+    let groups = sysfs.join("fs/cgroup");
     let failed = |error: io::Error| format!("the look at drives ends: {error}");
     for name in io::stdin().lock().lines() {
         let name = name.map_err(failed)?;
-        let found =
-            discovery::look(&sysfs.join("block").join(&name), &name).map_err(|error| error.to_string());
+        let block = sysfs.join("block").join(&name);
+        let found = discovery::look(&block, &name).map_err(|error| error.to_string());
+        if weigh
+            && let Ok(Some(Found { device, .. })) = &found
+            && let Err(error) = io_weight::enable(&groups, &block)
+        {
+            eprintln!("{device} has no weights for I/O: {error}");
+        }
         let line = serde_json::to_string(&found).map_err(|error| failed(error.into()))?;
         println!("{line}");
     }

@@ -14,6 +14,7 @@ mod discovery;
 mod ending;
 mod file;
 mod frame;
+mod io_weight;
 mod kexec;
 mod looker;
 mod manifests;
@@ -22,6 +23,7 @@ mod node_toml;
 mod planner;
 mod privileges;
 mod pstore;
+mod rules;
 mod ship;
 mod tcp;
 mod timestamp;
@@ -38,7 +40,7 @@ const AGENT: &str = "/usr/bin/imbrex-agent";
 /// The longest `node.toml`, in bytes: the fetch holds it to this too.
 const NODE_TOML_BYTES_MAX: u64 = 64 * 1024;
 
-const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle|settle-found, look, run, coldplug, \
+const USAGE: &str = "imbrex-helper is started by imbrex-init: plan services|drives|settle|settle-found, look [weigh], run, coldplug, \
                      configure URL, sync, reset-after SECONDS, network-prepare, network, check ADDRESS:PORT, pstore, \
                      ship-logs, kexec-load KERNEL INITRD, dhcp-hook";
 
@@ -52,7 +54,8 @@ fn main() -> ExitCode {
         ["plan", "drives"] => planner::run(Extent::Drives),
         ["plan", "settle"] => planner::run(Extent::Settle),
         ["plan", "settle-found"] => planner::run(Extent::SettleFound),
-        ["look"] => looker::answer(Path::new("/sys")),
+        ["look"] => looker::answer(Path::new("/sys"), false),
+        ["look", "weigh"] => looker::answer(Path::new("/sys"), true),
         ["run", words @ ..] => privileges::run(words),
         ["kexec-load", kernel, initrd] => kexec::load(kernel, initrd),
         ["coldplug"] => coldplug::run(),

@@ -1,12 +1,12 @@
 //! The services of a node, as data: a manifest per service, a TOML file below [`FOLDER`].
 //!
-//! Nothing about one service stands anywhere else, save which of them a `node.toml` wants ([`WANTED`]). A name that ends
+//! Nothing about one service stands anywhere else, save which of them a `node.toml` wants (`node_toml.rs`). A name that ends
 //! in `@` is a template: there is a service for each drive, and words in braces stand for what that drive is. Whatever is
 //! wrong with a manifest costs that service, and no other.
 
-use crate::node_toml::WANTED;
 use crate::privileges::Privileges;
-use imbrex_init::plan::{DRIVE, Readiness, Specification, Start};
+use crate::rules::{check, check_name, check_started};
+use imbrex_init::plan::{Readiness, Specification, Start};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -20,9 +20,6 @@ const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a service may take to become ready where its manifest does not say, in seconds.
 const READY_WITHIN_S: u64 = 120;
-
-/// Nothing stops before the drives: the time that it took would be theirs.
-const STOP_ORDER_MIN: u8 = 10;
 
 /// Words to fill in, each with its value.
 pub(crate) type Words<'a> = [(&'a str, String)];
@@ -62,6 +59,7 @@ impl Manifests {
                 if text.len() > MANIFEST_BYTES_MAX || manifests.0.len() >= MANIFESTS_MAX {
                     return Err(format!("at most {MANIFESTS_MAX} of {MANIFEST_BYTES_MAX} bytes each"));
                 }
+                check_name(&name)?;
                 let service = parse(&name, &text, &WORDS_TRIED.map(|word| (word, "1".to_owned())))?;
                 check_started(&name, service.start).map(|()| text)
             });
@@ -115,6 +113,13 @@ impl Manifests {
         parse(name, text, words)
     }
 
+    /// Whether one of them names a weight for I/O, whoever starts it.
+    pub(crate) fn weigh_io(&self) -> bool {
+        let tried = WORDS_TRIED.map(|word| (word, "1".to_owned()));
+        let mut services = self.0.iter().filter_map(|(name, text)| parse(name, text, &tried).ok());
+        services.any(|service| service.limits.io_weight.is_some())
+    }
+
     /// The services that start for this reason.
     pub(crate) fn starting(&self, start: Start) -> Vec<Specification> {
         let plain = self.0.iter().filter(|(name, _)| !name.ends_with('@'));
@@ -146,51 +151,6 @@ fn parse(name: &str, text: &str, words: &Words<'_>) -> Result<Specification, Str
     Ok(service)
 }
 
-/// Refuses what nothing would ever start.
-fn check_started(name: &str, start: Start) -> Result<(), String> {
-    let (template, wanted) = (name.ends_with('@'), WANTED.contains(&name));
-    match start {
-        _ if template && name != DRIVE => Err(format!("nothing starts it: {DRIVE} is the only template")),
-        Start::Drive if !template => Err(format!("nothing starts it: what a drive starts is {DRIVE}")),
-        Start::Configuration if !wanted => {
-            Err(format!("nothing starts it: all that node.toml can want is {}", WANTED.join(" and ")))
-        }
-        Start::Boot | Start::Network | Start::Configuration if template => {
-            Err("nothing starts it: a template has start = \"drive\"".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check(service: &Specification) -> Result<(), String> {
-    let health = service.health.as_ref();
-    let checks = [
-        (
-            !service.command.first().is_some_and(|program| program.starts_with('/')),
-            "command begins with an absolute path",
-        ),
-        (service.stop.deadline_s > 60, "stop.deadline_s is at most 60"),
-        (service.stop.order < STOP_ORDER_MIN, "stop.order is at least 10, that of the drives"),
-        (service.ready_within_s == Some(0), "ready_within_s is at least 1"),
-        (health.is_some_and(|health| health.within_s == 0), "health.within_s is at least 1"),
-        (
-            health.is_some_and(|health| !health.command.is_empty() && health.every_s == 0),
-            "health.every_s is at least 1",
-        ),
-        (
-            health.is_some_and(|health| !health.command.is_empty() && health.every_s >= health.within_s),
-            "health.every_s is less than health.within_s",
-        ),
-        (
-            health.is_some_and(|health| health.command.is_empty())
-                && service.readiness != Readiness::SdNotify,
-            "health has a command, or the service has readiness = \"sd_notify\"",
-        ),
-        (!(-1000..=1000).contains(&service.limits.oom_score), "limits.oom_score is from -1000 to 1000"),
-    ];
-    checks.into_iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, rule)| Err(rule.to_owned()))
-}
-
 /// `text` with each `{word}` replaced by its value. Values are not looked at again, so that a
 /// drive's ID with braces in it stays what it is.
 fn fill(text: &str, words: &Words<'_>) -> String {
@@ -218,7 +178,7 @@ fn fill(text: &str, words: &Words<'_>) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use imbrex_init::plan::AGENT;
+    use imbrex_init::plan::{AGENT, DRIVE};
 
     /// The manifests of the image.
     pub(crate) fn manifests() -> Manifests {
@@ -295,7 +255,9 @@ pub(crate) mod tests {
             ("unwanted.toml", "command = [\"/x\"]\nstart = \"configuration\"\n"),
             ("undriven.toml", "command = [\"/x\"]\nstart = \"drive\"\n"),
             ("drive@.toml", "command = [\"/x\"]\n"),
-            ("weight.toml", "command = [\"/x\"]\nlimits = { io_weight = 100 }\n"),
+            ("init.toml", "command = [\"/bin/x\"]\n"),
+            ("configure.toml", "command = [\"/bin/x\"]\n"),
+            ("weight.toml", "command = [\"/x\"]\nlimits = { io_weight = 10001 }\n"),
             ("notes.txt", "not a manifest"),
         ] {
             std::fs::write(folder.join(name), text).unwrap();
@@ -306,7 +268,9 @@ pub(crate) mod tests {
         // In the order of their names.
         let words = [
             "sys_everything",
+            "configure is the name of init's own lines",
             "a template has start",
+            "init is the name of init's own lines",
             "uesr",
             "at most 60",
             "absolute path",
@@ -314,12 +278,21 @@ pub(crate) mod tests {
             "drive@ is the only template",
             "what a drive starts is drive@",
             "chronyd and log-shipper",
-            "io_weight",
+            "limits.io_weight is from 1 to 10000",
         ];
         for (complaint, word) in complaints.iter().zip(words) {
             assert!(complaint.contains(word) && !complaint.contains('\n'), "{word}: {complaint}");
         }
         assert_eq!(complaints.len(), words.len());
+    }
+
+    #[test]
+    fn weights_for_io_are_wanted_as_soon_as_one_manifest_names_one() {
+        let mut manifests = manifests();
+        assert!(!manifests.weigh_io(), "the image's");
+        let text = "command = [\"/x\"]\nstart = \"configuration\"\nlimits = { io_weight = 200 }\n";
+        manifests.0.insert("chronyd".to_owned(), text.to_owned());
+        assert!(manifests.weigh_io());
     }
 
     #[test]

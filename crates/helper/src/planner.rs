@@ -43,7 +43,11 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
     let mut book = Book::load()?;
     let drives = accepted.as_ref().map(|accepted| &accepted.drives);
     let settled_before = book.settled;
-    let record = if extent == Extent::Services { Vec::new() } else { look(&mut book, extent, drives)? };
+    let record = if extent == Extent::Services {
+        Vec::new()
+    } else {
+        look(&mut book, extent, drives, manifests.weigh_io())?
+    };
     let node = Node {
         manifests: &manifests,
         accepted: accepted.as_ref(),
@@ -69,10 +73,16 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
     file::write_atomically(Path::new(plan::FILE), &text).map_err(failed)
 }
 
-/// Looks for drives and says what is new.
-fn look(book: &mut Book, extent: Extent, drives: Option<&Drives>) -> Result<Vec<String>, String> {
+/// Looks for drives and says what is new. `weigh`: weights for I/O are to be heeded on them.
+fn look(
+    book: &mut Book,
+    extent: Extent,
+    drives: Option<&Drives>,
+    weigh: bool,
+) -> Result<Vec<String>, String> {
     let (mut lines, mut told) = (Vec::new(), BTreeSet::new());
-    let mut looker = Looker::new(&looker::start, std::mem::take(&mut book.hanging));
+    let start = || looker::start(weigh);
+    let mut looker = Looker::new(&start, std::mem::take(&mut book.hanging));
     loop {
         let scan = discovery::scan(Path::new("/sys"), |name| {
             looker.ask(name).inspect_err(|error| {
@@ -146,7 +156,10 @@ impl Node<'_> {
                 Some(Ok(service)) if book.served.contains(&drive.id) => services.push(service),
                 Some(Ok(service)) => fresh.push((drive.id.clone(), service)),
                 Some(Err(error)) => refused.push((drive.id.clone(), error)),
-                None => {}
+                None => {
+                    let why = self.accepted.and_then(|accepted| book.no_port(&accepted.drives));
+                    refused.extend(why.map(|why| (drive.id.clone(), why)));
+                }
             }
         }
         if boot || book.refused.is_some() {
@@ -230,7 +243,8 @@ mod tests {
     fn a_drive_too_many_is_refused_alone_and_a_boot_with_too_many_serves_none() {
         let manifests = tests::manifests();
         let accepted = Accepted::default();
-        let two_drives_mib = 192 + 16 + 2 * (128 + 64 + 16);
+        // The system, the agent, the two of the network, and the drives.
+        let two_drives_mib = 192 + 16 + 2 * 16 + 2 * (128 + 64 + 16);
         let node =
             Node { manifests: &manifests, accepted: Some(&accepted), machine_mib: Some(two_drives_mib) };
         let mut known = book(&["b", "c"], &accepted.drives);
@@ -263,6 +277,24 @@ mod tests {
         let (services, refusals) = node.services(&mut known, false);
         assert_eq!((drive_names(&services), refusals), (vec!["drive@a", "drive@c"], Vec::new()));
         assert_eq!(known.refused, None);
+    }
+
+    #[test]
+    fn a_drive_for_which_no_port_is_left_is_told_and_costs_no_other() {
+        let manifests = tests::manifests();
+        let accepted =
+            Accepted { drives: Drives { port_first: u16::MAX, ..Drives::default() }, ..Accepted::default() };
+        let node = Node { manifests: &manifests, accepted: Some(&accepted), machine_mib: None };
+        let mut known = Book::default();
+        known.update(found(&["a", "b"]), Some(&accepted.drives), 0);
+        assert!(node.services(&mut known, true).1.is_empty(), "ports are not given yet");
+        known.settle(Some(&accepted.drives));
+        let (services, refusals) = node.services(&mut known, true);
+        assert_eq!(drive_names(&services), ["drive@a"]);
+        let why = "no port from 65535 to 65535 is left for it: drives.port_first is too high";
+        assert_eq!(refusals, [format!("drive b is not served: {why}")]);
+        let refused: Vec<_> = known.drives().map(|drive| drive.refused.as_deref()).collect();
+        assert_eq!(refused, [None, Some(why)]);
     }
 
     #[test]

@@ -9,18 +9,11 @@ use std::os::fd::AsRawFd;
 const UNASKED_BYTES_MAX: usize = 64 * 1024;
 
 /// Whether the other side may still speak, or has closed its half: that alone does not tell whether it still reads.
-/// Looks without waiting. What the other side says is thrown away.
+/// What the other side says is thrown away. `stream` is non-blocking.
 ///
 /// # Errors
 /// Where the connection was reset, or is broken.
 pub(crate) fn check_open(stream: &mut TcpStream) -> io::Result<bool> {
-    stream.set_nonblocking(true)?;
-    let outcome = drain(stream);
-    stream.set_nonblocking(false)?;
-    outcome
-}
-
-fn drain(stream: &mut TcpStream) -> io::Result<bool> {
     let (mut buffer, mut drained) = ([0_u8; 4096], 0);
     while drained < UNASKED_BYTES_MAX {
         match stream.read(&mut buffer) {
@@ -62,19 +55,35 @@ pub(crate) mod tests {
         (holder.local_addr().unwrap(), [holder, peer])
     }
 
+    /// Lets connections to `listener` hold little that nobody has read: 400 KiB or so, whatever the machine has for each.
+    pub(crate) fn hold_little(listener: &TcpListener) {
+        let bytes: libc::c_int = 200 * 1024;
+        let size = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap();
+        // SAFETY: the option takes one int, which `bytes` is for the whole call, and `size` its length.
+        let outcome = unsafe {
+            libc::setsockopt(
+                listener.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVBUF,
+                (&raw const bytes).cast(),
+                size,
+            )
+        };
+        assert_eq!(outcome, 0, "{}", io::Error::last_os_error());
+    }
+
     #[test]
     fn what_nobody_reads_is_unacknowledged_and_an_end_is_told() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut other, _) = listener.accept().unwrap();
-        assert!(check_open(&mut stream).unwrap());
         stream.set_nonblocking(true).unwrap();
+        assert!(check_open(&mut stream).unwrap());
         let mut written = 0;
         while let Ok(length) = stream.write(&[b'x'; 65_536]) {
             written += length;
         }
         assert!(unacknowledged_bytes(&stream).unwrap() > 0);
-        stream.set_nonblocking(false).unwrap();
         std::io::copy(&mut Read::by_ref(&mut other).take(written as u64), &mut io::sink()).unwrap();
         while unacknowledged_bytes(&stream).unwrap() > 0 {
             std::thread::yield_now();

@@ -12,7 +12,7 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// Lets the groups have their own limits. Each controller by itself, since one that the kernel
 /// lacks would take the others with it.
 pub(crate) fn prepare() {
-    for controller in ["+memory", "+pids", "+cpu"] {
+    for controller in ["+memory", "+pids", "+cpu", "+io"] {
         let _ = fs::write(Path::new(ROOT).join("cgroup.subtree_control"), controller);
     }
 }
@@ -53,6 +53,7 @@ fn settings(limits: &Limits) -> Vec<(&'static str, String)> {
         // One process over the wall takes its whole service with it, not half of it.
         ("memory.oom.group", limits.memory_max_mib.map(|_| "1".to_owned())),
         ("pids.max", number(limits.pids_max)),
+        ("io.weight", number(limits.io_weight)),
         ("cpu.weight", number(limits.cpu_weight)),
     ];
     files.into_iter().filter_map(|(file, value)| Some((file, value?))).collect()
@@ -142,8 +143,10 @@ mod tests {
     #[test]
     fn what_a_manifest_does_not_limit_is_left_to_the_kernel() {
         assert_eq!(settings(&Limits::default()), []);
-        let limits = Limits { memory_max_mib: Some(2), pids_max: Some(7), ..Limits::default() };
-        let expected = [("memory.max", "2097152"), ("memory.oom.group", "1"), ("pids.max", "7")];
+        let (memory_max_mib, pids_max, io_weight) = (Some(2), Some(7), Some(200));
+        let limits = Limits { memory_max_mib, pids_max, io_weight, ..Limits::default() };
+        let expected =
+            [("memory.max", "2097152"), ("memory.oom.group", "1"), ("pids.max", "7"), ("io.weight", "200")];
         assert_eq!(settings(&limits), expected.map(|(file, value)| (file, value.to_owned())));
     }
 }

@@ -141,6 +141,8 @@ pub struct Limits {
     pub memory_max_mib: Option<u64>,
     /// The most processes and threads.
     pub pids_max: Option<u64>,
+    /// Its share of each drive, 1 to 10000. With one in any manifest the helper has the kernel heed them.
+    pub io_weight: Option<u64>,
     /// Its share of the processors, 1 to 10000.
     pub cpu_weight: Option<u64>,
     /// Added to its badness when memory runs out, -1000 to 1000.

@@ -55,8 +55,7 @@ pub(crate) fn mount_filesystems() -> Result<Vec<String>, String> {
             // Mounted already.
             Ok(()) | Err(Errno::EBUSY) => {}
             Err(error) if may_be_missing => {
-                let line = format!("{kind} is not mounted on {place}: {error}");
-                left_out.push(line);
+                left_out.push(format!("{kind} is not mounted on {place}: {error}"));
             }
             Err(error) => return Err(format!("{kind} cannot be mounted on {place}: {error}")),
         }

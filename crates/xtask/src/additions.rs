@@ -15,4 +15,6 @@ pub struct Additions {
     pub configuration: String,
     /// More network cards on the wire of the first one.
     pub more_cards: u32,
+    /// Its network has no IPv4: no port leads into the guest then, which QEMU forwards over IPv4 alone.
+    pub ipv6_only: bool,
 }

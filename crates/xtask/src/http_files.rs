@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -34,8 +34,16 @@ impl HttpFiles {
     /// # Errors
     /// Where there is no free port.
     pub fn serve(files: BTreeMap<String, Vec<u8>>) -> Result<Self> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on a port of the loopback")?;
+        Self::serve_on(Ipv4Addr::LOCALHOST.into(), files)
+    }
+
+    /// The same on a free port of this address.
+    ///
+    /// # Errors
+    /// Where there is none, or the machine has no such address.
+    pub fn serve_on(address: IpAddr, files: BTreeMap<String, Vec<u8>>) -> Result<Self> {
+        let listener = TcpListener::bind((address, 0))
+            .with_context(|| format!("cannot listen on a port of {address}"))?;
         let address = listener.local_addr().context("cannot tell the port of the loopback")?;
         let files = files.into_iter().map(|(path, content)| (path, content.into()));
         let files: Files = Arc::new(Mutex::new(files.collect()));

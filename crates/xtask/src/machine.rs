@@ -64,6 +64,8 @@ pub struct Parts {
     pub more_cards: u32,
     /// Ports of the loopback that lead into the guest: outside, inside.
     pub forwards: Vec<(u16, u16)>,
+    /// More options of QEMU's user network, each after a comma.
+    pub network_options: &'static str,
     /// After which the machine is killed; `None` where a person decides.
     pub run_time_max: Option<Duration>,
 }
@@ -194,7 +196,7 @@ fn arguments(image: &Image, parts: &Parts) -> Vec<String> {
     add(parts.accelerator.arguments());
     add(&["-machine", "q35", "-smp", "2", "-m", &parts.memory_mib.to_string()]);
     add(&["-nodefaults", "-no-user-config", "-display", "none", "-device", "virtio-rng-pci"]);
-    let mut network = String::from("user,id=net0");
+    let mut network = format!("user,id=net0{}", parts.network_options);
     for (outside, inside) in &parts.forwards {
         network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{outside}-:{inside}"));
     }

@@ -1,7 +1,7 @@
 //! A node of Imbrex in a machine: booted, waited for, its power cut, and stopped in order.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,6 +24,11 @@ use crate::workspace::Workspace;
 
 /// The host as a guest sees it in QEMU's user network.
 pub const HOST_IN_GUEST: &str = "10.0.2.2";
+
+/// The same where that network has no IPv4, and its options then: the host answers from its own `::1`, and the prefix is
+/// that of documentation (RFC 3849).
+const HOST_IN_GUEST_IPV6: &str = "[2001:db8::2]";
+const IPV6_ONLY: &str = ",ipv4=off,ipv6=on,ipv6-prefix=2001:db8::,ipv6-host=2001:db8::2";
 
 /// Where the node's configuration is served.
 const NODE_TOML: &str = "/node.toml";
@@ -105,10 +110,15 @@ impl Node {
                 .collect::<Result<Vec<_>>>()?,
             DriveKind::ScsiDebug { .. } | DriveKind::Added { .. } => Vec::new(),
         };
-        let configuration =
-            HttpFiles::serve(BTreeMap::from([(NODE_TOML.to_owned(), node_toml(&options).into_bytes())]))?;
-        let url = format!("http://{HOST_IN_GUEST}:{}{NODE_TOML}", configuration.port());
-        let Additions { devices, kernel_options, forwards, more_cards, .. } = options.additions.clone();
+        let Additions { devices, kernel_options, forwards, more_cards, ipv6_only, .. } =
+            options.additions.clone();
+        let (address, host, network_options): (IpAddr, _, _) = match ipv6_only {
+            false => (Ipv4Addr::LOCALHOST.into(), HOST_IN_GUEST, ""),
+            true => (Ipv6Addr::LOCALHOST.into(), HOST_IN_GUEST_IPV6, IPV6_ONLY),
+        };
+        let files = BTreeMap::from([(NODE_TOML.to_owned(), node_toml(&options).into_bytes())]);
+        let configuration = HttpFiles::serve_on(address, files)?;
+        let url = format!("http://{host}:{}{NODE_TOML}", configuration.port());
         let drive_options = options.drives.kernel_options();
         let fixed = format!("console=ttyS0,115200 panic=10{drive_options} {kernel_options}");
         let boot = match options.network_boot {
@@ -117,6 +127,7 @@ impl Node {
         };
         let count = u16::try_from(options.drives.count()).context("a node has fewer than 65536 drives")?;
         let data = (options.port_first..options.port_first + count).map(|port| (port, port));
+        let forwards = data.chain(forwards).chain([(options.agent_port, AGENT_PORT)]);
         let parts = Parts {
             folder,
             accelerator,
@@ -126,7 +137,8 @@ impl Node {
             drives,
             devices,
             more_cards,
-            forwards: data.chain(forwards).chain([(options.agent_port, AGENT_PORT)]).collect(),
+            forwards: forwards.filter(|_| !ipv6_only).collect(),
+            network_options,
             run_time_max: options.run_time_max,
         };
         let powered_on = Instant::now();

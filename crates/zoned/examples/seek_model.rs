@@ -27,6 +27,7 @@ seek_model OPTIONS         runs a workload on the model
   --zones N                how many zones are used (all from the first; in turn, 128)
   --stride N               turns: the distance from one zone to the next (1)
   --beyond-pointer         the reads lie beyond the write pointers
+  --unmerged               writes that wait for a zone are not merged, as without a scheduler
   --resets                 a zone is reset before it is first written
   --flush-every BYTES      a job flushes whenever it has written so much
   --cache-off              writes complete on the medium
@@ -131,6 +132,7 @@ fn parse(arguments: &[String]) -> Result<(DiskParameters, Workload), String> {
         depth: 1,
         write_percent: 0,
         reads_beyond_pointer: false,
+        merges: true,
         resets: false,
         flush_every_bytes: None,
         job_bytes_max: u64::MAX,
@@ -151,6 +153,7 @@ fn parse(arguments: &[String]) -> Result<(DiskParameters, Workload), String> {
             "--zones" => zone_count = Some(number(value()?)?),
             "--stride" => stride = number(value()?)?,
             "--beyond-pointer" => workload.reads_beyond_pointer = true,
+            "--unmerged" => workload.merges = false,
             "--resets" => workload.resets = true,
             "--flush-every" => workload.flush_every_bytes = Some(number(value()?)?),
             "--cache-off" => parameters.write_cache = false,

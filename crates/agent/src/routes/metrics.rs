@@ -116,6 +116,9 @@ fn add_node(registry: &mut Registry, node: &Node) {
     let steps = "How often the clock was stepped since the boot, by half a second or more";
     let steps = gauges(registry, "node_clock_steps", steps);
     set(&steps, &vec![], Some(node.clock_steps));
+    let stuck = "How many of init's helpers were killed for taking too long and have not died";
+    let stuck = gauges(registry, "node_helpers_stuck", stuck);
+    set(&stuck, &vec![], Some(node.helpers_stuck));
     let boot = gauges(registry, "node_boot_stage_seconds", "How long each stage of the boot took");
     for stage in &node.boot {
         set_seconds(&boot, &vec![("stage", stage.stage.clone())], stage.took_ms);

@@ -106,6 +106,7 @@ pub(super) fn describe(agent: &Agent, init: &Result<InitStatus, String>) -> Node
         watchdog: None,
         last_crash: Vec::new(),
         clock_steps: 0,
+        helpers_stuck: 0,
     };
     match init {
         Ok(status) => {
@@ -117,6 +118,7 @@ pub(super) fn describe(agent: &Agent, init: &Result<InitStatus, String>) -> Node
             node.watchdog.clone_from(&status.node.watchdog);
             node.last_crash.clone_from(&status.node.last_crash);
             node.clock_steps = status.node.clock_steps;
+            node.helpers_stuck = status.node.helpers_stuck;
         }
         Err(reason) => node.reason = Some(reason.clone()),
     }

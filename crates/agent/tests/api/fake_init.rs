@@ -21,7 +21,8 @@ struct State {
 pub(crate) fn status(services: &[Value], drives: &[Value]) -> Value {
     json!({
         "ok": true,
-        "node": {"state": "running", "reason": null, "config_url": "http://192.0.2.1/node.toml", "uptime_ms": 12_345},
+        "node": {"state": "running", "reason": null, "config_url": "http://192.0.2.1/node.toml", "uptime_ms": 12_345,
+            "helpers_stuck": 2},
         "boot": [{"stage": "network", "started_ms": 800, "took_ms": 1200, "outcome": "done", "detail": null}],
         "services": services,
         "drives": drives,

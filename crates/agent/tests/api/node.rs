@@ -37,7 +37,7 @@ async fn the_node_is_as_init_tells_it_and_has_its_configured_name() {
         (&node["name"], &node["state"], &node["uptime_ms"]),
         (&json!("demo-1"), &json!("running"), &json!(12_345))
     );
-    assert_eq!(node["boot"][0]["took_ms"], 1200);
+    assert_eq!((&node["boot"][0]["took_ms"], &node["helpers_stuck"]), (&json!(1200), &json!(2)));
     assert_eq!(node["certificate_sha256"], agent.fingerprint.as_str());
     assert!(node["memory"]["total_bytes"].as_u64().unwrap() > 0);
 }
@@ -138,6 +138,7 @@ async fn metrics_and_the_page_and_the_openapi_document_are_served() {
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     for line in [
         "imbrex_node_state{state=\"running\"} 1",
+        "imbrex_node_helpers_stuck{} 2",
         "imbrex_drive_state{drive=\"a\",state=\"serving\"} 1",
         "imbrex_drive_blocks{drive=\"a\"} 42",
         "imbrex_service_restarts{service=\"drive@a\"} 2",

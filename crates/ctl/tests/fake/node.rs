@@ -111,6 +111,7 @@ fn node() -> Node {
         watchdog: None,
         last_crash: Vec::new(),
         clock_steps: 0,
+        helpers_stuck: 0,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
@@ -10,16 +11,18 @@ use imbrex_api::drive::{ListPage, ListedBlock};
 use imbrex_engine::{BlockEntry, Cursor, Page};
 use imbrex_format::UNIT_BYTES;
 
+use super::Origin;
 use super::request::{ListQuery, ZoneNumber, class_of};
 use super::zones::check_zone;
 use crate::app::App;
 use crate::cursor::{Place, decode_cursor, encode_cursor};
-use crate::lists::{Room, list_answer};
+use crate::lists::{Room, Topic, list_answer};
 use crate::problem::Refusal;
 
 /// `GET /v1/blocks?cursor=&limit=`.
 pub(super) async fn blocks(
     State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
@@ -27,7 +30,7 @@ pub(super) async fn blocks(
     let query = ListQuery::read(query)?;
     let limit = query.limit()?;
     let cursor = cursor_of(&app, &query, None)?;
-    let room = app.lists.room::<BlockEntry>(limit).await?;
+    let room = app.lists.room::<BlockEntry>(origin, Topic::Blocks, limit).await?;
     let page = app.engine.list(cursor, limit, class).await?;
     Ok(list_page(&app, page, None, room))
 }
@@ -35,6 +38,7 @@ pub(super) async fn blocks(
 /// `GET /v1/zones/{zone}/blocks?cursor=&limit=`.
 pub(super) async fn zone_blocks(
     State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
     ZoneNumber(zone): ZoneNumber,
     headers: HeaderMap,
     query: Result<Query<ListQuery>, QueryRejection>,
@@ -44,7 +48,7 @@ pub(super) async fn zone_blocks(
     let query = ListQuery::read(query)?;
     let limit = query.limit()?;
     let cursor = cursor_of(&app, &query, Some(zone))?;
-    let room = app.lists.room::<BlockEntry>(limit).await?;
+    let room = app.lists.room::<BlockEntry>(origin, Topic::Blocks, limit).await?;
     let page = app.engine.list_zone(zone, cursor.unit_offset, limit, class).await?;
     Ok(list_page(&app, page, Some(zone), room))
 }

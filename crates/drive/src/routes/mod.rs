@@ -14,11 +14,12 @@ mod zones;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse as _;
 use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
 
+pub(crate) use self::request::PAGE_BLOCKS_MAX;
 use crate::app::App;
 use crate::problem::Refusal;
 
@@ -42,12 +43,12 @@ pub(crate) fn router(app: Arc<App>, origin: Origin) -> Router {
         .route("/metrics", read_only(get(status::metrics)))
         .route("/v1/drive", read_only(get(status::drive)))
         .route("/v1/stats", read_only(get(status::stats)))
-        .route("/v1/damage", read_only(get(status::damage)))
-        .route("/v1/blocks", read_only(get(list::blocks)))
+        .route("/v1/damage", read_only(get(status::damage).layer(Extension(origin))))
+        .route("/v1/blocks", read_only(get(list::blocks).layer(Extension(origin))))
         .route("/v1/blocks/{key}", blocks::methods())
-        .route("/v1/zones", read_only(get(zones::all)))
-        .route("/v1/zones/{zone}", read_only(get(zones::one)))
-        .route("/v1/zones/{zone}/blocks", read_only(get(list::zone_blocks)))
+        .route("/v1/zones", read_only(get(zones::all).layer(Extension(origin))))
+        .route("/v1/zones/{zone}", read_only(get(zones::one).layer(Extension(origin))))
+        .route("/v1/zones/{zone}/blocks", read_only(get(list::zone_blocks).layer(Extension(origin))))
         .route("/v1/scrub", with_allowed(get(scrub::show).post(scrub::start), "GET, HEAD, POST"))
         .route("/v1/format", with_allowed(format, "POST"))
         .route("/v1/quiet", with_allowed(quiet, "POST"))

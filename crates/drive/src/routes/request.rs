@@ -13,7 +13,7 @@ use crate::problem::Refusal;
 /// Blocks of one page where the client does not say.
 const PAGE_BLOCKS: usize = 1_000;
 /// Blocks of one page at most.
-const PAGE_BLOCKS_MAX: usize = 10_000;
+pub(crate) const PAGE_BLOCKS_MAX: usize = 10_000;
 
 /// The key in a path: 64 hex digits, of either case.
 pub(crate) struct BlockKey(pub(crate) Key);

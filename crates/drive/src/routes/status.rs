@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use imbrex_api::drive::{DamagePage, DamagedBlock, DriveStats, DriveStatus};
 use imbrex_engine::{DAMAGE_LISTED_MAX, Damage, DamageKind, State as EngineState};
 use imbrex_format::UNIT_BYTES;
 
+use super::Origin;
 use crate::app::App;
-use crate::lists::list_answer;
+use crate::lists::{Topic, list_answer};
 use crate::metrics::{MEDIA_TYPE, metrics_text};
 use crate::problem::Refusal;
 
@@ -43,9 +44,13 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Ref
 }
 
 /// `GET /v1/damage`.
-pub(super) async fn damage(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let room = app.lists.room::<Damage>(DAMAGE_LISTED_MAX).await?;
+pub(super) async fn damage(
+    State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
+) -> Result<Response, Refusal> {
+    let mut room = app.lists.room::<Damage>(origin, Topic::State, DAMAGE_LISTED_MAX).await?;
     let damaged = app.engine.damage().await?;
+    room.shrink::<Damage>(damaged.capacity());
     let status = app.engine.status();
     let page = DamagePage {
         blocks: Vec::new(),

@@ -2,22 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::{Extension, Json};
 use imbrex_api::drive::{ZoneList, ZoneStatus};
 use imbrex_engine::ZoneStatus as EngineZone;
 use imbrex_zoned::{Condition, ZoneKind};
 
+use super::Origin;
 use super::request::ZoneNumber;
 use crate::app::App;
-use crate::lists::{Room, list_answer};
+use crate::lists::{Room, Topic, list_answer};
 use crate::problem::Refusal;
 
 /// `GET /v1/zones`.
-pub(super) async fn all(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let room = room_for_all(&app).await?;
+pub(super) async fn all(
+    State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
+) -> Result<Response, Refusal> {
+    let room = room_for_all(&app, origin, Topic::State).await?;
     let zones = app.engine.zones().await?.into_iter().map(|zone| zone_status(&zone));
     Ok(list_answer(&ZoneList::default(), zones, room))
 }
@@ -25,17 +29,18 @@ pub(super) async fn all(State(app): State<Arc<App>>) -> Result<Response, Refusal
 /// `GET /v1/zones/{zone}`.
 pub(super) async fn one(
     State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
     ZoneNumber(number): ZoneNumber,
 ) -> Result<Json<ZoneStatus>, Refusal> {
     check_zone(&app, number)?;
-    let _room = room_for_all(&app).await?;
+    let _room = room_for_all(&app, origin, Topic::Lookup).await?;
     let zones = app.engine.zones().await?;
     let zone = zones.iter().find(|zone| zone.zone == number);
     zone.map(|zone| Json(zone_status(zone))).ok_or_else(|| no_such_zone(&app, number))
 }
 
-async fn room_for_all(app: &App) -> Result<Room, Refusal> {
-    app.lists.room::<EngineZone>(app.engine.geometry().zone_count as usize).await
+async fn room_for_all(app: &App, origin: Origin, topic: Topic) -> Result<Room, Refusal> {
+    app.lists.room::<EngineZone>(origin, topic, app.engine.geometry().zone_count as usize).await
 }
 
 /// Refuses the number of a zone that the drive has not.

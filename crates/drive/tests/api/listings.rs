@@ -1,6 +1,10 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::support::node::{Node, Setup, geometry};
+use imbrex_drive::limits::Limits;
+
+use crate::support::http::Client;
+use crate::support::node::{Node, Setup, eventually, geometry, quick_limits};
 use crate::support::payload::{bytes_of, key_of, path_of};
 
 /// All pages of a listing: each key with its length and zone. A key that comes twice fails the test.
@@ -96,4 +100,42 @@ fn zones_are_listed_one_is_shown_and_one_that_is_not_there_is_404() {
     assert_eq!(client.get("/v1/zones/16").unwrap().kind(), "zone-not-found");
     assert_eq!(client.get("/v1/zones/16/blocks").unwrap().status, 404);
     assert_eq!(client.get("/v1/zones/x").unwrap().status, 400);
+}
+
+/// A client that asks for pages again and again, more than any socket takes (tcp(7): `tcp_wmem`, 4 MiB at most where
+/// nobody has changed it), and reads none of them.
+fn slow_lister(node: &Node) -> Client {
+    let mut client = node.client();
+    for _ in 0..40 {
+        client.send_head("GET", "/v1/blocks?limit=10000", &[]).unwrap();
+    }
+    client
+}
+
+#[test]
+fn slow_readers_of_block_lists_keep_nobody_from_zones_and_damage_and_nobody_from_the_unix_socket() {
+    let limits = Limits { lists_bytes: 64 << 10, stall_time_max: Duration::from_secs(60), ..quick_limits() };
+    let node = Node::start(Setup { limits, ..Setup::default() });
+    let mut client = node.client();
+    // A page of them is longer than what is kept of an answer besides the room: `connection_buffer_bytes_max`.
+    for seed in 0..2_500 {
+        assert_eq!(client.put(&path_of(seed), b"x").unwrap().status, 201);
+    }
+    let slow = slow_lister(&node);
+    let mut refused = 0;
+    eventually("all the room for block lists is taken, and stays so", || {
+        let answer = client.get("/v1/blocks?limit=1").unwrap();
+        refused = if answer.status == 503 { refused + 1 } else { 0 };
+        refused == 3
+    });
+    for path in ["/v1/zones", "/v1/zones/3", "/v1/damage"] {
+        assert_eq!(client.get(path).unwrap().status, 200, "{path}");
+    }
+    let mut local = Client::connect_local(&node.socket).unwrap();
+    for path in ["/v1/blocks?limit=10000", "/v1/zones/3/blocks", "/v1/zones", "/v1/zones/3", "/v1/damage"] {
+        assert_eq!(local.get(path).unwrap().status, 200, "{path}");
+    }
+    assert_eq!(client.get("/v1/blocks?limit=1").unwrap().kind(), "overloaded");
+    drop(slow);
+    eventually("the room comes back", || client.get("/v1/blocks?limit=1").unwrap().status == 200);
 }

@@ -5,8 +5,9 @@
 //! the log since the checkpoint names all that lived there. What it does not name was lost: somebody else has reset the
 //! zone.
 //!
-//! A zone that was open may have held such tombstones itself, and they have gone with it. Where the log was written since,
-//! nothing tells then whether what stood in it was deleted or lost; nor does anything where a part of the log is lost.
+//! A zone that was open may have held such tombstones itself, and they have gone with it. Where the log was written since, or
+//! where a newer checkpoint may have counted, nothing tells then whether what stood in it was deleted or lost; nor does
+//! anything where a part of the log is lost. Where neither was, the engine has not reset it ([`crate::trash`]).
 //!
 //! Invariants:
 //!
@@ -26,13 +27,13 @@ use crate::zone_table::ZoneTable;
 impl Replay<'_, '_> {
     /// Ends the lives of zones that are empty now, once all tombstones are known that were written since the checkpoint.
     pub(super) fn end_lives(&mut self, base: &Base) {
-        let was_written = self.last_group >= base.end.next_group;
+        let is_newest = base.is_newest && self.last_group < base.end.next_group;
         // What was lost of the log may have said what became of them.
         let is_log_whole = self.lost_records == 0 && !self.zones.iter().any(|(_, entry)| entry.is_unknown);
         for (zone, records) in self.left_in_ended_lives() {
             let cell = &base.zones[zone as usize];
             let was_open = cell.role == ZoneCellRole::Open;
-            if !is_log_whole || (was_open && was_written) {
+            if !is_log_whole || (was_open && !is_newest) {
                 tracing::warn!(
                     zone,
                     records,

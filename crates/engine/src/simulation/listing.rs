@@ -86,6 +86,8 @@ impl World {
             Ok(page) => page,
             Err(EngineError::Overloaded { .. }) => {
                 self.counts.add("listing: too late");
+                listing.answer = self.ask_page(listing.cursor, listing.limit);
+                self.listing = Some(listing);
                 return;
             }
             Err(error) => {

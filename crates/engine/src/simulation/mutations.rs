@@ -14,40 +14,54 @@ const SUITE: &str = "simulation::suite::what_was_acknowledged_is_there_and_what_
 
 /// What became of the suite with a defect switched on.
 enum Outcome {
-    /// It says by which sentence a run contradicts the model.
+    /// It says by which sentence a run contradicts the model, and that run passes without the defect.
     Caught(String),
     /// It passes.
     Missed,
-    /// It ended without a word of a run: that proves nothing of the defect.
+    /// It ended without a word of a run, or that run fails without the defect too: that proves nothing of it.
     Broken(String),
 }
 
-fn outcome_with(mutation: Mutation) -> Outcome {
+/// The suite in a process of its own, with the drives by which a defect shows, which is not switched on yet.
+fn suite_for(mutation: Mutation) -> Command {
     let mut suite = Command::new(env::current_exe().expect("this program"));
     match mutation {
         Mutation::SkipBarrier => _ = suite.env(CONVENTIONAL, "1"),
         Mutation::SkipMoveBarrier | Mutation::ReuseAbandonedPlace => _ = suite.env(FLUSHES_FAIL, "1"),
         _ => {}
     }
-    let suite = suite
+    suite
         .args([SUITE, "--exact", "--nocapture"])
-        .env("IMBREX_MUTATION", format!("{mutation:?}"))
         .env("IMBREX_SIMULATION_OPERATIONS", OPERATIONS.to_string())
         .env("IMBREX_SIMULATION_SHRINK", "0")
         .env("IMBREX_SIMULATION_FAILURES", "1")
+        .env_remove("IMBREX_MUTATION")
         .env_remove("IMBREX_SIMULATION_SEED")
         .env_remove("IMBREX_SIMULATION_SECONDS")
         .env_remove("IMBREX_SIMULATION_FIRST_SEED")
-        .stdin(Stdio::null())
+        .stdin(Stdio::null());
+    suite
+}
+
+fn outcome_with(mutation: Mutation) -> Outcome {
+    let suite = suite_for(mutation)
+        .env("IMBREX_MUTATION", format!("{mutation:?}"))
         .output()
         .expect("the suite in a process of its own");
     if suite.status.success() {
         return Outcome::Missed;
     }
     let output = String::from_utf8_lossy(&suite.stderr).into_owned();
-    match output.lines().find(|line| is_verdict(line)) {
-        Some(sentence) => Outcome::Caught(sentence.chars().take(150).collect()),
-        None => Outcome::Broken(output.lines().last().unwrap_or("no word").chars().take(150).collect()),
+    let Some(verdict) = output.lines().find(|line| is_verdict(line)) else {
+        return Outcome::Broken(output.lines().last().unwrap_or("no word").chars().take(150).collect());
+    };
+    let sentence: String = verdict.chars().take(150).collect();
+    let seed = verdict.split(' ').nth(1).expect("a seed");
+    let without = suite_for(mutation).env("IMBREX_SIMULATION_SEED", seed).output().expect("the seed alone");
+    if without.status.success() {
+        Outcome::Caught(sentence)
+    } else {
+        Outcome::Broken(format!("without the defect too {sentence}"))
     }
 }
 

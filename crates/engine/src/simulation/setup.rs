@@ -39,6 +39,8 @@ pub(super) struct Setup {
     pub(super) is_scheduled: bool,
     /// Whether the verifier looks at the drive before each mount.
     pub(super) is_verified: bool,
+    /// Whether the power fails behind flushes that do.
+    pub(super) is_cut_where_flushes_fail: bool,
 }
 
 /// The faults that lose nothing.
@@ -79,6 +81,7 @@ impl Setup {
         let mean_bytes = room * fill_percent / 100 * unit_bytes * 3 / 2 / keys;
         let length_max = (mean_bytes * 5).clamp(6_000, (capacity - 12) * unit_bytes);
         let blocks_max = random.one_of(&[keys * 2 + 20, keys * 2 + 20, keys / 2]);
+        let do_flushes_fail = std::env::var_os(FLUSHES_FAIL).is_some();
         Self {
             seed,
             geometry,
@@ -88,13 +91,21 @@ impl Setup {
             length_max,
             faults,
             rates: rates(&mut random, faults),
-            is_scheduled: random.one_in(2),
+            // Where all is carried out at once, nothing is written behind a flush that fails before that is told.
+            is_scheduled: do_flushes_fail || random.one_in(2),
             is_verified: false,
+            is_cut_where_flushes_fail: do_flushes_fail,
         }
     }
 }
 
 impl Setup {
+    /// Whether a power cut can tear the header of a zone of the log, and leave records behind it: a drive without checkpoints
+    /// has its log in conventional zones too, and nothing tells such a zone from one that was damaged.
+    pub(super) fn may_tear_headers(&self) -> bool {
+        self.geometry.zone_count < 16 && self.geometry.conventional_zones > 0
+    }
+
     /// Whether a read can fail though what it reads is whole.
     pub(super) fn may_fail_reads(&self) -> bool {
         self.rates.one_in(FaultKind::ReadErrorTransient) != 0
@@ -138,7 +149,7 @@ fn options(random: &mut Random) -> Options {
     }
 }
 
-/// Set where flushes are to fail often, and nothing else: for a defect that shows nowhere else.
+/// Set where flushes are to fail often, and the power behind them, and nothing else: for a defect that shows nowhere else.
 pub(super) const FLUSHES_FAIL: &str = "IMBREX_SIMULATION_FLUSHES_FAIL";
 
 fn rates(random: &mut Random, faults: Faults) -> FaultRates {

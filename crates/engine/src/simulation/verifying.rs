@@ -1,5 +1,6 @@
-//! The verifier over the drives of the simulation: a drive without faults is sound at every moment, whatever the engine was
-//! doing when it ended or when the power failed. The verifier shares no code with the engine but the structures.
+//! The verifier over the drives of the simulation: a drive without faults is never called damaged, whatever the engine was
+//! doing when it ended or when the power failed; and nearly always it is called sound. Where an engine has emptied a zone and
+//! what told so has gone with it or with another zone, nothing tells, and the verifier says that. The verifier shares no code with the engine but the structures.
 
 use imbrex_format::verify::{FindingKind, Report, Verdict, VerifyOptions, verify};
 use imbrex_zoned::read_only::ReadOnlyDrive;
@@ -14,9 +15,10 @@ use super::world::World;
 /// The memory for one read: a zone of the simulation at most.
 const POOL_BYTES: usize = 4 << 20;
 
-/// How many drives are run, and how often at least they are verified.
+/// How many drives are run, how often at least they are verified, and how often of a hundred times they are called sound.
 const DRIVES: u64 = 60;
 const VERIFIED_MIN: u64 = 200;
+const SOUND_PERCENT_MIN: u64 = 90;
 
 /// What stands on a drive.
 struct Image {
@@ -85,30 +87,39 @@ impl World {
         let report = verify(&mut image, &options).expect("a drive that can be verified");
         assert!(is_sound(&report), "the verifier finds fault with a drive that has none: {report}");
         self.counts.add("drive verified");
+        self.counts.add(if report.unsure == 0 {
+            "drive called sound"
+        } else {
+            "drive of which not all can be told"
+        });
     }
 }
 
-/// Whether nothing is wrong but a label that a power cut has torn, which the next mount writes anew.
+/// Whether nothing is surely wrong but a label that a power cut has torn, which the next mount writes anew.
 fn is_sound(report: &Report) -> bool {
     let is_label = !report.findings.is_empty()
         && report.findings.iter().all(|finding| finding.kind == FindingKind::LabelDamaged);
-    report.verdict == Verdict::Sound || is_label
+    matches!(report.verdict, Verdict::Sound | Verdict::Unsure) || is_label
 }
 
 #[test]
-fn a_drive_without_faults_is_called_sound_at_every_mount() {
-    let mut verified = 0;
+fn a_drive_without_faults_is_never_called_damaged_and_nearly_always_sound() {
+    let (mut verified, mut sound) = (0, 0);
     for seed in 0..DRIVES {
         let setup = Setup { is_verified: true, ..Setup::with_faults(seed, Faults::None) };
         let all = operations(seed, &setup);
         match run(&setup, &all) {
-            Ok(counts) => verified += counts.of("drive verified"),
+            Ok(counts) => {
+                verified += counts.of("drive verified");
+                sound += counts.of("drive called sound");
+            }
             Err(sentence) => {
                 let (shortest, sentence) = shrink(&setup, all, sentence);
                 panic!("seed {seed}: {sentence}: {setup:?}: {shortest:#?}");
             }
         }
     }
-    println!("drives of the simulation that the verifier calls sound: {verified}");
+    println!("drives of the simulation that the verifier calls sound: {sound} of {verified}");
     assert!(verified >= VERIFIED_MIN, "the verifier looked at {verified} drives only");
+    assert!(sound * 100 >= verified * SOUND_PERCENT_MIN, "{sound} of {verified} drives are called sound");
 }

@@ -82,6 +82,10 @@ pub(super) struct World {
     pub(super) worn: Vec<Worn>,
     /// No label can be read now: a drive on which nothing is written is not known then.
     pub(super) labels_are_concealed: bool,
+    /// How many flushes had failed when it was last looked.
+    pub(super) flushes_failed: u64,
+    /// In how many operations the power fails.
+    pub(super) cut_in_operations: Option<u64>,
     /// The drive can no longer be mounted, for what faults have done to it.
     pub(super) is_over: bool,
 }
@@ -116,6 +120,8 @@ impl World {
             power_fails: false,
             worn: Vec::new(),
             labels_are_concealed: false,
+            flushes_failed: 0,
+            cut_in_operations: None,
             is_over: false,
         };
         world.format();
@@ -185,6 +191,7 @@ impl World {
         }
         self.collect();
         self.continue_listing();
+        self.cut_power_where_flushes_fail();
     }
 
     /// Takes a key for a request; false where it has one.

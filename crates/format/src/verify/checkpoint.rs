@@ -1,5 +1,7 @@
 //! Reading the checkpoints of both slots, and choosing the newest that counts.
 
+use imbrex_zoned::ZoneKind;
+
 use crate::checkpoint::{
     CELL_BYTES, CheckpointBegin, CheckpointCells, CheckpointEnd, CheckpointPatches, CheckpointTable,
 };
@@ -168,7 +170,7 @@ fn load(
     })?;
     let end_at = At::unit(*end_zone, last.unit_offset);
     let is_one = begin.number == end.number;
-    survey.findings.expect(is_one, contradicts, end_at, || {
+    expect_one(survey, *end_zone, is_one, end_at, || {
         format!("the end of checkpoint {} follows the begin of checkpoint {}", end.number, begin.number)
     })?;
     if !is_right || !is_one {
@@ -209,26 +211,52 @@ fn read_cells(
     map: &mut CellMap,
 ) -> Result<bool, Halt> {
     let at = At::unit(zone, header.unit_offset);
+    let mut is_one = true;
     let taken = match header.kind {
         RecordKind::CheckpointCells => payload(survey, zone, header, |bytes| {
             let cells = CheckpointCells::decode(bytes)?;
-            Ok(cells.number == number && map.put(&cells))
+            is_one = cells.number == number;
+            Ok(is_one && map.put(&cells))
         })?,
         RecordKind::CheckpointPatches => payload(survey, zone, header, |bytes| {
             let patches = CheckpointPatches::decode(bytes)?;
-            Ok(patches.number == number && map.patch(&patches))
+            is_one = patches.number == number;
+            Ok(is_one && map.patch(&patches))
         })?,
         RecordKind::CheckpointTable => match payload(survey, zone, header, CheckpointTable::decode)? {
             Some(table) if table.number == number => {
                 map.list(survey, table)?;
                 Some(true)
             }
-            table => table.map(|_| false),
+            table => {
+                is_one = table.is_none();
+                table.map(|_| false)
+            }
         },
         _ => Some(false),
     };
-    survey.findings.expect(taken != Some(false), FindingKind::CheckpointContradicts, at, || {
-        format!("a record of kind {:?} of another checkpoint, or of cells that this one lacks", header.kind)
+    expect_one(survey, zone, is_one, at, || {
+        format!("a record of kind {:?} of another checkpoint than {number}", header.kind)
+    })?;
+    let is_right = taken != Some(false) || !is_one;
+    survey.findings.expect(is_right, FindingKind::CheckpointContradicts, at, || {
+        format!("a record of kind {:?}, or of cells that checkpoint {number} lacks", header.kind)
     })?;
     Ok(taken == Some(true))
+}
+
+/// Records of a slot are of one checkpoint. Of what was written to a conventional zone a crash may keep any part, between
+/// what an attempt before has left there: that is none that was completed, and no lie.
+fn expect_one(
+    survey: &mut Survey<'_>,
+    zone: u32,
+    is_one: bool,
+    at: At,
+    what: impl FnOnce() -> String,
+) -> Result<(), Halt> {
+    if !is_one && survey.zones[zone as usize].kind == ZoneKind::Conventional {
+        survey.findings.note(format!("zone {zone}: {}: a crash has torn it, it is none", what()));
+        return Ok(());
+    }
+    survey.findings.expect(is_one, FindingKind::CheckpointContradicts, at, what)
 }

@@ -13,6 +13,7 @@ use crate::verify::finding::FindingKind;
 use crate::verify::findings::{At, Halt};
 use crate::verify::gone::{Gone, Killed};
 use crate::verify::ledger::Place;
+use crate::verify::life::{End, Life};
 use crate::verify::survey::Survey;
 
 /// Which part of a zone was written after the checkpoint.
@@ -116,6 +117,9 @@ impl Comparison<'_, '_> {
                     cell.role, cell.incarnation
                 )
             })?;
+            if let Some(life) = life.filter(|_| is_same_life) {
+                self.survey.incomplete |= lacks_what_was_known(&cell, &life);
+            }
             self.zones.push(KnownZone { cell, since, is_same_life, live_units: 0, gone: Gone::default() });
         }
         Ok(true)
@@ -139,6 +143,12 @@ impl Comparison<'_, '_> {
                 claim.incarnation == open.incarnation && claim.good_units >= open.good_units
             });
             let is_right = life.is_none_or(|life| life.good_units >= open.good_units) || is_told;
+            if let Some(life) = life.filter(|life| !is_right && life.end == End::Damaged) {
+                self.survey.incomplete = true;
+                let (found, known, number) = (life.good_units, open.good_units, self.loaded.end.number);
+                self.report_shorter(open.zone, found, known, number)?;
+                continue;
+            }
             self.expect(is_right, At::zone(open.zone), || {
                 format!("its end knows that the zone was good up to unit {}, and it is not", open.good_units)
             })?;
@@ -287,13 +297,16 @@ impl Comparison<'_, '_> {
             let what = format!("checkpoint {number} calls it sealed, and it does not end with a footer");
             self.survey.findings.add(FindingKind::FooterDamaged, At::zone(zone), what)?;
         } else if cell.role == ZoneCellRole::Fenced && life.good_units < cell.good_units {
-            let (found, known) = (life.good_units, cell.good_units);
-            let what = format!(
-                "it is good up to unit {found}, and checkpoint {number} knows that it was up to unit {known}"
-            );
-            self.survey.findings.add(FindingKind::GroupDamaged, At::unit(zone, found), what)?;
+            self.report_shorter(zone, life.good_units, cell.good_units, number)?;
         }
         Ok(())
+    }
+
+    fn report_shorter(&mut self, zone: u32, found: u32, known: u32, number: u64) -> Result<(), Halt> {
+        let what = format!(
+            "it is good up to unit {found}, and checkpoint {number} knows that it was up to unit {known}"
+        );
+        self.survey.findings.add(FindingKind::GroupDamaged, At::unit(zone, found), what)
     }
 
     pub(super) fn is_since(&self, place: Place) -> bool {
@@ -339,6 +352,15 @@ impl Comparison<'_, '_> {
                 (blocks_since, tombstones_since, true);
         }
         Ok(())
+    }
+}
+
+/// Whether damage has taken groups from a zone that a checkpoint knows to be sealed or fenced.
+fn lacks_what_was_known(cell: &ZoneCell, life: &Life) -> bool {
+    match cell.role {
+        ZoneCellRole::Sealed => !life.is_sealed && life.entries < cell.table_entries,
+        ZoneCellRole::Fenced => life.good_units < cell.good_units,
+        _ => false,
     }
 }
 

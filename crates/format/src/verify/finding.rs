@@ -28,6 +28,9 @@ pub enum FindingKind {
     CheckpointDamaged,
     /// Blocks or groups that the checkpoint or other groups vouch for have gone, and nothing says why.
     Gone,
+    /// Blocks or groups that something vouches for are not there, in a zone that is empty now. A writer empties zones in
+    /// which nothing is live, and what would tell that this was one may have stood in the zone itself: nothing tells.
+    MayBeGone,
     /// Two records of a key are live, or the checkpoint and the log differ, and damage found before explains it.
     FollowsFromDamage,
 
@@ -77,8 +80,15 @@ impl FindingKind {
                 | Self::GroupDamaged
                 | Self::CheckpointDamaged
                 | Self::Gone
+                | Self::MayBeGone
                 | Self::FollowsFromDamage
         )
+    }
+
+    /// Whether something is surely wrong. What is not may be what a writer does.
+    #[must_use]
+    pub const fn is_sure(self) -> bool {
+        !matches!(self, Self::MayBeGone)
     }
 }
 
@@ -101,7 +111,11 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_lie { "LIE     " } else { "damage  " })?;
+        f.write_str(match self.kind {
+            kind if kind.is_lie() => "LIE     ",
+            kind if kind.is_sure() => "damage  ",
+            _ => "unsure  ",
+        })?;
         match (self.zone, self.unit) {
             (Some(zone), Some(unit)) => write!(f, "zone {zone}, unit {unit}: ")?,
             (Some(zone), None) => write!(f, "zone {zone}: ")?,

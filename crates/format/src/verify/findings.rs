@@ -52,13 +52,25 @@ pub(super) struct Findings {
     pub(super) left_out: u64,
     pub(super) lies: u64,
     pub(super) damage: u64,
+    pub(super) unsure: u64,
+    /// What nothing on the drive can tell.
+    pub(super) cannot_tell: Vec<String>,
     pub(super) notes: Vec<String>,
     stops_at_lie: bool,
 }
 
 impl Findings {
     pub(super) fn new(stops_at_lie: bool) -> Self {
-        Self { list: Vec::new(), left_out: 0, lies: 0, damage: 0, notes: Vec::new(), stops_at_lie }
+        Self {
+            list: Vec::new(),
+            left_out: 0,
+            lies: 0,
+            damage: 0,
+            unsure: 0,
+            cannot_tell: Vec::new(),
+            notes: Vec::new(),
+            stops_at_lie,
+        }
     }
 
     /// Adds a finding; [`Halt::FirstLie`] where it is a lie at which to stop.
@@ -66,8 +78,10 @@ impl Findings {
         let is_lie = kind.is_lie();
         if is_lie {
             self.lies += 1;
-        } else {
+        } else if kind.is_sure() {
             self.damage += 1;
+        } else {
+            self.unsure += 1;
         }
         if self.list.len() < FINDINGS_MAX {
             let key = at.key.map(|key| key.to_string());

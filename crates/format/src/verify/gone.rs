@@ -3,13 +3,14 @@
 //! A life may have ended since the checkpoint. All that was live in it then was killed or moved first, and the tombstones
 //! that say so stand in what was written since; save that they may be dropped once the life has ended, so that the zone in
 //! which they stood may have ended too. The groups of such a zone are missing from the log then. So an entry without a
-//! tombstone is one that was lost, unless groups are missing.
+//! tombstone is one that was lost, unless groups are missing: then nothing tells.
 
-use imbrex_zoned::{Condition, ZoneKind};
+use imbrex_zoned::Condition;
 
 use crate::checkpoint::ZoneCellRole;
 use crate::label::{CHECKPOINT_SLOTS, Label};
-use crate::verify::compare::Comparison;
+use crate::verify::claims::Claim;
+use crate::verify::compare::{Comparison, KnownZone};
 use crate::verify::finding::FindingKind;
 use crate::verify::findings::{At, Halt};
 use crate::verify::ledger::{GroupRow, Place, TombstoneRow};
@@ -73,8 +74,9 @@ fn jumps(before: &GroupRow, after: &GroupRow) -> bool {
     after.first_sequence >= before.last_sequence.saturating_add(CLOSE)
 }
 
-/// Without a checkpoint only the numbers of the groups tell: no group is missing, unless a life has ended that may have held
-/// it. And a zone that has had one life at most, of which others know, is none that was only begun.
+/// Without a checkpoint only the numbers of the groups and what commits say of other zones tell: no group is missing, unless a
+/// life has ended that may have held it. And a zone that has had one life at most, of which others know, is none that was
+/// only begun.
 pub(super) fn check_without_checkpoint(survey: &mut Survey<'_>, label: &Label) -> Result<(), Halt> {
     let is_new = label.generation == 1
         && label.checkpoint_slot_zones > 0
@@ -85,38 +87,18 @@ pub(super) fn check_without_checkpoint(survey: &mut Survey<'_>, label: &Label) -
     for index in 0..survey.begun.len() {
         let zone = survey.begun[index];
         let names = |tombstone: &TombstoneRow| tombstone.target.split().0 == zone;
-        let is_named = survey.ledger.tombstones.iter().any(names);
-        let is_claimed = survey.claims.of(zone).is_some_and(|claim| claim.good_units > 1);
-        if is_new && (is_named || is_claimed || is_missing) {
+        let is_known = survey.ledger.tombstones.iter().any(names)
+            || survey.claims.of(zone).is_some_and(|claim| claim.good_units > 1);
+        if is_new && (is_known || is_missing) {
             survey.incomplete = true;
-            let what = "it is written, and nothing of it stands; by the log it held records";
-            survey.findings.add(FindingKind::ZoneLost, At::zone(zone), what)?;
+            let kind = if is_known { FindingKind::ZoneLost } else { FindingKind::MayBeGone };
+            let what = "it is written, and nothing of it stands; by the log it may have held records";
+            survey.findings.add(kind, At::zone(zone), what)?;
         }
     }
-    check_open_at_last(survey)?;
-    if is_missing && survey.counts.tombstones_ended == 0 {
-        let kind = if survey.incomplete { FindingKind::FollowsFromDamage } else { FindingKind::Gone };
-        let what = "groups are missing, and no zone has been emptied that held them";
-        survey.findings.add(kind, At::default(), what)?;
-    }
-    Ok(())
-}
-
-/// A zone that was open when the last commit was made is still there: were it empty in order, tombstones would name its life.
-fn check_open_at_last(survey: &mut Survey<'_>) -> Result<(), Halt> {
-    for open in survey.claims.open_at_last().to_vec() {
-        let is_gone = survey.lives.get(open.zone as usize).is_some_and(Option::is_none)
-            && survey.zones[open.zone as usize].condition != Condition::Offline;
-        let names = |tombstone: &TombstoneRow| {
-            tombstone.target.split().0 == open.zone && tombstone.incarnation == open.incarnation
-        };
-        if is_gone && open.good_units > 1 && !survey.ledger.tombstones.iter().any(names) {
-            let what = format!(
-                "the last commit knows that it was good up to unit {}, and nothing of it stands",
-                open.good_units
-            );
-            survey.findings.add(FindingKind::Gone, At::zone(open.zone), what)?;
-        }
+    survey.check_ended(label, |_, _| false)?;
+    if is_missing {
+        survey.report_missing(label, "the format", survey.counts.tombstones_ended > 0)?;
     }
     Ok(())
 }
@@ -176,53 +158,51 @@ impl Comparison<'_, '_> {
 
     /// What has gone with lives that have ended was killed first; and no group is missing but those that went with a life.
     pub(super) fn check_gone(&mut self) -> Result<(), Halt> {
-        check_open_at_last(self.survey)?;
         let next_group = self.loaded.end.next_group;
         let is_any_missing = is_any_missing(&self.survey.ledger.groups, next_group);
-        let is_missing = is_missing(&self.survey.ledger.groups, next_group);
+        let mut is_anything_gone = false;
         for zone in 0..self.label.zone_count {
-            let Gone { blocks, units } = self.zones[zone as usize].gone;
+            let KnownZone { cell, gone: Gone { blocks, units }, .. } = self.zones[zone as usize];
             let is_told = self.survey.lives[zone as usize].is_some()
                 || self.survey.zones[zone as usize].condition == Condition::Offline;
             if blocks == 0 || is_told {
                 continue;
             }
+            // What said why may have stood in a zone that was emptied too, or in this one where more was written to it since.
+            let may_have_ended = self.survey.is_emptied(self.label, zone)
+                && (is_any_missing || cell.role == ZoneCellRole::Open);
+            let (kind, why) = match (self.survey.incomplete, may_have_ended) {
+                (true, _) => (FindingKind::FollowsFromDamage, "no tombstone says why"),
+                (false, true) => (FindingKind::MayBeGone, "tombstones that may have said why have gone too"),
+                (false, false) => (FindingKind::Gone, "no tombstone says why"),
+            };
             let what = format!(
-                "{blocks} blocks in {units} units that checkpoint {} names have gone, and no tombstone says why",
+                "{blocks} blocks in {units} units that checkpoint {} names have gone, and {why}",
                 self.loaded.end.number
             );
-            if is_any_missing && self.is_end_explained(zone) && !self.was_open_at_last(zone) {
-                self.survey
-                    .findings
-                    .note(format!("zone {zone}: {what}; groups that may have said so have gone too"));
-                continue;
-            }
-            let kind =
-                if self.survey.incomplete { FindingKind::FollowsFromDamage } else { FindingKind::Gone };
             self.survey.findings.add(kind, At::zone(zone), what)?;
+            is_anything_gone = true;
         }
-        if is_missing && !self.has_ended_since() {
-            let what = format!(
-                "groups from number {next_group} on are missing, and no zone has been emptied since that held them"
-            );
-            let kind =
-                if self.survey.incomplete { FindingKind::FollowsFromDamage } else { FindingKind::Gone };
-            self.survey.findings.add(kind, At::default(), what)?;
+        // Tombstones may have gone with them, and what these named seems to live again.
+        self.survey.incomplete |= is_anything_gone;
+        let (zones, next_sequence) = (&self.zones, self.loaded.end.next_sequence);
+        self.survey.check_ended(self.label, |zone, Claim { incarnation, good_units, .. }| {
+            let known = &zones[zone as usize];
+            // What it called dead is; what it named has been told above; and to these zones nothing was written since.
+            let is_same = known.cell.incarnation == incarnation;
+            let is_older = known.cell.role == ZoneCellRole::Free && incarnation < next_sequence;
+            let is_no_longer = is_older
+                || known.cell.incarnation > incarnation
+                || (is_same && known.cell.role != ZoneCellRole::Open)
+                || (is_same && good_units <= known.cell.good_units);
+            is_no_longer || known.gone.blocks > 0
+        })?;
+        if is_missing(&self.survey.ledger.groups, next_group) {
+            let since = format!("checkpoint {}", self.loaded.end.number);
+            let has_ended = self.has_ended_since();
+            self.survey.report_missing(self.label, &since, has_ended)?;
         }
         Ok(())
-    }
-
-    /// Whether the last commit knows the life that the checkpoint does: until then every tombstone that named it was kept.
-    fn was_open_at_last(&self, zone: u32) -> bool {
-        let incarnation = self.zones[zone as usize].cell.incarnation;
-        let open = self.survey.claims.open_at_last();
-        open.iter().any(|open| (open.zone, open.incarnation) == (zone, incarnation))
-    }
-
-    /// Whether a zone is empty, as after a reset.
-    fn is_end_explained(&self, zone: u32) -> bool {
-        let state = &self.survey.zones[zone as usize];
-        state.kind == ZoneKind::Conventional || state.condition == Condition::Empty
     }
 
     /// Whether a life has ended since that may have held groups which were written since: one that was open, or one that
@@ -234,7 +214,8 @@ impl Comparison<'_, '_> {
         was_open
             || self.killed.places.iter().any(|(place, incarnation)| {
                 let zone = place.split().0;
-                *incarnation > self.zones[zone as usize].cell.incarnation && self.is_end_explained(zone)
+                *incarnation > self.zones[zone as usize].cell.incarnation
+                    && self.survey.is_emptied(self.label, zone)
             })
     }
 }

@@ -19,6 +19,7 @@ impl Walk<'_, '_> {
             members.into_iter().partition(|member| member.header.sequence < commit.first_sequence);
         pending.members = own;
         self.report_damage(&pending)?;
+        self.log.is_incomplete |= may_hide_group(commit, &pending);
         self.adopt(header, &earlier, &pending)?;
         self.count_records(header, commit, &pending)?;
         self.compare_entries(header, commit, &pending)?;
@@ -225,6 +226,13 @@ impl Walk<'_, '_> {
         let ledger = &mut self.survey.ledger;
         ledger.budget.push(&mut ledger.groups, row)
     }
+}
+
+/// Whether a whole group with its commit may have stood before the records of this one, where nothing checks out now.
+fn may_hide_group(commit: &Commit, pending: &Pending) -> bool {
+    let members = pending.members.iter().map(|member| member.header.unit_offset);
+    let first = members.chain(commit.entries.iter().map(unit_of)).min().unwrap_or(u32::MAX);
+    !pending.damaged_commits.is_empty() || pending.gaps.iter().any(|gap| gap.start < first)
 }
 
 pub(super) fn unit_of(entry: &TableEntry) -> u32 {

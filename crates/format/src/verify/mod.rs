@@ -7,6 +7,9 @@
 //! structures that both check out contradict each other; only a program that is wrong does that, or a drive that loses
 //! writes. What follows from damage is not called a lie.
 //!
+//! Of what is not there any more some can have gone in order and leave nothing that tells so: that is called neither sound
+//! nor damaged, but *unsure*, zone by zone. And what can leave no trace at all is said to be beyond what can be told.
+//!
 //! Invariants:
 //!
 //! * Every structure is believed only after its checksum, and compared with each other one that says the same.
@@ -16,6 +19,7 @@ mod cell_map;
 mod checkpoint;
 mod claims;
 mod compare;
+mod ended;
 pub mod finding;
 mod findings;
 mod footer;

@@ -22,7 +22,18 @@ pub(super) fn run(survey: &mut Survey<'_>, label: &Label) -> Result<(), Halt> {
     survey.counts.tombstones = ledger.tombstones.len() as u64;
     survey.counts.live_blocks = live.clone().count() as u64;
     survey.counts.live_units = live.map(|block| u64::from(block.unit_count)).sum();
-    find_keys_twice(survey, label)
+    find_keys_twice(survey, label)?;
+    tell_limit(survey);
+    Ok(())
+}
+
+/// What no drive tells: what was stored last, where nothing of it is left.
+fn tell_limit(survey: &mut Survey<'_>) {
+    let last = survey.ledger.groups.last().map_or(0, |group| group.group);
+    survey.findings.cannot_tell.push(format!(
+        "whether anything was stored after group {last}, the last that stands: nothing names what was stored last, were it cut \
+         off or its zone reset"
+    ));
 }
 
 /// How far each zone is good, by what others say of it.

@@ -12,6 +12,8 @@ use crate::verify::finding::Finding;
 pub enum Verdict {
     /// Nothing is wrong.
     Sound,
+    /// Nothing is wrong with what stands there; of something that is not there nothing tells whether it was lost.
+    Unsure,
     /// Something is lost or changed, and nothing contradicts anything else.
     Damaged,
     /// Two structures that check out contradict each other.
@@ -125,10 +127,14 @@ pub struct Report {
     pub lies: u64,
     /// How many places were found damaged.
     pub damage: u64,
+    /// Of how many places nothing tells whether something was lost there.
+    pub unsure: u64,
     /// What was found, in the order in which it was.
     pub findings: Vec<Finding>,
     /// How many findings are not listed: a report lists 10,000.
     pub findings_left_out: u64,
+    /// What could not be checked, for nothing on the drive tells it.
+    pub cannot_tell: Vec<String>,
     /// What a person may want to know, and is not wrong.
     pub notes: Vec<String>,
 }
@@ -148,8 +154,19 @@ impl fmt::Display for Report {
             writeln!(f, "and {} more findings, which are not listed", self.findings_left_out)?;
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "note    {note}"))?;
+        self.cannot_tell.iter().try_for_each(|what| writeln!(f, "cannot tell: {what}"))?;
         match self.verdict {
-            Verdict::Sound => writeln!(f, "SOUND: nothing is wrong with what was checked"),
+            Verdict::Sound if self.cannot_tell.is_empty() => {
+                writeln!(f, "SOUND: nothing is wrong with what was checked")
+            }
+            Verdict::Sound => {
+                writeln!(f, "SOUND as far as can be told: nothing is wrong with what was checked")
+            }
+            Verdict::Unsure => writeln!(
+                f,
+                "UNSURE: nothing is wrong with what stands there; of {} places nothing tells whether blocks were lost",
+                self.unsure
+            ),
             Verdict::Damaged => {
                 writeln!(f, "DAMAGED: {} places; nothing contradicts anything else", self.damage)
             }

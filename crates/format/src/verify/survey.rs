@@ -91,7 +91,8 @@ impl<'d> Survey<'d> {
     /// What was found; `is_complete` where nothing made the run stop before its end.
     pub(super) fn report(self, is_complete: bool) -> Report {
         let verdict = match (self.findings.lies, self.findings.damage) {
-            (0, 0) => Verdict::Sound,
+            (0, 0) if self.findings.unsure == 0 => Verdict::Sound,
+            (0, 0) => Verdict::Unsure,
             (0, _) => Verdict::Damaged,
             _ => Verdict::Lying,
         };
@@ -111,8 +112,10 @@ impl<'d> Survey<'d> {
             checkpoint: self.checkpoint,
             lies: self.findings.lies,
             damage: self.findings.damage,
+            unsure: self.findings.unsure,
             findings: self.findings.list,
             findings_left_out: self.findings.left_out,
+            cannot_tell: self.findings.cannot_tell,
             notes: self.findings.notes,
         }
     }

@@ -66,6 +66,8 @@ pub(super) fn verify_zone(survey: &mut Survey<'_>, label: &Label, zone: &Zone) -
     let scope = ZoneScope::new(label, zone.index, incarnation);
     let bounds = Bounds { end, first_sequence, is_sequential };
     let mut log = Walk::new(survey, label, scope, bounds).run()?;
+    // Behind the last commit that checks out another one may have stood, for which the footer vouched.
+    log.is_incomplete |= matches!(last, LastUnit::Damaged(_)) && log.pending.is_damaged();
     if let Some(trailer) = &trailer {
         footer::check(survey, label, zone, trailer, first_sequence, &mut log)?;
     }

@@ -9,6 +9,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod file;
 pub(crate) mod memory;
+pub(crate) mod states;
 
 use imbrex_format::verify::{Report, VerifyOptions, verify};
 use imbrex_format::{

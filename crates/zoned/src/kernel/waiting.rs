@@ -2,12 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use crate::sync::AtomicBool;
 use crate::{Completion, DeviceError, Waker};
+
+#[cfg(all(test, feature = "shuttle"))]
+#[path = "waiting_schedules.rs"]
+mod schedules;
 
 /// The wakes of a device's callers. A queue is woken by others too, which bring the caller nothing yet.
 #[derive(Clone, Default)]

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Ok(Verdict::Sound) => ExitCode::SUCCESS,
         Ok(Verdict::Damaged) => ExitCode::from(1),
         Ok(Verdict::Lying) => ExitCode::from(2),
+        Ok(Verdict::Unsure) => ExitCode::from(3),
         Err(failure) => {
             eprintln!("imbrex-verify: {failure}");
             ExitCode::from(failure.status())

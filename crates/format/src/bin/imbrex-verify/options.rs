@@ -14,6 +14,7 @@ Exit status:
    0  sound
    1  damaged: something is lost or changed
    2  lying: two structures contradict each other
+   3  unsure: of a zone that is empty now nothing tells whether live blocks stood in it
   64  the command line is wrong
   65  it holds no drive of this version, or is not what it should be
   66  there is no such device or file

@@ -1,9 +1,10 @@
 //! The supervisor against a model: random events, and what must hold after each.
 
 mod liveness;
+mod orders;
 
 use super::{NAMES, service};
-use crate::supervisor::backoff::{DELAY_MS_MAX, DELAY_MS_MIN, FAILURES_WINDOW_MS};
+use crate::supervisor::backoff::{DELAY_MS_MAX, DELAY_MS_MIN, FAILURES_WINDOW_MS, GOOD_RUN_MS};
 use crate::supervisor::orders::Order;
 use crate::supervisor::*;
 use imbrex_init::plan::{AGENT, DRIVE};
@@ -23,6 +24,13 @@ struct Model {
     ever_spawned: BTreeSet<String>,
     failures_ms: BTreeMap<String, VecDeque<u64>>,
     failed_last_ms: BTreeMap<String, u64>,
+    /// Who was seen in maintenance, and nobody has cleared or withdrawn since.
+    maintained: BTreeSet<String>,
+    /// Since when each process is ready.
+    ready_ms: BTreeMap<String, u64>,
+    /// Failures after a good run, and processes whose specification was changed.
+    good_runs: u64,
+    changes: u64,
     shutdown_ms: Option<u64>,
     finished: bool,
     spawns: u64,
@@ -54,6 +62,10 @@ impl Model {
             ever_spawned: BTreeSet::new(),
             failures_ms: BTreeMap::new(),
             failed_last_ms: BTreeMap::new(),
+            maintained: BTreeSet::new(),
+            ready_ms: BTreeMap::new(),
+            good_runs: 0,
+            changes: 0,
             shutdown_ms: None,
             finished: false,
             spawns: 0,
@@ -105,7 +117,11 @@ impl Model {
                     assert!(self.processes.keys().all(killed), "finished without killing what lives");
                     self.finished = true;
                 }
-                Action::GiveUp { .. } => self.crash_loops += 1,
+                Action::GiveUp { name, .. } => {
+                    let failures = self.failures_ms.get(&name).map_or(0, VecDeque::len);
+                    assert!(failures >= FAILURES_MAX, "{name} is given up after {failures} failures");
+                    self.crash_loops += 1;
+                }
                 Action::Record(_) | Action::Announce(_) => {}
             }
         }
@@ -116,6 +132,7 @@ impl Model {
         assert!(!self.processes.contains_key(&name), "two processes of {name}");
         assert!(self.shutdown_ms.is_none(), "{name} started while the node stops");
         assert!(!self.withdrawn.contains(&name), "{name} started although it was withdrawn");
+        assert!(!self.maintained.contains(&name), "{name} left maintenance by itself");
         for need in &self.supervisor.services()[&name].specification.needs {
             assert!(self.ever_spawned.contains(need), "{name} started before {need}");
         }
@@ -136,6 +153,7 @@ impl Model {
         self.processes.insert(name.clone(), (self.pid_last, stuck));
         self.killed.remove(&name);
         self.asked.remove(&name);
+        self.ready_ms.remove(&name);
         self.give(Event::Started { name, pid: self.pid_last });
     }
 
@@ -156,27 +174,32 @@ impl Model {
             service.unwell.is_some() && matches!(service.state, State::Stopping { next: Next::Start, .. });
         self.silences += u64::from(silent);
         self.processes.remove(name);
-        if !stopping || silent {
+        let failed = !stopping || silent;
+        if failed {
             self.note_failure(name);
         }
         self.give(Event::Exited { name: name.to_owned(), exit: "exited with status 1".to_owned() });
+        let ready_ms = self.ready_ms.get(name).map_or(0, |since_ms| self.now_ms - since_ms);
+        if let (State::Backoff { until_ms }, true) = (self.supervisor.services()[name].state, failed)
+            && ready_ms >= GOOD_RUN_MS
+        {
+            let wait_ms = until_ms - self.now_ms;
+            assert!(wait_ms <= DELAY_MS_MIN * 5 / 4, "{name} waits {wait_ms} ms after a good run");
+            self.good_runs += 1;
+        }
     }
 
     fn forgive(&mut self, name: &str) {
         self.failures_ms.remove(name);
         self.failed_last_ms.remove(name);
+        self.maintained.remove(name);
     }
 
     fn step(&mut self) {
         let choice = self.random.next() % NAMES.len() as u64;
         let name = NAMES[usize::try_from(choice).unwrap()];
         match self.random.next() % 12 {
-            0 => {
-                if self.shutdown_ms.is_none() {
-                    self.withdrawn.remove(name);
-                }
-                self.give(Event::Declare(Box::new(service(name))));
-            }
+            0 => self.declare(name),
             1 if self.chance(20) => {
                 self.withdrawn.insert(name.to_owned());
                 self.forgive(name);
@@ -196,14 +219,6 @@ impl Model {
                 self.now_ms += self.random.next() % jump_ms;
                 self.give(Event::Tick);
             }
-        }
-    }
-
-    fn order(&mut self, name: &str) {
-        let order = if self.chance(50) { Order::Start } else { Order::Restart { force: self.chance(50) } };
-        if let Ok(actions) = self.supervisor.order(name, order, self.now_ms) {
-            self.forgive(name);
-            self.carry_out(actions);
         }
     }
 
@@ -263,7 +278,11 @@ impl Model {
                 "{name} is {:?} at shutdown",
                 service.state
             );
+            if service.state == State::Ready {
+                self.ready_ms.entry(name.clone()).or_insert(self.now_ms);
+            }
             if service.state == State::Maintenance {
+                self.maintained.insert(name.clone());
                 assert!(service.reason().is_some(), "{name} is in maintenance without a reason");
                 assert_eq!(service.specification.crash_loop, CrashLoop::Maintenance, "{name}");
             }
@@ -314,6 +333,7 @@ impl Model {
 fn millions_of_random_events_break_no_rule() {
     let (mut events, mut spawns, mut crash_loops, mut shutdowns) = (0_u64, 0, 0, 0_u64);
     let (mut silences, mut overdue, mut full_turns) = (0, 0, 0);
+    let (mut good_runs, mut changes) = (0, 0);
     for seed in 1..=4_000 {
         let mut model = Model::new(seed);
         for _ in 0..2_500 {
@@ -332,14 +352,18 @@ fn millions_of_random_events_break_no_rule() {
         silences += model.silences;
         overdue += model.overdue;
         full_turns += model.full_turns;
+        good_runs += model.good_runs;
+        changes += model.changes;
     }
     println!(
         "{events} events: {spawns} starts, {crash_loops} crash loops, {silences} killed for their silence, \
-         {overdue} times without food for the watchdog, {shutdowns} shutdowns"
+         {overdue} times without food for the watchdog, {shutdowns} shutdowns, {good_runs} failures after a good run, \
+         {changes} changed specifications"
     );
     let much =
         events > 2_000_000 && spawns > 200_000 && crash_loops > 10_000 && silences > 1_000 && overdue > 1_000;
     assert!(much && full_turns > 100, "the events reach too little: {full_turns} full turns");
+    assert!(good_runs > 1_000 && changes > 1_000, "{good_runs} good runs, {changes} changes");
 }
 
 #[test]

@@ -151,6 +151,7 @@ fn raw_bytes_per_s(bytes: u64, flush_every_bytes: Option<u64>) -> f64 {
         depth: 4,
         write_percent: 100,
         reads_beyond_pointer: false,
+        merges: true,
         resets: false,
         flush_every_bytes: Some(flush_every_bytes.unwrap_or(bytes)),
         job_bytes_max: bytes,

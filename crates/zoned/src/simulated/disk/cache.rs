@@ -157,8 +157,8 @@ impl Cache {
         self.runs.is_empty()
     }
 
-    /// When the oldest segment that is not on the medium arrived.
-    pub(crate) fn oldest_since_ns(&self) -> Option<u64> {
-        self.outstanding.first_key_value().map(|(_, &since_ns)| since_ns)
+    /// The number of the oldest segment that is not on the medium, and when it arrived.
+    pub(crate) fn oldest(&self) -> Option<(u64, u64)> {
+        self.outstanding.first_key_value().map(|(&number, &since_ns)| (number, since_ns))
     }
 }

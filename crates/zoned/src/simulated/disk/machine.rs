@@ -8,9 +8,10 @@
 //!
 //! A write crosses the cable once the cache has room for it, and waits there for the arm. A read waits for the arm, and
 //! crosses the cable afterwards; what lies beyond a write pointer, in the cache, or in what was read ahead, does not
-//! wait for the arm. The arm takes what it reaches soonest, by seek and rotation together. Reads go first, unless writes
-//! wait for room or for the medium, a flush waits, or written data has waited too long: then the arm changes between the two, and stays
-//! with the writes for a turn at most while they follow one another.
+//! wait for the arm. The arm takes what it reaches soonest, by seek and rotation together, and leaves a stream of
+//! reads that it has caught up with where another read waits elsewhere. Reads go first, unless writes wait for room or for
+//! the medium, a flush waits, or written data has waited too long: then the arm changes between the two, and stays with the
+//! writes for a turn at most while they follow one another.
 
 mod arm;
 
@@ -49,6 +50,8 @@ pub struct Disk {
 struct Cable {
     queue: VecDeque<Crossing>,
     current: Option<(u64, Crossing)>,
+    /// Where the last write that was queued here ends.
+    written_to_bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -151,7 +154,7 @@ impl Disk {
                 break;
             }
             self.roomless.pop_front();
-            let busy_ns = self.busy_ns(self.parameters.command_us, length_bytes);
+            let busy_ns = self.write_busy_ns(offset_bytes, length_bytes);
             self.cable.queue.push_back(Crossing::Write { command, offset_bytes, length_bytes, busy_ns });
         }
         if self.arm.work.is_none() {
@@ -226,6 +229,15 @@ impl Disk {
 
     fn busy_ns(&self, command_us: f64, length_bytes: u64) -> u64 {
         as_whole(command_us * 1000.0 + as_float(length_bytes) / self.parameters.link_bytes_per_s * 1.0e9)
+    }
+
+    /// How long a write occupies the cable and the electronics. Where it does not follow on the one before it, they have to
+    /// find its zone, while its bytes cross.
+    fn write_busy_ns(&mut self, offset_bytes: u64, length_bytes: u64) -> u64 {
+        let follows_on =
+            self.cable.written_to_bytes.replace(offset_bytes + length_bytes) == Some(offset_bytes);
+        let elsewhere_ns = if follows_on { 0 } else { as_whole(self.parameters.write_elsewhere_us * 1000.0) };
+        self.busy_ns(self.parameters.command_us, length_bytes).max(elsewhere_ns)
     }
 
     /// Sends the bytes of a read to the host; those beyond the pointer are made up first.

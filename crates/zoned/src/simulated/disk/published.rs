@@ -1,7 +1,8 @@
 //! The published runs of a real drive, each with its conditions, as workloads.
 //!
 //! Source: zonedstorage.io documentation, "fio Examples for SMR hard-disks": a 15 TB SATA drive, fio 3.13 with
-//! `zonemode=zbd`, a kernel of 2019 with `mq-deadline`. Both keep one write in flight per zone.
+//! `zonemode=zbd`, a kernel of 2019 with `mq-deadline`. Both keep one write in flight per zone. One further run is from the
+//! page on libzbc there, of a drive of the same size.
 
 use crate::simulated::disk::workload::{Pattern, Region, Workload};
 
@@ -94,8 +95,8 @@ pub const PUBLISHED: [Published; 7] = [
     },
 ];
 
-/// Two more runs from the same page, which nothing was fitted to.
-pub const NOT_FITTED: [Published; 2] = [
+/// More runs from the same source, which nothing was fitted to.
+pub const NOT_FITTED: [Published; 3] = [
     Published {
         what: "random reads, short stroke",
         how: "the 524 conventional zones, 256 KiB, libaio, 4 jobs of depth 4, 30 s",
@@ -116,6 +117,21 @@ pub const NOT_FITTED: [Published; 2] = [
             block_bytes: 64 << 10,
             jobs: 8,
             depth: 1,
+            merges: false,
+            ..sequential(100)
+        },
+    },
+    Published {
+        what: "one zone written through",
+        how: "the first one, 512 KiB, zbc_write_zone, one write at a time, to the last byte in the cache",
+        mebibytes_per_s: 236.5,
+        latencies_ms: &[],
+        workload: || Workload {
+            region: Region { start_bytes: FIRST_BYTES, zone_bytes: ZONE_BYTES, zone_count: 1 },
+            block_bytes: 512 << 10,
+            depth: 1,
+            merges: false,
+            job_bytes_max: ZONE_BYTES,
             ..sequential(100)
         },
     },
@@ -130,6 +146,7 @@ fn sequential(write_percent: u64) -> Workload {
         depth: 8,
         write_percent,
         reads_beyond_pointer: false,
+        merges: true,
         resets: false,
         flush_every_bytes: None,
         job_bytes_max: 1 << 30,

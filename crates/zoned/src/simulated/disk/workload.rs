@@ -61,6 +61,9 @@ pub struct Workload {
     pub write_percent: u64,
     /// Whether the reads lie beyond the write pointers.
     pub reads_beyond_pointer: bool,
+    /// Whether writes wait for their zone in the host's scheduler, which merges them. Without one, the load generator itself
+    /// waits, and an operation begins once it has its zone.
+    pub merges: bool,
     /// Whether a zone is reset before it is first written.
     pub resets: bool,
     /// A job flushes when it has written so many bytes; `None`: never.
@@ -173,7 +176,7 @@ impl Workload {
             jobs: vec![Job::default(); self.jobs],
             turn: 0,
             pointers: HashMap::new(),
-            zone_queue: ZoneQueue::default(),
+            zone_queue: ZoneQueue::new(self.merges),
             operations: HashMap::new(),
             commands: HashMap::new(),
             number: 0,
@@ -267,6 +270,10 @@ impl Run<'_> {
 
     fn send(&mut self, request: Request, zone: u64) {
         let Request { offset_bytes, length_bytes, operations } = request;
+        let now_ns = self.disk.now_ns();
+        for number in operations.iter().filter(|_| !self.workload.merges) {
+            self.operations.entry(*number).and_modify(|operation| operation.begun_ns = now_ns);
+        }
         self.command(operations, Some(zone), Command::Write { offset_bytes, length_bytes });
     }
 

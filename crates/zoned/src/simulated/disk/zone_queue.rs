@@ -1,5 +1,5 @@
 //! The host's side of zoned writes: one write in flight per zone, as the `mq-deadline` scheduler and zone write plugs keep
-//! it. What waits for a zone and follows on is merged.
+//! it. What waits for a zone and follows on is merged, where there is a scheduler.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,19 +15,24 @@ pub(crate) struct Request {
 }
 
 /// The writes that wait for their zones: a zone has an entry here while a write to it is in flight.
-#[derive(Default)]
 pub(crate) struct ZoneQueue {
+    merges: bool,
     zones: HashMap<u64, VecDeque<Request>>,
 }
 
 impl ZoneQueue {
+    pub(crate) fn new(merges: bool) -> Self {
+        Self { merges, zones: HashMap::new() }
+    }
+
     /// Takes a write, and hands it back where it can be sent at once.
     pub(crate) fn submit(&mut self, zone: u64, request: Request) -> Option<Request> {
         let Some(waiting) = self.zones.get_mut(&zone) else {
             self.zones.insert(zone, VecDeque::new());
             return Some(request);
         };
-        if let Some(last) = waiting.back_mut()
+        if self.merges
+            && let Some(last) = waiting.back_mut()
             && last.offset_bytes + last.length_bytes == request.offset_bytes
             && last.length_bytes + request.length_bytes <= REQUEST_BYTES_MAX
         {
@@ -59,7 +64,7 @@ mod tests {
 
     #[test]
     fn one_write_is_in_flight_per_zone_and_what_follows_on_is_merged_up_to_a_mebibyte() {
-        let mut queue = ZoneQueue::default();
+        let mut queue = ZoneQueue::new(true);
         assert!(queue.submit(0, request(0)).is_some(), "the zone is free");
         assert!((1..=6).all(|block| queue.submit(0, request(block)).is_none()), "the zone is taken");
         assert!(queue.submit(1, request(1024)).is_some(), "another zone is free");

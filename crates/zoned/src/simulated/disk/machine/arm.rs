@@ -1,4 +1,11 @@
 //! The arm: which access comes next, and what an idle arm reads ahead.
+//!
+//! Invariants:
+//!
+//! * While other reads wait, the arm takes of the reads that go straight on only those that had arrived before it did. So no
+//!   stream of reads, however fast it follows up, keeps the arm to itself. Of writes a stream can take no more than the
+//!   cache holds.
+//! * A read that has waited too long goes first, and a write for whose end on the medium the host waits.
 
 use crate::simulated::disk::cache::Segment;
 use crate::simulated::disk::machine::Disk;
@@ -26,6 +33,8 @@ pub(super) struct Arm {
     /// Where it stands, as stream time, when its work ends or has ended.
     at_ns: f64,
     pub(super) idle_since_ns: u64,
+    /// When it last arrived at a place to which it did not go straight on.
+    visit_began_ns: u64,
     ahead: Option<ReadAhead>,
     /// Whether the last work was a write, and when the writes that follow one another began.
     wrote: bool,
@@ -97,12 +106,10 @@ impl Disk {
 
     /// Whether the arm takes a write though reads wait.
     fn writes_are_due(&self) -> bool {
-        let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
-        let too_old = |since_ns: u64| self.now_ns - since_ns > wait_max_ns;
         let pressed = !self.parameters.write_cache
             || !self.roomless.is_empty()
             || !self.flushes.is_empty()
-            || self.cache.oldest_since_ns().is_some_and(too_old);
+            || self.overdue_write().is_some();
         if !pressed {
             return false;
         }
@@ -113,9 +120,26 @@ impl Disk {
         in_turn && self.nearest_write().is_some_and(|(_, approach)| approach.goes_straight_on())
     }
 
+    /// The oldest write, where that has waited too long.
+    fn overdue_write(&self) -> Option<u64> {
+        let (number, since_ns) = self.cache.oldest()?;
+        self.has_waited_too_long(since_ns).then_some(number)
+    }
+
     fn nearest_write(&self) -> Option<((u64, u64), Approach)> {
-        let up_to = self.flushes.front().map(|(_, up_to)| *up_to);
+        // For a write in the cache nobody waits, but with a flush.
+        let overdue = self.overdue_write().filter(|_| !self.parameters.write_cache);
+        let up_to = overdue.or_else(|| self.flushes.front().map(|(_, up_to)| *up_to));
         self.cache.nearest(&self.platter, self.now_ns, self.arm.at_ns, up_to)
+    }
+
+    fn has_waited_too_long(&self, since_ns: u64) -> bool {
+        self.now_ns - since_ns > as_whole(self.parameters.wait_max_us * 1000.0)
+    }
+
+    /// Whether the arm has been here long enough for what waits since `since_ns`.
+    fn outstays(&self, approach: Approach, since_ns: u64) -> bool {
+        approach.goes_straight_on() && since_ns > self.arm.visit_began_ns
     }
 
     fn start_write(&mut self) {
@@ -130,19 +154,39 @@ impl Disk {
     }
 
     fn start_read(&mut self) {
-        let wait_max_ns = as_whole(self.parameters.wait_max_us * 1000.0);
-        let too_old = |read: &WaitingRead| self.now_ns - read.since_ns > wait_max_ns;
-        let approaches = self.reads.iter().enumerate().map(|(index, read)| {
-            let start_ns = self.read_from_ns(read);
-            (index, start_ns, self.platter.approach(self.now_ns, self.arm.at_ns, start_ns, false))
-        });
-        let chosen = match self.reads.iter().position(too_old) {
-            Some(old) => approaches.into_iter().nth(old),
-            None => approaches.min_by(|(_, _, a), (_, _, b)| a.total_ns().total_cmp(&b.total_ns())),
+        let chosen = match self.reads.iter().position(|read| self.has_waited_too_long(read.since_ns)) {
+            Some(old) => Some((old, self.approach_read(&self.reads[old]))),
+            None => self.nearest_read(),
         };
-        let Some((index, start_ns, approach)) = chosen else { return };
-        let read = self.reads.remove(index);
+        let Some((index, approach)) = chosen else { return };
+        let read = self.reads[index];
+        let start_ns = self.read_from_ns(&read);
+        self.reads.remove(index);
         self.work(Work::Read(read), approach, read.end_ns - start_ns, read.end_ns);
+    }
+
+    fn approach_read(&self, read: &WaitingRead) -> Approach {
+        self.platter.approach(self.now_ns, self.arm.at_ns, self.read_from_ns(read), false)
+    }
+
+    /// The read that the arm reaches soonest, as its index and the approach.
+    fn nearest_read(&self) -> Option<(usize, Approach)> {
+        let approaches = self.reads.iter().map(|read| self.approach_read(read)).enumerate();
+        let by_time =
+            |(_, a): &(usize, Approach), (_, b): &(usize, Approach)| a.total_ns().total_cmp(&b.total_ns());
+        let (index, approach) = approaches.clone().min_by(by_time)?;
+        if !self.outstays(approach, self.reads[index].since_ns) {
+            return Some((index, approach));
+        }
+        // What follows on the read, one behind the other, is of the same stream.
+        let mut stream_end_bytes = self.reads[index].end_bytes();
+        while let Some(next) = self.reads.iter().find(|read| read.offset_bytes == stream_end_bytes) {
+            stream_end_bytes = next.end_bytes();
+        }
+        let in_stream = self.reads[index].offset_bytes..stream_end_bytes;
+        let others = approaches
+            .filter(|(other, to)| to.seek_ns > 0.0 && !in_stream.contains(&self.reads[*other].offset_bytes));
+        others.min_by(by_time).or(Some((index, approach)))
     }
 
     /// Sends the arm, which has no work, to an access that ends at stream time `end_ns`.
@@ -150,6 +194,9 @@ impl Disk {
         self.stop_read_ahead();
         self.arm.at_ns = end_ns;
         self.arm.wrote = matches!(work, Work::Write(_));
+        if !approach.goes_straight_on() {
+            self.arm.visit_began_ns = self.now_ns + as_whole(approach.total_ns());
+        }
         self.breakdown.idle_ns += self.now_ns - self.arm.idle_since_ns;
         self.breakdown.add(approach, transfer_ns);
         let until_ns = self.now_ns + as_whole(approach.total_ns() + transfer_ns);
