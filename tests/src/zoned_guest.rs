@@ -230,6 +230,8 @@ fn build_programs(workspace: &Workspace) -> Result<()> {
     for program in PROGRAMS {
         command.args(["--example", program]);
     }
+    // `conformance` then meets the kernel's devices by each backend.
+    command.args(["--features", "imbrex-zoned/tokio-uring"]);
     run_shown(command.args(["--bin", INIT]))?;
     step.done("");
     Ok(())
