@@ -100,8 +100,15 @@ fn the_kernels_zoned_devices_and_the_simulated_drive_give_the_same_answers() -> 
     assert_eq!(programs.len(), 3 * DEVICES.len());
     for program in programs.iter().filter(|program| program.name.ends_with(":conformance")) {
         for backend in BACKENDS {
-            let passed = program.line_with(&format!(": {backend}: ")).is_some_and(|line| line.contains("checks passed"));
-            assert!(passed, "{}: nothing was checked by {backend}:\n{}", program.name, program.lines.join("\n"));
+            let passed = program
+                .line_with(&format!(": {backend}: "))
+                .is_some_and(|line| line.contains("checks passed"));
+            assert!(
+                passed,
+                "{}: nothing was checked by {backend}:\n{}",
+                program.name,
+                program.lines.join("\n")
+            );
         }
     }
     Ok(())
