@@ -222,17 +222,26 @@ pub fn failing_reads_node(node: &str, over: &str, places_bytes: &[u64]) -> Vec<S
 
 fn build_programs(workspace: &Workspace) -> Result<()> {
     let step = Step::begin("Building the programs of the guest");
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace.root()).args(["build", "--release", "--quiet", "--locked"]);
+    let mut all = build(workspace);
     for package in ["imbrex-zoned", "imbrex-engine", "imbrex-tests"] {
-        command.args(["--package", package]);
+        all.args(["--package", package]);
     }
     for program in PROGRAMS {
-        command.args(["--example", program]);
+        all.args(["--example", program]);
     }
-    run_shown(command.args(["--bin", INIT]))?;
+    run_shown(all.args(["--bin", INIT]))?;
+    // Once more, in the place of the one before: it is to meet the devices by each backend.
+    let mut conformance = build(workspace);
+    conformance.args(["--package", "imbrex-zoned", "--features", "tokio-uring", "--example", "conformance"]);
+    run_shown(&mut conformance)?;
     step.done("");
     Ok(())
+}
+
+fn build(workspace: &Workspace) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace.root()).args(["build", "--release", "--quiet", "--locked"]);
+    command
 }
 
 /// QEMU, to be killed by the kernel should this process die.

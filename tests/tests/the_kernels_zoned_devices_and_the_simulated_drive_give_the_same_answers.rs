@@ -1,7 +1,7 @@
 //! The kernel's zoned devices and the simulated drive give the same answers: one guest with QEMU's NVMe zoned namespace,
 //! `scsi_debug` and `null_blk`. On each of them run
 //!
-//! * the checks that every device passes (`conformance`),
+//! * the checks that every device passes (`conformance`), by the ring and by `tokio-uring`,
 //! * one random sequence of operations on the device and on a simulated drive of the same shape, with every answer, zone
 //!   and byte compared (`differential`),
 //! * the engine on both, with one random sequence of requests, held against a model (`engine_check`).
@@ -36,6 +36,9 @@ const DEVICES: [(&str, &str, Option<&str>); 3] = [
     ("scsi_debug", "/dev/sda", None),
     ("null_blk", "/dev/nullb0", Some("/sys/kernel/config/nullb/nullb0")),
 ];
+
+/// The means of asynchronous I/O, as `conformance` prints them.
+const BACKENDS: [&str; 2] = ["Ring", "TokioUring"];
 
 fn script() -> Vec<String> {
     let mut script = vec![
@@ -95,6 +98,19 @@ fn the_kernels_zoned_devices_and_the_simulated_drive_give_the_same_answers() -> 
         assert!(program.passed(), "{}: {}\n{}", program.name, program.end, program.lines.join("\n"));
     }
     assert_eq!(programs.len(), 3 * DEVICES.len());
+    for program in programs.iter().filter(|program| program.name.ends_with(":conformance")) {
+        for backend in BACKENDS {
+            let passed = program
+                .line_with(&format!(": {backend}: "))
+                .is_some_and(|line| line.contains("checks passed"));
+            assert!(
+                passed,
+                "{}: nothing was checked by {backend}:\n{}",
+                program.name,
+                program.lines.join("\n")
+            );
+        }
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use imbrex_engine::{FormatOrder, Handle, Replace, State};
+use imbrex_engine::{FormatOrder, Handle, Replace, State, tables_bytes};
 use imbrex_zoned::BufferPool;
 use tracing::{info, warn};
 
@@ -22,7 +22,8 @@ use crate::shutdown::StopSignals;
 const PROCESS_BYTES: u64 = 14 << 20;
 /// How far the heap of this thread is grown at start beyond the connections' buffers, in bytes.
 const HTTP_HEAP_BYTES: usize = 3 << 20;
-/// How far the heap of the engine's thread is grown at start, in bytes: to hold all that but code, and its lists.
+/// How far the heap of the engine's thread is grown at start, in bytes: to hold all that but code, beside its lists and the
+/// engine's tables of entries, which come out of that heap where zones are large.
 const ENGINE_HEAP_BYTES: usize = 12 << 20;
 
 /// How often the engine is asked whether it has mounted its drive.
@@ -49,7 +50,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let pool = BufferPool::new(pool_bytes).map_err(system("taking the memory for the buffers"))?;
     let Opened { device, format_if_empty } = open_drive(&options, pool)?;
     let lists_bytes = limits.lists_bytes_max(device.geometry().zone_count);
-    take_for_next_thread(ENGINE_HEAP_BYTES + lists_bytes);
+    take_for_next_thread(ENGINE_HEAP_BYTES + lists_bytes + tables_bytes(device.geometry()));
     let engine = Handle::start(device, &options.engine()).map_err(system("starting the engine"))?;
     let id = options.id.clone().unwrap_or_else(|| engine.identity().id());
     let mut server = Server::new(engine.clone(), limits.clone(), id, options.blocks_max);

@@ -6,13 +6,14 @@
 
 use std::fmt;
 
-use imbrex_format::{COMMIT_ENTRIES_MAX, Key, TableEntry};
-use imbrex_zoned::Buffer;
+use imbrex_format::{COMMIT_ENTRIES_MAX, Key, TableEntry, UNIT_BYTES};
+use imbrex_zoned::{Buffer, Geometry};
 
 use crate::admission::Deferred;
 use crate::damage::DamageList;
 use crate::group::{Member, Write};
 use crate::index::Index;
+use crate::log::{ENTRIES_MAX, streams_max};
 use crate::pending::{PendingDelete, PendingPut};
 use crate::store::Store;
 
@@ -67,6 +68,20 @@ pub(crate) fn empty_table(entries_max: usize) -> Vec<TableEntry> {
     let mut table = vec![filler; entries_max];
     table.clear();
     table
+}
+
+/// How many tables there are beside those of the open zones: those of reclaim, of the inspection of trash and of scrub, and
+/// the one that is being read.
+const TABLES_OF_READERS: usize = 4;
+
+/// What the tables of entries take on a drive of that shape, in bytes: the part of the budget that grows with the size of
+/// the zones. Where the capacity of the zones is below their size, it is somewhat less than this.
+///
+/// For whoever starts an engine: what the allocator is to have for its thread comes to this and more.
+#[must_use]
+pub fn tables_bytes(geometry: &Geometry) -> usize {
+    let units = usize::try_from(geometry.zone_size_bytes / UNIT_BYTES as u64).unwrap_or(usize::MAX);
+    (streams_max(geometry) + TABLES_OF_READERS) * ENTRIES_MAX.min(units) * size_of::<TableEntry>()
 }
 
 /// One group is written while one is flushed, each of as many records as a commit lists. Their lists grow by doubling, and so

@@ -79,7 +79,7 @@ mod writing;
 mod zone_entry;
 mod zone_table;
 
-pub use budget::{MemoryBudget, MemoryLine};
+pub use budget::{MemoryBudget, MemoryLine, tables_bytes};
 pub use damage::DAMAGE_LISTED_MAX;
 pub use handle::{Handle, LIST_LIMIT_MAX};
 pub use options::Options;

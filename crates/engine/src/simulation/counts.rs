@@ -93,6 +93,9 @@ impl Counts {
         let never = |thing: &&str| self.things.get(*thing).is_none_or(|count| *count == 0);
         let missing: Vec<&str> = MUST_HAPPEN.into_iter().filter(never).collect();
         assert!(missing.is_empty(), "never happened: {missing:?}");
+    }
+
+    pub(super) fn assert_every_fault_struck(&self) {
         assert!(self.faults.never().is_empty(), "faults that never struck: {:?}", self.faults.never());
     }
 }

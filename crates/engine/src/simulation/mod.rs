@@ -3,7 +3,7 @@
 //!
 //! A run is a seed: it gives the drive, the options, the faults and the operations. A run that fails is run again with
 //! fewer and fewer operations, and the shortest list that fails is printed with its seed;
-//! `IMBREX_SIMULATION_SEED=n cargo test --release -p imbrex-engine simulation` repeats it.
+//! `IMBREX_SIMULATION_SEED=n cargo test --release -p imbrex-engine --lib simulation::suite` repeats it.
 //! `IMBREX_SIMULATION_OPERATIONS=n` sets how many operations a suite has, `IMBREX_SIMULATION_SECONDS=n` how long it goes
 //! on instead, and `IMBREX_SIMULATION_FIRST_SEED=n` where it begins.
 

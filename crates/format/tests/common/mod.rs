@@ -259,6 +259,17 @@ pub(crate) fn block_entry(unit_offset: u32, payload_bytes: usize, sequence: u64,
     }
 }
 
+pub(crate) fn tombstone_entry(unit_offset: u32, number: u64, key: Key) -> TableEntry {
+    TableEntry::Tombstone {
+        key,
+        unit_offset,
+        target_zone: 7,
+        target_unit_offset: unit_offset,
+        target_incarnation: number,
+        birth: number / 2,
+    }
+}
+
 pub(crate) fn entries() -> Vec<TableEntry> {
     vec![
         block_entry(9, 100, 1000, key()),

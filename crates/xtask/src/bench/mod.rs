@@ -21,7 +21,7 @@ pub mod simulated;
 pub mod sizes;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -92,6 +92,12 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<()> {
     let machine = host::describe(folder.path());
     eprintln!("{}; seed {SEED}", host::headline(&machine));
     let mut findings = Findings::default();
+    let save = |findings: &Findings| match &request.json {
+        Some(path) => write_json(path, &json_of(findings, &machine, &sizes, began.elapsed().as_secs())),
+        None => Ok(()),
+    };
+    // Before the first part, which may take a quarter of an hour: a file that cannot be written is told at once.
+    save(&findings)?;
     for (part, what) in PARTS {
         if request.only.is_empty() || request.only.iter().any(|name| name == part) {
             let outcome = run_part(workspace, part, folder.path(), &sizes, &mut findings);
@@ -102,11 +108,7 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<()> {
                 findings.rows.push(row);
             }
             // After each part, so that a run that is interrupted leaves what it has found.
-            if let Some(path) = &request.json {
-                let report = json_of(&findings, &machine, &sizes, began.elapsed().as_secs());
-                let text = serde_json::to_string_pretty(&report)?;
-                fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-            }
+            save(&findings)?;
         }
     }
     print_table(&findings, &machine, began.elapsed().as_secs());
@@ -119,7 +121,7 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<()> {
 fn run_part(
     workspace: &Workspace,
     part: &str,
-    directory: &std::path::Path,
+    directory: &Path,
     sizes: &Sizes,
     findings: &mut Findings,
 ) -> Result<()> {
@@ -147,6 +149,11 @@ fn run_part(
         _ => findings.rows.extend(simulated::scrub::rows(sizes, SEED)?),
     }
     Ok(())
+}
+
+fn write_json(path: &Path, report: &Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(report)?;
+    fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn json_of(findings: &Findings, machine: &Value, sizes: &Sizes, seconds: u64) -> Value {

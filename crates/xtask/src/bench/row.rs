@@ -38,8 +38,15 @@ impl Limit {
     /// By how much `figure` misses it, in percent of the limit; `None` where it is met, or the limit is 0.
     #[must_use]
     pub fn missed_percent(self, figure: f64) -> Option<f64> {
-        let (Self::AtLeast(limit) | Self::AtMost(limit) | Self::Exactly(limit)) = self;
+        let limit = self.number();
         (!self.is_met(figure) && limit != 0.0).then(|| (figure / limit - 1.0).abs() * 100.0)
+    }
+
+    /// The figure that it names.
+    #[must_use]
+    pub fn number(self) -> f64 {
+        let (Self::AtLeast(limit) | Self::AtMost(limit) | Self::Exactly(limit)) = self;
+        limit
     }
 
     /// The limit in words.
@@ -160,6 +167,7 @@ impl Row {
         });
         if let Some(object) = value.as_object_mut().filter(|_| self.is_target()) {
             object.insert("target".into(), json!(self.limit.map(Limit::text)));
+            object.insert("limit".into(), json!(self.limit.map(Limit::number)));
             object.insert("met".into(), json!(self.is_met()));
             let missed = self.limit.zip(self.figure).and_then(|(limit, figure)| limit.missed_percent(figure));
             object.insert("missed_percent".into(), json!(missed.map(rounded)));
@@ -234,6 +242,8 @@ mod tests {
         assert!(row(0.9).is_met() && !row(0.89).is_met());
         assert!(row(0.81).to_text().contains("missed by 10.0 %"), "{}", row(0.81).to_text());
         assert_eq!(row(0.81).to_json()["met"], false);
+        assert_eq!(row(0.81).to_json()["target"], ">= 0.9");
+        assert_eq!(row(0.81).to_json()["limit"], 0.9);
         assert!(Limit::Exactly(1.0).is_met(1.0) && !Limit::Exactly(1.0).is_met(1.01));
         assert!(Limit::AtMost(3.0).is_met(3.0) && !Limit::AtMost(3.0).is_met(3.1));
     }
@@ -243,6 +253,6 @@ mod tests {
         let row = Row::without_figure("mount", Kind::Simulated, "s", "nothing ran");
         assert!(row.is_target(), "what could not be found out is not left out");
         assert!(!row.is_met() && row.to_text().contains("nothing ran"));
-        assert!(row.to_json()["figure"].is_null());
+        assert!(row.to_json()["figure"].is_null() && row.to_json()["limit"].is_null());
     }
 }

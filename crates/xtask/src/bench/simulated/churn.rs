@@ -94,53 +94,51 @@ pub fn rows(sizes: &Sizes, seed: u64) -> Result<Vec<Row>> {
              over those of new records; steady: the last of {} turnovers of all that is live",
             sizes.churn_zones, run.fill, sizes.churn_turnovers
         );
-        let figures = [("steady state", run.steady), ("first full turnover", run.first_turnover)];
-        for (state, written) in figures {
-            let mut row = Row::new(
+        for (state, written) in [("steady state", run.steady), ("first full turnover", run.first_turnover)] {
+            let row = Row::new(
                 format!("write amplification, {name}, {state}"),
                 Kind::Simulated,
                 written.all,
                 "ratio",
-            )
-            .target(Limit::AtMost(limit))
-            .conditions(conditions.clone())
-            .against("of which blocks moved", written.moved)
-            .against("of which tombstones, commits, headers and footers", written.marks())
-            .against("of which checkpoints", written.checkpoints)
-            .against("zones reset in the whole run", to_f64(run.resets))
-            .against("blocks moved out of each", run.moved_per_zone);
-            if deaths == Deaths::Uniform {
-                let bound = uniform_bound(run.fill);
-                row = row.against("bound of cleaning the oldest zone first", bound);
-                if !row.is_met() {
-                    row = row.note(format!(
-                        "no log that is cleaned zone by zone can meet it in a steady state: where deaths are uniform, the zone cleaned next is live to u with \
-                         fill = (u - 1) / ln u, and each new byte costs 1 / (1 - u) = {bound:.2} written (Desnoyers, \"Analytic \
-                         Modeling of SSD Write Performance\", SYSTOR 2012); moved here are {:.2} where that has {:.2}, more where zones \
-                         are kept free to be written, less before the steady state; checkpoints ({:.2}) and marks of {} zones this \
-                         small ({:.2}) come on top, and with 4 MiB in 256 MiB both are some sixteenth of that",
-                        written.moved,
-                        bound - 1.0,
-                        written.checkpoints,
-                        sizes.churn_zones,
-                        written.marks()
-                    ));
-                }
-            }
-            if deaths == Deaths::OldFirst && !row.is_met() {
-                row = row.note(format!(
-                    "moved are {:.2}; the rest are checkpoints ({:.2}) and tombstones, commits and the like ({:.2}), which in {} \
-                     zones this small, with blocks of 256 KiB, are some sixteen times what they are with 4 MiB in 256 MiB",
-                    written.moved,
-                    written.checkpoints,
-                    written.marks(),
-                    sizes.churn_zones
-                ));
-            }
-            rows.push(row);
+            );
+            let row = row.target(Limit::AtMost(limit)).conditions(conditions.clone());
+            rows.push(explained(row, deaths, &written, &run, sizes.churn_zones));
         }
     }
     Ok(rows)
+}
+
+/// The row with what the figure is made of, and where its target is missed, why.
+fn explained(row: Row, deaths: Deaths, written: &Written, run: &Run, zone_count: u32) -> Row {
+    let row = row
+        .against("of which blocks moved", written.moved)
+        .against("of which tombstones, commits, headers and footers", written.marks())
+        .against("of which checkpoints", written.checkpoints)
+        .against("zones reset in the whole run", to_f64(run.resets))
+        .against("blocks moved out of each", run.moved_per_zone);
+    let bound = uniform_bound(run.fill);
+    let row = match deaths {
+        Deaths::Uniform => row.against("bound of cleaning the oldest zone first", bound),
+        Deaths::OldFirst => row,
+    };
+    if row.is_met() {
+        return row;
+    }
+    let (moved, checkpoints, marks) = (written.moved, written.checkpoints, written.marks());
+    row.note(match deaths {
+        Deaths::Uniform => format!(
+            "no log that is cleaned zone by zone can meet it in a steady state: where deaths are uniform, the zone cleaned next is live to u with \
+             fill = (u - 1) / ln u, and each new byte costs 1 / (1 - u) = {bound:.2} written (Desnoyers, \"Analytic \
+             Modeling of SSD Write Performance\", SYSTOR 2012); moved here are {moved:.2} where that has {:.2}, more where zones \
+             are kept free to be written, less before the steady state; checkpoints ({checkpoints:.2}) and marks of {zone_count} zones this \
+             small ({marks:.2}) come on top, and with 4 MiB in 256 MiB both are some sixteenth of that",
+            bound - 1.0
+        ),
+        Deaths::OldFirst => format!(
+            "moved are {moved:.2}; the rest are checkpoints ({checkpoints:.2}) and tombstones, commits and the like ({marks:.2}), which in {zone_count} \
+             zones this small, with blocks of 256 KiB, are some sixteen times what they are with 4 MiB in 256 MiB"
+        ),
+    })
 }
 
 /// What cleaning in the order of age costs where deaths are uniform and `fill` of the log is live: 1 / (1 - u), where
