@@ -24,11 +24,8 @@ impl Clock {
     /// Watches from now on.
     pub(crate) fn new(now_ms: u64) -> nix::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-        let clock = Self {
-            timer: TimerFd::new(ClockId::CLOCK_REALTIME, flags)?,
-            offset_ms: offset_ms(now_ms),
-            steps: 0,
-        };
+        let timer = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;
+        let clock = Self { timer, offset_ms: offset_ms(now_ms), steps: 0 };
         clock.arm()?;
         Ok(clock)
     }
