@@ -42,10 +42,9 @@ impl Clock {
         let _ = self.arm();
         let before_ms = std::mem::replace(&mut self.offset_ms, offset_ms(now_ms));
         let step_ms = self.offset_ms - before_ms;
-        (step_ms.abs() >= STEP_MS_MIN).then(|| {
-            self.steps += 1;
-            step_ms
-        })
+        let stepped = step_ms.abs() >= STEP_MS_MIN;
+        self.steps += u64::from(stepped);
+        stepped.then_some(step_ms)
     }
 }
 

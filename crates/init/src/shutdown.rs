@@ -31,8 +31,7 @@ impl Ending {
     }
 }
 
-/// An order that comes so soon after another, in milliseconds, is that one: of a key that is held down, of a second button,
-/// of a client that tries again.
+/// An order that comes so soon after another, in milliseconds, is that one: a key is held down, or a client tries again.
 pub(crate) const SAME_ORDER_MS: u64 = 2_000;
 /// How long processes that nobody knows may take to die, in milliseconds.
 const WAIT_MS: u64 = 2_000;

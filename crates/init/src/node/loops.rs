@@ -115,19 +115,23 @@ impl Node {
     }
 
     fn take_signals(&mut self) -> nix::Result<()> {
+        let mut died = false;
         for _ in 0..TAKEN_MAX {
             let Some(signal) = self.signals.read_signal()? else { break };
             match i32::try_from(signal.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()) {
-                Some(Signal::SIGCHLD) => self.reap_all(),
+                Some(Signal::SIGCHLD) => died = true,
                 Some(Signal::SIGINT) => self.shut_down(Ending::Reboot),
                 Some(Signal::SIGTERM | Signal::SIGPWR) => self.shut_down(Ending::PowerOff),
                 _ => {}
             }
         }
+        if died {
+            self.reap_some();
+        }
         Ok(())
     }
 
-    fn reap_all(&mut self) {
+    fn reap_some(&mut self) {
         for _ in 0..TAKEN_MAX {
             let Ok(Some((pid, exit))) = reap() else { return };
             self.handles.remove(&pid);
