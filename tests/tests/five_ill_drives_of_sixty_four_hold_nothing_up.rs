@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -33,6 +34,9 @@ const KERNEL_OPTIONS: &str = "nvme_core.io_timeout=3600";
 /// It does not hear SIGTERM, and has all the time that a manifest can give.
 const STUBBORN: &str = "test-stubborn";
 const STUBBORN_MANIFEST: &str = "stop = { order = 10, deadline_s = 60 }";
+
+/// Longer than an order is taken for the one before it, which are 2 s; the guest's clock may go by another.
+const SAME_ORDER_TIME: Duration = Duration::from_secs(4);
 
 /// How long sixty-four processes may take to start on a machine that is translated, and the boot to end.
 const TIME_MAX: Duration = Duration::from_secs(300);
@@ -179,6 +183,13 @@ fn told_twice_it_waits_for_nobody(mut guest: Guest) -> Result<()> {
     let console = guest.node.machine().console.clone();
     let begun = until(TIME_MAX, || console.text().contains("imbrex: stopping to power off").then_some(()));
     begun.context("the first order is not heard")?;
+    // At once it is the same order: of a client that tries again.
+    agent.power_off()?;
+    thread::sleep(SAME_ORDER_TIME);
+    ensure!(
+        !console.text().contains("told again"),
+        "an order that was tried again is taken for a second one"
+    );
     // The agent may be killed before it has answered: that is what it was told. What the console says counts.
     let _ = agent.power_off();
     let stop = Stop::watch(&mut guest.node, "power off", ordered_ms)?;

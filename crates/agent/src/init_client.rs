@@ -31,6 +31,9 @@ pub(crate) struct InitStatus {
     /// The drives that are there, and those that were.
     #[serde(default)]
     pub(crate) drives: Vec<InitDrive>,
+    /// What has a log: services that have said something, and helpers of init's.
+    #[serde(default)]
+    pub(crate) logs: Vec<String>,
 }
 
 /// What init says of the node itself.

@@ -4,7 +4,7 @@
 //! over several runs: what was tried is kept in [`TRIED`].
 
 use crate::node_toml::Accepted;
-use crate::{ACCEPTED, file};
+use crate::{ACCEPTED, file, settings};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
@@ -36,15 +36,19 @@ const ROUNDS_MAX: usize = 16;
 /// aliases there are, and which drivers are still at it whenever these are others.
 pub(crate) fn run() -> Result<(), String> {
     let began = Instant::now();
-    let mut tried: BTreeSet<String> =
-        fs::read_to_string(TRIED).unwrap_or_default().lines().map(str::to_owned).collect();
+    let known = fs::read_to_string(TRIED);
+    if known.is_err() {
+        // The first errand of a boot: before drivers have anything to say.
+        settings::apply();
+    }
+    let mut tried: BTreeSet<String> = known.unwrap_or_default().lines().map(str::to_owned).collect();
     let named: Vec<String> = named().into_iter().filter(|name| !tried.contains(name)).collect();
     // If one cannot be loaded that a person has named, that is worth a line: no -q.
-    let mut offer = Offer { patience: PATIENCE, until: began + WAIT_MAX, hanging: Vec::new() };
-    if !named.is_empty() {
-        offer.all(vec![named.clone()], &|names| modprobe(&["-a", "--"], names));
-    }
-    tried.extend(named);
+    let mut offer = Offer { patience: PATIENCE, until: began + WAIT_MAX, ..Offer::new() };
+    offer.all(named.iter().map(|name| vec![name.clone()]).collect(), &|names| modprobe(&["-a", "--"], names));
+    // They are tried again whenever there is a search: a person should hear of them until then.
+    let missing = std::mem::take(&mut offer.failed);
+    tried.extend(named.into_iter().filter(|name| !missing.contains(name)));
     keep(&tried)?;
     let (mut rounds, mut told) = (0, Vec::<String>::new());
     loop {
@@ -56,11 +60,11 @@ pub(crate) fn run() -> Result<(), String> {
             tried.extend(fresh);
             keep(&tried)?;
         } else if hanging.is_empty() || began.elapsed() >= HANGING_MAX {
-            println!("{}", summary(&tried, &hanging));
+            println!("{}", summary(&tried, &missing, &hanging));
             return Ok(());
         } else {
             if hanging != told {
-                println!("{}", summary(&tried, &hanging));
+                println!("{}", summary(&tried, &missing, &hanging));
                 told = hanging;
             }
             std::thread::sleep(LOOK_AGAIN);
@@ -68,10 +72,17 @@ pub(crate) fn run() -> Result<(), String> {
     }
 }
 
-fn summary(tried: &BTreeSet<String>, hanging: &[String]) -> String {
-    let more =
-        if hanging.is_empty() { String::new() } else { format!("; still at it: {}", hanging.join(", ")) };
-    format!("{} device aliases{more}", tried.iter().filter(|name| name.contains(':')).count())
+/// One line: how many aliases there are, the named modules that could not be loaded, and the drivers that are still at it.
+fn summary(tried: &BTreeSet<String>, missing: &[String], hanging: &[String]) -> String {
+    let aliases = tried.iter().filter(|name| name.contains(':')).count();
+    let clause = |what: &str, names: &[String]| {
+        if names.is_empty() { String::new() } else { format!("; {what}: {}", names.join(", ")) }
+    };
+    format!(
+        "{aliases} device aliases{}{}",
+        clause("could not be loaded", missing),
+        clause("still at it", hanging)
+    )
 }
 
 /// The modules that no device asks for: what makes a panic of a watchdog's last seconds, and what a person
@@ -124,11 +135,18 @@ struct Offer {
     patience: Duration,
     /// For all of them.
     until: Instant,
+    /// The names whose process has ended with a failure.
+    failed: Vec<String>,
     /// Processes that are left to themselves, each with its names: whoever hangs in the kernel cannot be ended.
     hanging: Vec<(Child, Vec<String>)>,
 }
 
 impl Offer {
+    /// Whoever hangs is left behind at once.
+    fn new() -> Self {
+        Self { patience: Duration::ZERO, until: Instant::now(), failed: Vec::new(), hanging: Vec::new() }
+    }
+
     /// Has each batch tried by a process, at most [`PARALLEL_MAX`] at a time. Of one that hangs each name is tried again
     /// by itself: those behind the driver that hangs were never reached.
     fn all(&mut self, batches: Vec<Vec<String>>, start: &dyn Fn(&[String]) -> Option<Child>) {
@@ -141,9 +159,14 @@ impl Offer {
                 running.extend(start(&batch).map(|child| (Instant::now(), child, batch)));
             }
             for (began, mut child, batch) in std::mem::take(&mut running) {
-                // Most aliases belong to drivers that are built in or not there: no status says anything.
-                if !matches!(child.try_wait(), Ok(None)) {
-                    continue;
+                match child.try_wait() {
+                    Ok(None) => {}
+                    // Most aliases belong to drivers that are built in or not there: of those no status says anything.
+                    Ok(Some(status)) if status.success() => continue,
+                    _ => {
+                        self.failed.extend(batch);
+                        continue;
+                    }
                 }
                 let hangs = late || began.elapsed() >= self.patience;
                 if !hangs {
@@ -198,7 +221,7 @@ mod tests {
             Some(child)
         };
         let until = Instant::now() + Duration::from_mins(10);
-        let mut offer = Offer { patience: Duration::from_millis(50), until, hanging: Vec::new() };
+        let mut offer = Offer { patience: Duration::from_millis(50), until, ..Offer::new() };
         let batch = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         offer.all(vec![batch("a hang b"), batch("c d")], &start);
         let again: BTreeSet<String> = tried.borrow().iter().cloned().collect();
@@ -207,13 +230,26 @@ mod tests {
             "{again:?}"
         );
         assert!(offer.still_at_it().contains(&"hang".to_owned()));
-        let line = summary(&BTreeSet::from(["pci:v1".to_owned()]), &["hang".to_owned()]);
-        assert_eq!(line, "1 device aliases; still at it: hang");
+        let (tried, one) = (BTreeSet::from(["pci:v1".to_owned()]), |name: &str| [name.to_owned()]);
+        let line = summary(&tried, &one("no_such"), &one("hang"));
+        assert_eq!(line, "1 device aliases; could not be loaded: no_such; still at it: hang");
         // The driver comes to its end, however late.
         kept.borrow_mut().clear();
         while !offer.still_at_it().is_empty() {
             std::thread::sleep(LOOK);
         }
+    }
+
+    #[test]
+    fn a_module_that_could_not_be_loaded_is_named_and_one_that_could_is_not() {
+        let start = |names: &[String]| {
+            let program = if names[0] == "no_such" { "/bin/false" } else { "/bin/true" };
+            Some(Command::new(program).spawn().unwrap())
+        };
+        let patience = Duration::from_mins(10);
+        let mut offer = Offer { patience, until: Instant::now() + patience, ..Offer::new() };
+        offer.all(["a", "no_such", "b"].map(|name| vec![name.to_owned()]).to_vec(), &start);
+        assert_eq!((offer.failed, offer.hanging.len()), (vec!["no_such".to_owned()], 0));
     }
 
     #[test]
@@ -224,7 +260,7 @@ mod tests {
             process(names)
         };
         let patience = Duration::from_hours(1);
-        let mut offer = Offer { patience, until: Instant::now(), hanging: Vec::new() };
+        let mut offer = Offer { patience, ..Offer::new() };
         offer.all(vec![vec!["hang".to_owned()]; 50], &start);
         assert_eq!((count.get(), offer.hanging.len()), (50, 50));
     }

@@ -24,6 +24,7 @@ mod planner;
 mod privileges;
 mod pstore;
 mod rules;
+mod settings;
 mod ship;
 mod tcp;
 mod timestamp;

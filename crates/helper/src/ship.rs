@@ -87,7 +87,7 @@ struct Lines {
 
 /// What has the lines that are to be sent.
 trait Rings {
-    /// The services that have some.
+    /// The services and helpers that have some.
     fn services(&self) -> Result<Vec<String>, String>;
     /// What is kept of one service, from this line on.
     fn lines(&self, service: &str, from: u64) -> Result<Lines, String>;
@@ -131,9 +131,10 @@ fn each(targets: Vec<Target>, work: impl Fn(Target) + Send + Sync + 'static) -> 
 
 impl Rings for Init {
     fn services(&self) -> Result<Vec<String>, String> {
+        // Those of services that have said something, and of what init has helpers for.
         let status = ask_init(&json!({"op": "status"}))?;
-        let names = status["services"].as_array().into_iter().flatten();
-        Ok(names.filter_map(|service| Some(service["name"].as_str()?.to_owned())).collect())
+        let names = status["logs"].as_array().into_iter().flatten();
+        Ok(names.filter_map(|name| Some(name.as_str()?.to_owned())).collect())
     }
 
     fn lines(&self, service: &str, from: u64) -> Result<Lines, String> {

@@ -234,11 +234,8 @@ impl Boot {
             }
             // Ports are given by ID, so that every driver should have had its chance.
             Stage::Drives => {
-                let configured = facts.configuration != Configuration::Pending;
-                configured
-                    && self.ended(Stage::Configuration)
-                    && self.ended(Stage::Modules)
-                    && self.ended(Stage::Agent)
+                let before = [Stage::Configuration, Stage::Modules, Stage::Agent];
+                facts.configuration != Configuration::Pending && before.iter().all(|stage| self.ended(*stage))
             }
         }
     }

@@ -30,6 +30,8 @@ pub(crate) fn open(service: &str, limits: &Limits) -> (Option<File>, Vec<String>
 fn make(path: &Path, limits: &Limits) -> (Option<File>, Vec<String>) {
     let made = fs::create_dir(path)
         .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) });
+    // Who joins a frozen group stands still before it runs, and init waits until it runs.
+    let _ = fs::write(path.join("cgroup.freeze"), "0");
     let joined = made.and_then(|()| OpenOptions::new().write(true).open(path.join("cgroup.procs")));
     let group = match joined {
         Ok(group) => group,
@@ -92,11 +94,8 @@ impl OutOfMemory {
     /// Why the service was killed since `before`, where it was.
     pub(crate) fn since(self, before: Self) -> Option<&'static str> {
         let own = self.own > before.own;
-        (self.kills > before.kills).then_some(if own {
-            "it was over its memory limit"
-        } else {
-            "the machine had no memory left"
-        })
+        let why = if own { "it was over its memory limit" } else { "the machine had no memory left" };
+        (self.kills > before.kills).then_some(why)
     }
 }
 
@@ -133,10 +132,12 @@ mod tests {
         // A folder in the place of the file: the kernel refuses.
         fs::create_dir_all(group.join("memory.max")).unwrap();
         fs::write(group.join("cgroup.procs"), "").unwrap();
+        fs::write(group.join("cgroup.freeze"), "1").unwrap();
         let (joined, complaints) = make(&group, &limits);
         assert!(joined.is_some() && complaints.len() == 1, "{complaints:?}");
         assert!(complaints[0].starts_with("memory.max cannot be set to 2097152: "), "{complaints:?}");
         assert_eq!(fs::read_to_string(group.join("pids.max")).unwrap(), "7");
+        assert_eq!(fs::read_to_string(group.join("cgroup.freeze")).unwrap(), "0", "who joins it must run");
         fs::remove_dir_all(&folder).unwrap();
     }
 

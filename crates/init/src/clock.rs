@@ -24,11 +24,8 @@ impl Clock {
     /// Watches from now on.
     pub(crate) fn new(now_ms: u64) -> nix::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-        let clock = Self {
-            timer: TimerFd::new(ClockId::CLOCK_REALTIME, flags)?,
-            offset_ms: offset_ms(now_ms),
-            steps: 0,
-        };
+        let timer = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;
+        let clock = Self { timer, offset_ms: offset_ms(now_ms), steps: 0 };
         clock.arm()?;
         Ok(clock)
     }
@@ -45,10 +42,9 @@ impl Clock {
         let _ = self.arm();
         let before_ms = std::mem::replace(&mut self.offset_ms, offset_ms(now_ms));
         let step_ms = self.offset_ms - before_ms;
-        (step_ms.abs() >= STEP_MS_MIN).then(|| {
-            self.steps += 1;
-            step_ms
-        })
+        let stepped = step_ms.abs() >= STEP_MS_MIN;
+        self.steps += u64::from(stepped);
+        stepped.then_some(step_ms)
     }
 }
 

@@ -5,10 +5,6 @@
 pub(crate) struct CommandLine {
     /// `imbrex.config=URL`: where the node's configuration is.
     pub(crate) config_url: Option<String>,
-    /// A person has chosen how loud the kernel is on the console.
-    pub(crate) loud: bool,
-    /// A person has chosen what a kernel panic does.
-    pub(crate) panic_chosen: bool,
     /// `imbrex.watchdog_s=N`: the hardware watchdog's patience in seconds; 0 leaves it alone.
     pub(crate) watchdog_s: Option<u32>,
     /// Words that begin with `imbrex.` and mean nothing: mistakes to be named.
@@ -28,8 +24,6 @@ impl CommandLine {
                 "imbrex.watchdog_s" if value.parse::<u32>().is_ok() => {
                     command_line.watchdog_s = value.parse().ok();
                 }
-                "loglevel" | "debug" | "ignore_loglevel" | "earlyprintk" => command_line.loud = true,
-                "panic" => command_line.panic_chosen = true,
                 key if key.starts_with("imbrex.") => command_line.unknown.push(key.to_owned()),
                 _ => {}
             }
@@ -60,6 +54,5 @@ mod tests {
         let command_line = CommandLine::parse(text);
         assert_eq!(command_line.config_url.as_deref(), Some("http://10.0.2.2:8000/node.toml"));
         assert_eq!(command_line.unknown, ["imbrex.confg"]);
-        assert!(!command_line.loud);
     }
 }

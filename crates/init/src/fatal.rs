@@ -19,9 +19,7 @@ static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 /// From now on a panic takes the fatal path.
 pub(crate) fn install() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
         let message = panic.payload_as_str().unwrap_or("no message");
         fatal(&format!("init panicked{place}: {message}"));
     }));

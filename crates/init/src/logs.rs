@@ -2,7 +2,7 @@
 //!
 //! Whatever a service writes, its ring never takes more than [`SEALED_BYTES_MAX`] bytes of memory and
 //! two blocks, gives back no more than [`TEXT_BYTES_MAX`], and a line has no more than
-//! [`LINE_BYTES_MAX`]. Who says more than [`BURST_BYTES`] and then [`BYTES_PER_SECOND`] is heard out
+//! [`LINE_BYTES_MAX`]. A line counts as [`LINE_BYTES_MIN`] at least: that is what it takes to give it back. Who says more than [`BURST_BYTES`] and then [`BYTES_PER_SECOND`] is heard out
 //! and not kept, so that a service that logs without end costs the time of counting its lines.
 
 use std::collections::VecDeque;
@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 
 /// The most bytes of one line; what goes beyond is cut off, and the line ends with an ellipsis.
 pub(crate) const LINE_BYTES_MAX: usize = 1024;
+/// What a line counts as at least.
+const LINE_BYTES_MIN: usize = 64;
 /// Lines are compressed together when there are so many bytes of them.
 const BLOCK_BYTES: usize = 16 * 1024;
 /// The most bytes of compressed blocks.
@@ -41,6 +43,10 @@ pub(crate) struct Ring {
     evicted: u64,
     dropped: u64,
     dropped_now: u64,
+    /// Nothing is kept until there is room for much again.
+    deaf: bool,
+    /// What comes next belongs to a line that was dropped.
+    within_dropped: bool,
     unfinished: Vec<u8>,
     cut: bool,
     /// What it has used of [`BURST_BYTES`], and when something last came, in milliseconds since boot.
@@ -55,19 +61,33 @@ impl Ring {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         // Half of what it may save up must be there again before it is listened to again.
         let left_bytes = BURST_BYTES.saturating_sub(self.spent_bytes);
-        if length > left_bytes || (self.dropped_now > 0 && left_bytes < BURST_BYTES / 2) {
-            let lines: usize = bytes.iter().map(|&byte| usize::from(byte == b'\n')).sum();
-            self.dropped_now += u64::try_from(lines).unwrap_or(u64::MAX).max(1);
-            return;
+        self.deaf = length > left_bytes || (self.deaf && left_bytes < BURST_BYTES / 2);
+        if self.deaf {
+            return self.drop_lines(bytes);
         }
         self.spent_bytes += length;
         self.tell_dropped();
+        if self.within_dropped {
+            let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else { return };
+            self.within_dropped = false;
+            bytes = &bytes[end + 1..];
+        }
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.extend(&bytes[..end]);
             self.finish_line();
             bytes = &bytes[end + 1..];
         }
         self.extend(bytes);
+    }
+
+    /// Counts each line of which something is lost, once: where it begins, or where its loss does.
+    fn drop_lines(&mut self, bytes: &[u8]) {
+        self.unfinished.clear();
+        self.cut = false;
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.dropped_now += u64::from(!self.within_dropped);
+            self.within_dropped = !line.ends_with(b"\n");
+        }
     }
 
     fn hear(&mut self, now_ms: u64) {
@@ -87,6 +107,7 @@ impl Ring {
     /// The writer is gone: an unfinished line is a line.
     pub(crate) fn finish(&mut self) {
         self.tell_dropped();
+        self.within_dropped = false;
         if !self.unfinished.is_empty() {
             self.finish_line();
         }
@@ -124,13 +145,13 @@ impl Ring {
         self.evicted + self.dropped + self.dropped_now
     }
 
-    fn tell_dropped(&mut self) {
+    /// Writes down what was lost since this was last done. There is no unfinished line then.
+    pub(crate) fn tell_dropped(&mut self) {
         let lines = std::mem::take(&mut self.dropped_now);
         if lines > 0 {
             self.dropped += lines;
-            self.unfinished.clear();
-            let line = format!("init: {lines} lines were not kept: too many came at once");
-            self.push(&line, self.heard_ms);
+            self.extend(format!("init: {lines} lines were not kept: too many came at once").as_bytes());
+            self.finish_line();
         }
     }
 
@@ -164,12 +185,12 @@ impl Ring {
         };
         self.open.clear();
         self.sealed_bytes += block.compressed.len();
-        self.text_bytes += block.text_bytes;
+        self.text_bytes += block.counted_bytes();
         self.sealed.push_back(block);
         while self.sealed_bytes > SEALED_BYTES_MAX || self.text_bytes > TEXT_BYTES_MAX {
             let Some(oldest) = self.sealed.pop_front() else { break };
             self.sealed_bytes -= oldest.compressed.len();
-            self.text_bytes -= oldest.text_bytes;
+            self.text_bytes -= oldest.counted_bytes();
             self.evicted += oldest.lines;
         }
     }
@@ -182,6 +203,11 @@ fn timed(line: &str) -> (u64, String) {
 }
 
 impl Block {
+    /// What it takes to give its lines back, in bytes.
+    fn counted_bytes(&self) -> usize {
+        self.text_bytes.max(usize::try_from(self.lines).unwrap_or(usize::MAX).saturating_mul(LINE_BYTES_MIN))
+    }
+
     fn text(&self) -> String {
         let text = lz4_flex::block::decompress(&self.compressed, self.text_bytes).unwrap_or_default();
         String::from_utf8(text).unwrap_or_default()
@@ -257,6 +283,54 @@ mod tests {
         );
         let (first, lines) = texts(&ring, 0);
         assert_eq!(first + lines.len() as u64 + ring.dropped, 1_000_000 + 2);
+    }
+
+    #[test]
+    fn a_loss_is_told_as_soon_as_somebody_asks_and_each_line_of_which_something_is_lost_counts_once() {
+        let mut ring = Ring::default();
+        // All but a few bytes of what may be said at once.
+        let kept = "x".repeat(usize::try_from(BURST_BYTES).unwrap() - 20);
+        for piece in [&format!("{kept}\nbegun, "), "and ended where no room was\nanother", " one", " more\n"]
+        {
+            ring.write(piece.as_bytes(), 5);
+        }
+        assert_eq!(ring.lost(), 2);
+        ring.tell_dropped();
+        assert_eq!(texts(&ring, 0).1[1..], ["init: 2 lines were not kept: too many came at once"]);
+        // Still nothing is kept, and that is told when somebody asks again.
+        ring.write(b"deaf\nthe rest of ", 6);
+        // There is room again: what is left of a line that was dropped is no line.
+        ring.write(b"it\nwhole\n", 60_000);
+        let last = ring.last(2);
+        assert_eq!(
+            (last[0].as_str(), last[1].as_str()),
+            ("init: 2 lines were not kept: too many came at once", "whole")
+        );
+        assert_eq!(ring.lost(), 4);
+    }
+
+    #[test]
+    fn a_writer_that_ends_within_a_dropped_line_costs_the_next_one_nothing() {
+        let mut ring = Ring::default();
+        ring.write(&[b'x'; 2 << 20], 5);
+        ring.finish();
+        ring.write(b"next\n", 60_000);
+        assert_eq!((ring.last(1), ring.lost()), (vec!["next".to_owned()], 1));
+    }
+
+    #[test]
+    fn empty_lines_take_no_more_to_give_back_than_others() {
+        let mut ring = Ring::default();
+        for second in 0..100 {
+            ring.write(&[b'\n'; 16 * 1024], second * 1_000);
+        }
+        let (first, lines) = texts(&ring, 0);
+        assert!(
+            lines.len() <= (TEXT_BYTES_MAX + BLOCK_BYTES) / LINE_BYTES_MIN + BLOCK_BYTES / 2,
+            "{}",
+            lines.len()
+        );
+        assert_eq!(first + lines.len() as u64, 100 * 16 * 1024);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
     bind, recv, socket,
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Multicast groups of rtnetlink: IPv4 and IPv6 addresses.
@@ -61,18 +61,12 @@ fn ip_address(address: &SockaddrStorage) -> Option<IpAddr> {
 }
 
 fn best(addresses: impl Iterator<Item = Address>) -> Option<Address> {
+    // fec0::/10, the site-local addresses of old, reach no further than link-local ones today.
+    let site_local = |address: Ipv6Addr| address.segments()[0] & 0xffc0 == 0xfec0;
+    let near = |address: Ipv6Addr| address.is_unicast_link_local() || site_local(address);
     let reachable = |found: &Address| match found.address {
-        IpAddr::V4(address) => {
-            !address.is_link_local() && !address.is_loopback() && !address.is_unspecified()
-        }
-        // fec0::/10, the site-local addresses of old, reach no further than link-local ones today.
-        IpAddr::V6(address) => {
-            let site_local = address.segments()[0] & 0xffc0 == 0xfec0;
-            !address.is_unicast_link_local()
-                && !site_local
-                && !address.is_loopback()
-                && !address.is_multicast()
-        }
+        IpAddr::V4(one) => !(one.is_link_local() || one.is_loopback() || one.is_unspecified()),
+        IpAddr::V6(one) => !(near(one) || one.is_loopback() || one.is_multicast()),
     };
     addresses
         .filter(reachable)

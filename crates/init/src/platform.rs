@@ -66,18 +66,8 @@ pub(crate) fn mount_filesystems() -> Result<Vec<String>, String> {
     Ok(left_out)
 }
 
-/// Settings of the kernel, each with its reason; none of them is worth a failed boot.
-pub(crate) fn tune_kernel(loud: bool, panic_chosen: bool) {
-    if !loud {
-        // The console is for people: only what is critical reaches it. All else is in /dev/kmsg.
-        let _ = fs::write("/proc/sys/kernel/printk", "3 4 1 3");
-    }
-    if !panic_chosen {
-        // A node that stands still serves nobody.
-        let _ = fs::write("/proc/sys/kernel/panic", "10");
-    }
-    // The kernel asks for modules too, such as those of its own cryptography.
-    let _ = fs::write("/proc/sys/kernel/modprobe", "/usr/sbin/modprobe");
+/// The limits that every process of the node inherits.
+pub(crate) fn raise_limits() {
     // A drive's process holds a connection per client.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, 65_536, 65_536);
 }

@@ -33,10 +33,9 @@ pub(crate) fn find(sysfs: &Path, known: &[String]) -> Vec<(String, File)> {
 pub(crate) fn pressed(button: &mut impl Read) -> Option<bool> {
     let mut bytes = [0_u8; EVENT_BYTES * 16];
     let length = match button.read(&mut bytes) {
-        Ok(0) => return None,
-        Ok(length) => length,
+        Ok(length) if length > 0 => length,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Some(false),
-        Err(_) => return None,
+        _ => return None,
     };
     let half = |event: &[u8], at: usize| u16::from_ne_bytes([event[at], event[at + 1]]);
     let press =

@@ -31,6 +31,8 @@ impl Ending {
     }
 }
 
+/// An order that comes so soon after another, in milliseconds, is that one: a key is held down, or a client tries again.
+pub(crate) const SAME_ORDER_MS: u64 = 2_000;
 /// How long processes that nobody knows may take to die, in milliseconds.
 const WAIT_MS: u64 = 2_000;
 /// How long the last question to the drives may take, in milliseconds: longer than the helper waits for an answer.

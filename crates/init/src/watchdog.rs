@@ -16,6 +16,8 @@ use std::sync::OnceLock;
 /// The watchdog's patience where nobody has chosen, in seconds: longer than any turn of the loop on
 /// a machine that swaps interrupts for errors, shorter than a person's.
 const PATIENCE_S: u32 = 60;
+/// For how long it waits at the end at least, in seconds: a kernel that was started by kexec has loaded its driver by then.
+const END_S_MIN: u32 = 120;
 /// The least that can be chosen, in seconds.
 const PATIENCE_S_MIN: u32 = 8;
 /// `_IOWR('W', 6, int)`, `_IOR('W', 7, int)` and `_IOWR('W', 8, int)` of linux/watchdog.h.
@@ -55,20 +57,14 @@ impl Watchdog {
     /// # Errors
     /// One sentence, where there is one and it cannot be used.
     pub(crate) fn find(sysfs: &Path, chosen_s: Option<u32>, now_ms: u64) -> Result<Option<Self>, String> {
-        let mut names: Vec<String> = fs::read_dir(sysfs.join("class/watchdog"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        let Some(device) = names.into_iter().next().filter(|_| chosen_s != Some(0)) else { return Ok(None) };
+        let entries = fs::read_dir(sysfs.join("class/watchdog")).into_iter().flatten().flatten();
+        let first = entries.filter_map(|entry| entry.file_name().into_string().ok()).min();
+        let Some(device) = first.filter(|_| chosen_s != Some(0)) else { return Ok(None) };
         let text = |file: &str| {
             let path = sysfs.join("class/watchdog").join(&device).join(file);
             fs::read_to_string(path).unwrap_or_default().trim().to_owned()
         };
         let boot_status = text("bootstatus").parse().unwrap_or(0);
-        let identity = text("identity");
         let failed = |error: std::io::Error| format!("/dev/{device} cannot be armed: {error}");
         let file = File::options().write(true).open(format!("/dev/{device}")).map_err(failed)?;
         let wanted_s = chosen_s.unwrap_or(PATIENCE_S).max(PATIENCE_S_MIN);
@@ -78,21 +74,19 @@ impl Watchdog {
         let governor = sysfs.join("class/watchdog").join(&device).join("pretimeout_governor");
         let panics = fs::write(governor, "panic").is_ok();
         let pretimeout_s = panics.then(|| set(&file, WDIOC_SETPRETIMEOUT, timeout_s / 4).ok()).flatten();
-        let reset_by_watchdog = boot_status & CARD_RESET != 0;
         let _ = DEVICE.set((file, timeout_s));
         // The kernel reckons the time of its panic anew at each feeding, and not when it is told of it: without this one a
         // machine that hangs before the next would be reset without a trace (`__watchdog_ping` of drivers/watchdog/watchdog_dev.c).
         feed();
-        let (starved, fed_ms) = (None, now_ms);
         Ok(Some(Self {
+            identity: text("identity"),
             device,
-            identity,
             timeout_s,
             pretimeout_s,
             boot_status,
-            reset_by_watchdog,
-            starved,
-            fed_ms,
+            reset_by_watchdog: boot_status & CARD_RESET != 0,
+            starved: None,
+            fed_ms: now_ms,
         }))
     }
 
@@ -113,10 +107,8 @@ impl Watchdog {
     pub(crate) fn describe(&self) -> String {
         let trace = self.pretimeout_s.map_or_else(String::new, |s| format!(", a panic {s} s before"));
         let before = if self.reset_by_watchdog { "; it has reset the machine before this boot" } else { "" };
-        format!(
-            "watchdog {} ({}): reset after {} s{trace}{before}",
-            self.device, self.identity, self.timeout_s
-        )
+        let Self { device, identity, timeout_s, .. } = self;
+        format!("watchdog {device} ({identity}): reset after {timeout_s} s{trace}{before}")
     }
 }
 
@@ -131,7 +123,7 @@ pub(crate) fn feed() {
 pub(crate) fn feed_last(kernel_s: u32) {
     let Some((file, timeout_s)) = DEVICE.get() else { return };
     // One that cannot wait for so long waits as long as it did.
-    let _ = set(file, WDIOC_SETTIMEOUT, (*timeout_s).max(PATIENCE_S).max(kernel_s + PATIENCE_S / 2));
+    let _ = set(file, WDIOC_SETTIMEOUT, (*timeout_s).max(END_S_MIN).max(kernel_s + PATIENCE_S / 2));
     feed();
 }
 

@@ -25,7 +25,8 @@ pub(super) async fn list_services(State(agent): State<Arc<Agent>>) -> Result<Jso
     }
 }
 
-/// The last lines that a service wrote, oldest first. The header `imbrex-lines-lost` counts the older ones
+/// The last lines that a service wrote, oldest first, or a helper of init's: `plan`, `coldplug`, `configure`,
+/// `network-prepare`, `pstore`, `health`. The header `imbrex-lines-lost` counts the older ones
 /// that are gone.
 #[utoipa::path(get, path = "/v1/services/{name}/log", tag = "services",
     params(("name" = String, Path, description = "The service's name, as the list gives it")),
@@ -36,7 +37,7 @@ pub(super) async fn service_log(
     State(agent): State<Arc<Agent>>,
     Name(name): Name,
 ) -> Result<Response, Refusal> {
-    check_name(&agent, &name).await?;
+    check_name(&agent, &name, true).await?;
     let log = agent.init.log(&name).await?;
     let mut text = log.lines.join("\n");
     if !text.is_empty() {
@@ -60,7 +61,7 @@ pub(super) async fn start_service(
     State(agent): State<Arc<Agent>>,
     Name(name): Name,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
-    check_name(&agent, &name).await?;
+    check_name(&agent, &name, false).await?;
     agent.init.start(&name).await?;
     agent.inventory.invalidate().await;
     Ok((
@@ -69,9 +70,11 @@ pub(super) async fn start_service(
     ))
 }
 
-async fn check_name(agent: &Agent, name: &str) -> Result<(), Refusal> {
+/// Refuses a name that no service has; `helpers`: nor any helper of init's that has a log.
+async fn check_name(agent: &Agent, name: &str, helpers: bool) -> Result<(), Refusal> {
     let survey = agent.inventory.survey().await;
     match &survey.init {
+        Ok(status) if helpers && status.logs.iter().any(|log| log == name) => Ok(()),
         Ok(status) if status.services.iter().any(|service| service.name == name) => Ok(()),
         Ok(_) => Err(refusal::unknown_service(name)),
         Err(reason) => Err(refusal::init_unavailable(reason)),

@@ -17,9 +17,7 @@ impl Node {
         match process::start(&specification) {
             Ok(child) => {
                 let pid = child.pid;
-                for complaint in &child.complaints {
-                    self.record(&format!("{name}: {complaint}"));
-                }
+                child.complaints.iter().for_each(|complaint| self.record(&format!("{name}: {complaint}")));
                 self.processes.insert(pid, name.clone());
                 self.watch_child(child, &name);
                 self.record(&format!("{name} started as process {pid}"));
@@ -38,7 +36,7 @@ impl Node {
         self.handles.insert(pid, handle);
         let name = || log.to_owned();
         let output = Source::Output { log: name(), pid, pipe: output };
-        let ready = ready.map(|pipe| Source::Ready { service: name(), pid, pipe });
+        let ready = ready.map(|pipe| Source::Ready { service: name(), pid, pipe, said: Vec::new() });
         let notify = notify.map(|socket| Source::Notify { service: name(), pid, socket });
         [Some(output), ready, notify].into_iter().flatten().for_each(|source| self.watch(source));
     }
@@ -147,8 +145,8 @@ impl Node {
             HelperKind::Configure => self.configured(exit),
             HelperKind::PrepareNetwork => self.network_prepared(),
             HelperKind::Pstore => self.pstore_collected(),
-            HelperKind::Health { service } if exit == Exit::Status(0) => {
-                self.give(Event::Alive { name: service });
+            HelperKind::Health { service: name } if exit == Exit::Status(0) => {
+                self.give(Event::Alive { name });
             }
             HelperKind::Health { .. } => {}
         }

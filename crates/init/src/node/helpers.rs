@@ -70,13 +70,11 @@ impl Helpers {
 
     /// Those that are to be killed now, each told once.
     pub(super) fn late(&mut self, now_ms: u64) -> Vec<(i32, HelperKind)> {
-        let late = |helper: &Helper| helper.deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms);
-        let late = self.0.iter_mut().filter(|(_, helper)| late(helper));
-        late.map(|(pid, helper)| {
-            helper.deadline_ms = None;
-            (*pid, helper.kind.clone())
-        })
-        .collect()
+        let late = |(pid, helper): (&i32, &mut Helper)| {
+            helper.deadline_ms.take_if(|deadline_ms| *deadline_ms <= now_ms)?;
+            Some((*pid, helper.kind.clone()))
+        };
+        self.0.iter_mut().filter_map(late).collect()
     }
 
     /// A process was reaped: what it was for, where it was a helper.

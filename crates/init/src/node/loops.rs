@@ -8,7 +8,7 @@ use crate::process::reap;
 use crate::supervisor::Supervisor;
 use imbrex_init::plan::{AGENT, Plan};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -23,22 +23,25 @@ const TOKEN_FIRST: u64 = 5;
 
 /// The most events that one turn takes.
 const EVENTS_MAX: usize = 64;
-/// The most uevents that one turn reads before it looks at everything else.
-const UEVENTS_MAX: usize = 1_024;
+/// The most uevents, signals and dead children that one turn takes before it looks at everything else.
+const TAKEN_MAX: usize = 1_024;
 /// The most bytes that one turn reads from one process, so that none keeps the loop to itself.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes among which a service says that it is ready.
+const READY_BYTES_MAX: usize = 64;
+/// The most datagrams of a service that one turn takes, and when it is heard again, in milliseconds.
+const DATAGRAMS_MAX: usize = 64;
+const NOTIFY_PAUSE_MS: u64 = 100;
 
 impl Node {
     /// The node before its first turn.
     pub(super) fn new(command_line: CommandLine, filesystems: Record) -> io::Result<Self> {
-        let mut mask = SigSet::empty();
-        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGPWR, Signal::SIGHUP] {
-            mask.add(signal);
-        }
+        let signals = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGPWR, Signal::SIGHUP];
+        let mask = SigSet::from_iter(signals);
         mask.thread_block()?;
         // Ctrl-Alt-Del becomes a SIGINT, instead of a reboot that asks no drive.
         let _ = nix::sys::reboot::set_cad_enabled(false);
-        let seed = platform::seed();
+        let (seed, random) = (platform::seed(), Random::new(platform::seed()));
         let node = Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             signals: SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
@@ -66,16 +69,14 @@ impl Node {
             out_of_memory: BTreeMap::new(),
             command_line,
             configuration: None,
-            fetch: Fetch {
-                due_ms: None,
-                backoff: Backoff::default(),
-                random: Random::new(seed.rotate_left(32)),
-            },
+            fetch: Fetch { due_ms: None, backoff: Backoff::default(), random },
             address: None,
             api_line: None,
             dirty: Dirty::default(),
             ending: Ending::PowerOff,
             ordered_ms: 0,
+            told_ms: 0,
+            notify_ms: None,
         };
         let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
         node.epoll.add(&node.signals, readable(SIGNALS))?;
@@ -114,19 +115,25 @@ impl Node {
     }
 
     fn take_signals(&mut self) -> nix::Result<()> {
-        while let Some(signal) = self.signals.read_signal()? {
+        let mut died = false;
+        for _ in 0..TAKEN_MAX {
+            let Some(signal) = self.signals.read_signal()? else { break };
             match i32::try_from(signal.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()) {
-                Some(Signal::SIGCHLD) => self.reap_all(),
+                Some(Signal::SIGCHLD) => died = true,
                 Some(Signal::SIGINT) => self.shut_down(Ending::Reboot),
                 Some(Signal::SIGTERM | Signal::SIGPWR) => self.shut_down(Ending::PowerOff),
                 _ => {}
             }
         }
+        if died {
+            self.reap_some();
+        }
         Ok(())
     }
 
-    fn reap_all(&mut self) {
-        while let Ok(Some((pid, exit))) = reap() {
+    fn reap_some(&mut self) {
+        for _ in 0..TAKEN_MAX {
+            let Ok(Some((pid, exit))) = reap() else { return };
             self.handles.remove(&pid);
             if let Some(service) = self.processes.remove(&pid) {
                 self.service_ended(service, pid, exit);
@@ -138,10 +145,12 @@ impl Node {
             }
             // Anything else is an orphan that somebody left: there is nobody to tell.
         }
+        // There may be more: the next turn hears of them.
+        let _ = raise(Signal::SIGCHLD);
     }
 
     fn take_uevents(&mut self) -> nix::Result<()> {
-        for _ in 0..UEVENTS_MAX {
+        for _ in 0..TAKEN_MAX {
             let Some(event) = uevent::receive(&self.uevents)? else { break };
             if event.lost {
                 self.record("the kernel had more uevents than fit: all devices are looked at again");
@@ -165,30 +174,33 @@ impl Node {
                 }
             }
             Some(Source::Notify { service, socket, .. }) => {
-                let mut bytes = [0_u8; 4096];
-                let length = socket.recv(&mut bytes).unwrap_or(0);
-                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
-                let service = service.clone();
-                for line in text.lines() {
-                    let name = service.clone();
-                    match line {
-                        "READY=1" => self.give(Event::Ready { name }),
-                        "WATCHDOG=1" => self.give(Event::Alive { name }),
-                        _ => {}
+                let (mut bytes, mut ready, mut alive) = ([0_u8; 4096], false, false);
+                for _ in 0..DATAGRAMS_MAX {
+                    let Ok(length) = socket.recv(&mut bytes) else { break };
+                    for line in bytes[..length].split(|&byte| byte == b'\n') {
+                        ready |= line == b"READY=1";
+                        alive |= line == b"WATCHDOG=1";
                     }
                 }
+                // Whoever runs on the node can write to it: it is not to keep the loop to itself.
+                let _ = self.epoll.delete(socket);
+                let name = || service.clone();
+                let ready = ready.then(|| Event::Ready { name: name() });
+                let alive = alive.then(|| Event::Alive { name: name() });
+                self.notify_ms.get_or_insert_with(|| platform::now_ms() + NOTIFY_PAUSE_MS);
+                ready.into_iter().chain(alive).for_each(|event| self.give(event));
             }
             Some(Source::Button { file, .. }) => match power_button::pressed(file) {
                 Some(true) => self.shut_down(Ending::PowerOff),
                 Some(false) => {}
                 None => drop(self.sources.remove(&token)),
             },
-            Some(Source::Ready { service, pipe, .. }) => {
-                let mut bytes = [0_u8; 64];
-                let length = pipe.read(&mut bytes).unwrap_or(0);
-                let ready = bytes[..length].starts_with(b"READY");
+            Some(Source::Ready { service, pipe, said, .. }) => {
+                let (ready, over) = read_ready(pipe, said);
                 let service = service.clone();
-                self.sources.remove(&token);
+                if over {
+                    self.sources.remove(&token);
+                }
                 if ready {
                     self.dirty.api |= service == AGENT;
                     self.give(Event::Ready { name: service });
@@ -216,6 +228,17 @@ impl Node {
         }
     }
 
+    /// Hears the services again that were heard a while ago.
+    pub(super) fn hear_again(&mut self, now_ms: u64) {
+        if self.notify_ms.take_if(|due_ms| *due_ms <= now_ms).is_some() {
+            for (token, source) in &self.sources {
+                if let Source::Notify { socket, .. } = source {
+                    let _ = self.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, *token));
+                }
+            }
+        }
+    }
+
     /// A process has ended: takes what is left in its pipes and closes them, even where a child of
     /// it still holds the other end.
     pub(super) fn close_pipes(&mut self, ended: i32) {
@@ -231,6 +254,15 @@ impl Node {
             _ => true,
         });
     }
+}
+
+/// Reads on what a service says of being ready, into `said`: whether it is, and whether no more is to be heard.
+fn read_ready(pipe: &mut impl Read, said: &mut Vec<u8>) -> (bool, bool) {
+    let room = READY_BYTES_MAX.saturating_sub(said.len());
+    // An error that nothing more is there yet keeps what was.
+    let ended = pipe.take(u64::try_from(room).unwrap_or(0)).read_to_end(said).is_ok();
+    let ready = said.starts_with(b"READY");
+    (ready, ready || ended)
 }
 
 /// Moves at most so many bytes from a pipe into a log; whether the pipe is at its end.
@@ -250,4 +282,34 @@ fn copy_output(pipe: &mut impl Read, ring: &mut super::Ring, bytes_max: usize, n
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn ready_is_heard_in_however_many_writes_it_comes_and_nobody_is_heard_out_for_ever() {
+        let heard = |pieces: &[&str], close: bool| {
+            let (mut pipe, mut writer) = UnixStream::pair().unwrap();
+            pipe.set_nonblocking(true).unwrap();
+            let mut said = Vec::new();
+            let mut heard = Vec::new();
+            for piece in pieces {
+                writer.write_all(piece.as_bytes()).unwrap();
+                heard.push(read_ready(&mut pipe, &mut said));
+            }
+            drop(close.then_some(writer));
+            if close {
+                heard.push(read_ready(&mut pipe, &mut said));
+            }
+            heard
+        };
+        assert_eq!(heard(&["READY\n"], false), [(true, true)]);
+        assert_eq!(heard(&["RE", "AD", "Y"], false), [(false, false), (false, false), (true, true)]);
+        assert_eq!(heard(&["REA"], true), [(false, false), (false, true)]);
+        assert_eq!(heard(&["x".repeat(READY_BYTES_MAX).as_str()], false), [(false, true)]);
+    }
 }

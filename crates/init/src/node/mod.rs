@@ -50,8 +50,8 @@ enum Source {
     Connection(Connection),
     /// What a process writes, and the log in which it lands.
     Output { log: String, pid: i32, pipe: File },
-    /// Where a service says that it is ready.
-    Ready { service: String, pid: i32, pipe: File },
+    /// Where a service says that it is ready, and what it has said so far.
+    Ready { service: String, pid: i32, pipe: File, said: Vec<u8> },
     /// Where a service says anything: sd_notify(3).
     Notify { service: String, pid: i32, socket: UnixDatagram },
     /// The machine's power button, by its name in `/dev/input`.
@@ -126,6 +126,10 @@ struct Node {
     ending: Ending,
     /// When the node was told to stop, in milliseconds since boot.
     ordered_ms: u64,
+    /// When it was last told so.
+    told_ms: u64,
+    /// When services that speak sd_notify(3) are heard again, in milliseconds since boot.
+    notify_ms: Option<u64>,
 }
 
 /// Boots the node and runs it until it is told to stop. Comes back only with the reason why it
@@ -143,7 +147,7 @@ fn begin() -> Result<Node, String> {
     let left_out = platform::mount_filesystems()?;
     let text = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let command_line = CommandLine::parse(&text);
-    platform::tune_kernel(command_line.loud, command_line.panic_chosen);
+    platform::raise_limits();
     cgroup::prepare();
     console::line(&format!("Imbrex {} boots", env!("CARGO_PKG_VERSION")));
     let filesystems = Record {
@@ -155,10 +159,9 @@ fn begin() -> Result<Node, String> {
     let mut node = Node::new(command_line, filesystems)
         .map_err(|error| format!("the event loop cannot be made: {error}"))?;
     node.start_own_helper(HelperKind::Pstore, &["pstore"], machine::PSTORE_DEADLINE_MS);
-    for word in node.command_line.unknown.clone() {
-        node.announce(&format!(
-            "{word} on the kernel command line means nothing: see the README of init for those that do"
-        ));
+    for word in std::mem::take(&mut node.command_line.unknown) {
+        let means = "means nothing: see the README of init for those that do";
+        node.announce(&format!("{word} on the kernel command line {means}"));
     }
     Ok(node)
 }
@@ -186,6 +189,7 @@ impl Node {
             self.check_health(now_ms);
             self.feed_watchdog(now_ms);
             self.count_down(now_ms);
+            self.hear_again(now_ms);
             self.give(Event::Tick);
             self.announce_api();
             again = self.advance_boot();
@@ -199,7 +203,7 @@ impl Node {
     fn deadline_ms(&self) -> Option<u64> {
         let (boot, helpers) = (self.boot.deadline_ms(), self.helpers.deadline_ms());
         let watchdog = self.watchdog.as_ref().and_then(Watchdog::deadline_ms);
-        let machines = [self.supervisor.deadline_ms(), boot, helpers, watchdog];
+        let machines = [self.supervisor.deadline_ms(), boot, helpers, watchdog, self.notify_ms];
         let own = [self.plan_ms(), self.fetch.due_ms, self.countdown_ms, self.health_ms()];
         machines.into_iter().chain(own).flatten().min()
     }
@@ -243,12 +247,17 @@ impl Node {
     /// Stops the node in order; told again, at once.
     fn shut_down(&mut self, ending: Ending) {
         self.ending = ending;
-        if self.supervisor.stopping() {
+        let (now_ms, stopping) = (platform::now_ms(), self.supervisor.stopping());
+        let before_ms = std::mem::replace(&mut self.told_ms, now_ms);
+        if stopping && now_ms.saturating_sub(before_ms) < shutdown::SAME_ORDER_MS {
+            return self.record(&format!("told to {} once more", ending.verb()));
+        }
+        if stopping {
             self.announce(&format!("told again to {}: everything is killed now", ending.verb()));
         } else {
             let drives = self.processes.values().filter(|name| name.starts_with(plan::DRIVE)).count();
             self.announce(&format!("stopping to {}: {drives} drives are asked to flush", ending.verb()));
-            self.ordered_ms = platform::now_ms();
+            self.ordered_ms = now_ms;
             self.countdown_ms = Some(self.ordered_ms + machine::COUNTDOWN_MS);
         }
         self.give(Event::Shutdown);

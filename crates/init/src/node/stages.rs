@@ -126,15 +126,15 @@ impl Node {
 
     /// Looks at the node's address where it may have changed.
     pub(super) fn look_at_address(&mut self) {
-        if std::mem::take(&mut self.dirty.address) {
-            let address = network::address();
-            if address != self.address {
-                let text =
-                    address.as_ref().map_or_else(|| "none".to_owned(), |found| found.address.to_string());
-                self.record(&format!("address: {text}"));
-                self.address = address;
-                self.dirty.api = true;
-            }
+        if !std::mem::take(&mut self.dirty.address) {
+            return;
+        }
+        let address = network::address();
+        if address != self.address {
+            let text = address.as_ref().map(|found| found.address.to_string());
+            self.record(&format!("address: {}", text.as_deref().unwrap_or("none")));
+            self.address = address;
+            self.dirty.api = true;
         }
     }
 

@@ -38,6 +38,7 @@ impl Node {
             "boot": self.boot.records(),
             "services": std::iter::once(init).chain(others).collect::<Vec<Value>>(),
             "drives": self.plan.drives,
+            "logs": self.logs.keys().collect::<Vec<_>>(),
         });
         status.to_string().into_bytes()
     }
@@ -77,12 +78,13 @@ impl Node {
     }
 
     /// The answer to `log`, as one line.
-    pub(super) fn log(&self, service: &str, from: u64) -> Vec<u8> {
+    pub(super) fn log(&mut self, service: &str, from: u64) -> Vec<u8> {
         let known = service == INIT || self.supervisor.services().contains_key(service);
-        let empty = Ring::default();
-        let Some(ring) = self.logs.get(service).or_else(|| known.then_some(&empty)) else {
+        let mut empty = Ring::default();
+        let Some(ring) = self.logs.get_mut(service).or_else(|| known.then_some(&mut empty)) else {
             return refusal(&crate::supervisor::orders::unknown(service));
         };
+        ring.tell_dropped();
         let (first, lines) = ring.lines_from(from);
         let (times_ms, lines): (Vec<u64>, Vec<String>) = lines.into_iter().unzip();
         let log =

@@ -54,13 +54,8 @@ impl Backoff {
         if run_ms >= GOOD_RUN_MS {
             self.step = 0;
         }
-        while self
-            .failures_ms
-            .front()
-            .is_some_and(|&then_ms| now_ms.saturating_sub(then_ms) > FAILURES_WINDOW_MS)
-        {
-            self.failures_ms.pop_front();
-        }
+        let over = |then_ms: &mut u64| now_ms.saturating_sub(*then_ms) > FAILURES_WINDOW_MS;
+        while self.failures_ms.pop_front_if(over).is_some() {}
         self.failures_ms.push_back(now_ms);
         if self.failures_ms.len() >= FAILURES_MAX {
             self.failures_ms.pop_front();

@@ -110,8 +110,7 @@ enum Shutdown {
 impl Supervisor {
     /// No services yet. The seed moves restarts apart between nodes.
     pub(crate) fn new(seed: u64) -> Self {
-        let (services, random) = (BTreeMap::new(), Random::new(seed));
-        let bounds_ms = Vec::new();
+        let (services, bounds_ms, random) = (BTreeMap::new(), Vec::new(), Random::new(seed));
         Self { services, shutdown: Shutdown::No, bounds_ms, random, spawns_left: SPAWNS_MAX }
     }
 
@@ -149,7 +148,7 @@ impl Supervisor {
             Event::Declare(specification) => self.declare(*specification, now_ms, &mut actions),
             Event::Withdraw { name, reason } => self.withdraw(&name, reason, now_ms, &mut actions),
             Event::Started { name, pid } => self.started(&name, pid, now_ms),
-            Event::SpawnFailed { name, reason } => self.failed(&name, reason, 0, now_ms, &mut actions),
+            Event::SpawnFailed { name, reason } => self.failed(&name, reason, now_ms, &mut actions),
             Event::Ready { name } => self.show_well(&name, State::Starting, now_ms),
             Event::Alive { name } => self.show_well(&name, State::Ready, now_ms),
             Event::Exited { name, exit } => self.exited(&name, exit, now_ms, &mut actions),
@@ -202,6 +201,7 @@ impl Supervisor {
         let Some(service) = self.services.get_mut(name) else { return };
         service.pid = Some(pid);
         service.started_ms = now_ms;
+        service.ready_ms = None;
         service.starts = service.starts.saturating_add(1);
         if service.specification.readiness == Readiness::Started {
             self.show_well(name, State::Starting, now_ms);
@@ -215,7 +215,10 @@ impl Supervisor {
         };
         service.well_ms = now_ms;
         match was {
-            State::Starting => service.enter(State::Ready, now_ms),
+            State::Starting => {
+                service.ready_ms = Some(now_ms);
+                service.enter(State::Ready, now_ms);
+            }
             _ => service.sound_ms = now_ms,
         }
     }
@@ -226,29 +229,24 @@ impl Supervisor {
         let unwell = service.unwell.take();
         match (service.state, unwell) {
             (State::Stopping { next: Next::Start, .. }, Some(why)) => {
-                let run_ms = now_ms.saturating_sub(service.started_ms);
-                self.failed(name, format!("{why} ({exit})"), run_ms, now_ms, actions);
+                self.failed(name, format!("{why} ({exit})"), now_ms, actions);
             }
             (State::Stopping { next, .. }, _) => {
                 service.last_exit = Some(exit);
                 let state = if next == Next::Start { State::Waiting } else { State::Stopped };
                 service.enter(state, now_ms);
             }
-            _ => {
-                let run_ms = now_ms.saturating_sub(service.started_ms);
-                self.failed(name, exit, run_ms, now_ms, actions);
-            }
+            _ => self.failed(name, exit, now_ms, actions),
         }
     }
 
-    fn failed(&mut self, name: &str, exit: String, run_ms: u64, now_ms: u64, actions: &mut Vec<Action>) {
+    fn failed(&mut self, name: &str, exit: String, now_ms: u64, actions: &mut Vec<Action>) {
         let Some(service) = self.services.get_mut(name) else { return };
-        let verdict = service.backoff.fail(now_ms, run_ms, &mut self.random);
+        let run_ms = service.ready_ms.take().map_or(0, |ready_ms| now_ms.saturating_sub(ready_ms));
         let forever = service.specification.crash_loop == CrashLoop::RetryForEver;
-        let until_ms = match verdict {
+        let until_ms = match service.backoff.fail(now_ms, run_ms, &mut self.random) {
             Verdict::Retry(until_ms) => Some(until_ms),
-            Verdict::CrashLoop if forever => Some(now_ms + service.backoff.delay_ms(&mut self.random)),
-            Verdict::CrashLoop => None,
+            Verdict::CrashLoop => forever.then(|| now_ms + service.backoff.delay_ms(&mut self.random)),
         };
         if self.shutdown != Shutdown::No {
             service.enter(State::Stopped, now_ms);
@@ -278,21 +276,13 @@ impl Supervisor {
 
     /// Stops what runs although something that it is bound to does not. It waits for that, then.
     fn stop_unbound(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        let ready: BTreeSet<String> = self
-            .services
-            .iter()
-            .filter(|(_, one)| one.state == State::Ready)
-            .map(|(name, _)| name.clone())
-            .collect();
+        let ready = self.services.iter().filter(|(_, one)| one.state == State::Ready);
+        let ready: BTreeSet<String> = ready.map(|(name, _)| name.clone()).collect();
         for service in self.services.values_mut() {
             let runs = matches!(service.state, State::Starting | State::Ready) && service.pid.is_some();
-            if let Some(other) =
-                service.specification.binds_to.iter().find(|other| runs && !ready.contains(*other))
-            {
-                let line = format!(
-                    "{} stops: it is bound to {other}, which is not ready",
-                    service.specification.name
-                );
+            let Specification { name, binds_to, .. } = &service.specification;
+            if let Some(other) = binds_to.iter().find(|other| runs && !ready.contains(*other)) {
+                let line = format!("{name} stops: it is bound to {other}, which is not ready");
                 actions.push(Action::Record(line));
                 service.stop(Next::Start, now_ms, actions);
             }
@@ -314,14 +304,11 @@ impl Supervisor {
     fn startable(&self) -> Option<String> {
         let was_tried = |need: &String| self.services.get(need).is_some_and(|service| service.tried);
         let is_ready = |name: &String| self.services.get(name).is_some_and(|one| one.state == State::Ready);
-        self.services
-            .values()
-            .filter(|service| service.state == State::Waiting && service.pid.is_none())
-            .find(|service| {
-                service.specification.needs.iter().all(was_tried)
-                    && service.specification.binds_to.iter().all(is_ready)
-            })
-            .map(|service| service.specification.name.clone())
+        let services = self.services.values();
+        let waiting = services.filter(|service| service.state == State::Waiting && service.pid.is_none());
+        let mut waiting = waiting.map(|service| &service.specification);
+        let first = waiting.find(|one| one.needs.iter().all(was_tried) && one.binds_to.iter().all(is_ready));
+        first.map(|specification| specification.name.clone())
     }
 
     fn shut_down(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
@@ -364,13 +351,8 @@ impl Supervisor {
     /// Stops the services of the lowest stop order that still live; when none is left, finishes.
     fn advance_shutdown(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         let alive = |service: &Service| service.pid.is_some() && !service.stuck;
-        let order = self
-            .services
-            .values()
-            .filter(|&s| alive(s))
-            .map(|service| service.specification.stop.order)
-            .min();
-        let Some(order) = order else {
+        let living = self.services.values().filter(|&service| alive(service));
+        let Some(order) = living.map(|service| service.specification.stop.order).min() else {
             if self.shutdown != Shutdown::Finished {
                 self.shutdown = Shutdown::Finished;
                 self.bounds_ms.clear();

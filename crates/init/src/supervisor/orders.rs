@@ -22,8 +22,8 @@ impl Supervisor {
         }
         let mut actions = Vec::new();
         let service = self.services.get_mut(name).ok_or_else(|| unknown(name))?;
-        if service.state == State::Stopped {
-            let reason = service.reason.as_deref().unwrap_or("it was stopped");
+        if matches!(service.state, State::Stopped | State::Stopping { next: Next::Stop, .. }) {
+            let reason = service.reason.as_deref().unwrap_or("it was told to stop");
             return Err(format!("{name} cannot be started: {reason}"));
         }
         service.backoff.clear();
@@ -31,10 +31,6 @@ impl Supervisor {
         match (service.state, order) {
             (State::Waiting | State::Backoff { .. } | State::Maintenance, _) => {
                 service.enter(State::Waiting, now_ms);
-            }
-            (State::Stopping { next: Next::Stop, .. }, _) => {
-                let reason = service.reason.as_deref().unwrap_or("it was told to stop");
-                return Err(format!("{name} cannot be started: {reason}"));
             }
             (State::Stopping { killed: false, .. }, Order::Restart { force: true })
             | (State::Starting | State::Ready, Order::Restart { force: true }) => {

@@ -61,6 +61,8 @@ pub(crate) struct Service {
     pub(crate) stuck: bool,
     pub(super) backoff: Backoff,
     pub(super) started_ms: u64,
+    /// When its process became ready, in milliseconds since boot: only from then on is a run a good one.
+    pub(super) ready_ms: Option<u64>,
     pub(super) tried: bool,
     /// When it last was taken to be alive, in milliseconds since boot: ready, or a sign of life.
     pub(super) well_ms: u64,
@@ -176,13 +178,12 @@ impl Service {
         }
         let name = &self.specification.name;
         if killed {
-            actions
-                .push(Action::Announce(format!("{name} does not die of SIGKILL: it is stuck in the kernel")));
+            let line = format!("{name} does not die of SIGKILL: it is stuck in the kernel");
+            actions.push(Action::Announce(line));
             self.stuck = true;
         } else {
-            let waited_ms = self.stop_deadline_ms();
-            actions
-                .push(Action::Announce(format!("{name} did not stop within {waited_ms} ms and is killed")));
+            let line = format!("{name} did not stop within {} ms and is killed", self.stop_deadline_ms());
+            actions.push(Action::Announce(line));
             self.kill(next, KILL_DEADLINE_MS, now_ms, actions);
         }
     }

@@ -294,3 +294,33 @@ fn a_service_that_runs_again_no_longer_says_why_it_was_down() {
     supervisor.handle(Event::Started { name: name(), pid: 12 }, 40_000);
     assert_eq!(reason(&supervisor), None);
 }
+
+#[test]
+fn a_long_run_without_ever_being_ready_is_no_good_one() {
+    let wait_ms = |ready: bool| {
+        let mut supervisor = Supervisor::new(1);
+        started(&mut supervisor, AGENT, 10, 0);
+        supervisor.handle(Event::Declare(Box::new(service("drive@one"))), 0);
+        let (name, exit) = (|| "drive@one".to_owned(), "exited with status 1");
+        let mut now_ms = 0;
+        for (pid, run_ms) in [(11, 10), (12, 10), (13, 10), (14, 120_000)] {
+            supervisor.handle(Event::Started { name: name(), pid }, now_ms);
+            if ready {
+                supervisor.handle(Event::Ready { name: name() }, now_ms);
+            }
+            now_ms += run_ms;
+            supervisor.handle(Event::Exited { name: name(), exit: exit.to_owned() }, now_ms);
+            let State::Backoff { until_ms } = supervisor.services()["drive@one"].state else {
+                panic!("{pid}")
+            };
+            if pid == 14 {
+                return until_ms - now_ms;
+            }
+            now_ms = until_ms;
+            supervisor.handle(Event::Tick, now_ms);
+        }
+        unreachable!("it has returned")
+    };
+    // A tenth of a second again, or eight times that, both with a quarter of jitter.
+    assert!(wait_ms(true) <= 125 && wait_ms(false) >= 600, "{} and {}", wait_ms(true), wait_ms(false));
+}
