@@ -118,10 +118,8 @@ impl Privileges {
         }
     }
 
-    /// Gives the rest up, for good: no file's owner or capabilities give any of it back to what it runs.
+    /// Gives the rest up.
     fn apply(self) -> io::Result<()> {
-        // SAFETY: PR_SET_NO_NEW_PRIVS takes a flag and touches no memory of ours.
-        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
         if let Some(kept) = self.kept {
             for number in (0..CAPABILITIES.len()).filter(|number| kept & (1 << number) == 0) {
                 // SAFETY: PR_CAPBSET_DROP takes a number and touches no memory of ours. One that the
