@@ -20,8 +20,9 @@ use crate::probe;
 const PROGRAM: &str = "guest-service";
 const PROGRAM_IN_GUEST: &str = "/usr/bin/guest-service";
 
-/// The least program that ends well, for the verb `parent`: ten thousand of it are started in a test, and a runtime's own start would take most
-/// of the time. An ELF header of 64 bytes, a program header of 56 (elf(5)), and `exit(0)` (syscalls(2): number 60).
+/// The least program that ends well, for the verb `parent`: ten thousand of it are started in a test, and a runtime's own
+/// start would take most of the time. An ELF header of 64 bytes, a program header of 56 (elf(5)), and `exit(0)` (syscalls(2):
+/// number 60).
 pub const LEAST_IN_GUEST: &str = "/usr/bin/exit-at-once";
 const LEAST: [&[u8]; 11] = [
     b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",

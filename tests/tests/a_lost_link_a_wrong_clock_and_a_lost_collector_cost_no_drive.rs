@@ -1,8 +1,9 @@
 //! A lost link, a wrong clock and a lost collector cost no drive: one node with what lies around it. Its clock begins years
-//! before its image and is then set an hour ahead by a time server; its network is a bond of two cards, beside static
-//! VLANs and a card whose address comes by DHCPv6, and loses first one cable and then both; the collectors of its logs hang up. Each of these is told, and the
-//! drives go on with the processes that they had. Meanwhile a service that speaks sd_notify(3) falls silent: that costs it its
-//! process, and what is bound to it; it has a weight for I/O, which therefore counts on the drives.
+//! before its image and is then set an hour ahead by a time server; its network is a bond of two cards, beside static VLANs
+//! and a card whose address comes by DHCPv6, and loses first one cable and then both; the collectors of its logs hang up.
+//! Each of these is told, and the drives go on with the processes that they had. Meanwhile a service that speaks sd_notify(3)
+//! falls silent: that costs it its process, and what is bound to it; it has a weight for I/O, which therefore counts on the
+//! drives.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};

@@ -1,7 +1,9 @@
-//! A service that fails costs no other: one node, on which one thing after the other goes wrong. A service crashes in a
-//! loop, one ends while its control group is frozen, one leaves ten thousand children to PID 1, one leaves a child when it ends, one takes more memory than it may, one without a limit takes all that
-//! the machine has while the drives are under load, one writes a gigabyte of lines, a drive is pulled out and put back under load; and while a drive no longer answers, Ctrl-Alt-Del is pressed. The others
-//! go on each time, with the processes that they had, and every block that was acknowledged is there.
+//! A service that fails costs no other: one node, on which one thing after the other goes wrong. A service crashes in a loop,
+//! one ends while its control group is frozen, one leaves ten thousand children to PID 1, one leaves a child when it ends,
+//! one takes more memory than it may, one without a limit takes all that the machine has while the drives are under load, one
+//! writes a gigabyte of lines, a drive is pulled out and put back under load; and while a drive no longer answers,
+//! Ctrl-Alt-Del is pressed. The others go on each time, with the processes that they had, and every block that was
+//! acknowledged is there.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
 //! The program prints at start what memory it takes. It has all of it then, and takes no more however it is used: as many
-//! connections as it allows, blocks of all sizes, slow senders and slow readers, of blocks and of lists, long heads, deletions, reclaim, scrub.
+//! connections as it allows, blocks of all sizes, slow senders and slow readers, of blocks and of lists, long heads,
+//! deletions, reclaim, scrub.
 //!
 //! A measurement of a whole process (proc(5): `VmHWM` of `/proc/PID/status`), of a program built for release.
 #![expect(clippy::unwrap_used, reason = "a test may stop where something cannot be")]

@@ -1,8 +1,9 @@
 //! Renewing the drive's labels at a mount: the one that counts is to stand in both of its places before the drive serves.
 //!
 //! Where an older label is left standing, or a place that cannot be read, it is written anew, the worst place first, so that
-//! the newest stands until another does. A label that was written nowhere is copied nowhere. A place that cannot be written stays as it is: the drive is mounted all the same,
-//! and the next mount asks the zones' headers if the newest label has gone then ([`crate::label_copies`]).
+//! the newest stands until another does. A label that was written nowhere is copied nowhere. A place that cannot be written
+//! stays as it is: the drive is mounted all the same, and the next mount asks the zones' headers if the newest label has gone
+//! then ([`crate::label_copies`]).
 
 use imbrex_format::{ZoneContent, ZoneHeader};
 use imbrex_zoned::{Condition, DeviceError, ZoneKind, ZoneOperation};

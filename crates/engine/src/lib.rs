@@ -1,9 +1,9 @@
 //! The storage engine of one drive.
 //!
-//! Read in this order: [`request`] (what can be asked), [`handle`] (how), then `engine` (the loop), `store` (the state
-//! of a mounted drive), `reading`, `writing`, `committing`, `sealing`, `fencing`, `listing` (what it does with it), `reclaim`,
-//! `trash`, `scrub`, `checkpointing` (what it does of itself), `quiet` (when it does not), `schedule`, `pace`, `victim`, `referee` (by which rules), and
-//! `labels`, `mount`, `restoring`, `replay`, `scan`, `formatting` (before it serves).
+//! Read in this order: [`request`] (what can be asked), [`handle`] (how), then `engine` (the loop), `store` (the state of a
+//! mounted drive), `reading`, `writing`, `committing`, `sealing`, `fencing`, `listing` (what it does with it), `reclaim`,
+//! `trash`, `scrub`, `checkpointing` (what it does of itself), `quiet` (when it does not), `schedule`, `pace`, `victim`,
+//! `referee` (by which rules), and `labels`, `mount`, `restoring`, `replay`, `scan`, `formatting` (before it serves).
 //!
 //! One thread owns all of an engine's state. It allocates its index, zone table, queues and the log's reserve at
 //! mount; every queue has a bound.

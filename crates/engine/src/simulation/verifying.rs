@@ -1,6 +1,7 @@
 //! The verifier over the drives of the simulation: a drive without faults is never called damaged, whatever the engine was
 //! doing when it ended or when the power failed; and nearly always it is called sound. Where an engine has emptied a zone and
-//! what told so has gone with it or with another zone, nothing tells, and the verifier says that. The verifier shares no code with the engine but the structures.
+//! what told so has gone with it or with another zone, nothing tells, and the verifier says that. The verifier shares no code
+//! with the engine but the structures.
 
 use imbrex_format::verify::{FindingKind, Report, Verdict, VerifyOptions, verify};
 use imbrex_zoned::read_only::ReadOnlyDrive;
