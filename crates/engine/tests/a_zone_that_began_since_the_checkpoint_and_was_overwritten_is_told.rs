@@ -23,6 +23,15 @@ const ABSENT: u32 = 21;
 
 const UNKNOWN: EngineError = EngineError::Unknown { zones: 1 };
 
+/// Blocks that will not stay go to a zone of their own.
+fn put_elsewhere(bench: &mut Bench, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let request = bench.request(key(number), &content(number, LENGTH), Lifetime::Short);
+        let ticket = bench.engine.put(request);
+        assert_eq!(bench.answer(ticket), Ok(PutOutcome::Stored));
+    }
+}
+
 /// The drive as its engine has left it without a checkpoint, and the zone that was opened since the last one.
 fn killed() -> (Bench, u32) {
     let mut bench = Bench::formatted(small_drive(24, ZONE_BYTES as u64), Options::default());
@@ -34,12 +43,7 @@ fn killed() -> (Bench, u32) {
     drop(ticket);
     bench.reopen();
     let before: Vec<u32> = bench.zones_in(ZoneRole::Open).iter().map(|zone| zone.zone).collect();
-    for number in SINCE {
-        // One that will not stay goes to a zone of its own.
-        let request = bench.request(key(number), &content(number, LENGTH), Lifetime::Short);
-        let ticket = bench.engine.put(request);
-        assert_eq!(bench.answer(ticket), Ok(PutOutcome::Stored));
-    }
+    put_elsewhere(&mut bench, SINCE);
     assert_eq!(bench.put(BEHIND, LENGTH), Ok(PutOutcome::Stored));
     let opened: Vec<u32> = bench.zones_in(ZoneRole::Open).iter().map(|zone| zone.zone).collect();
     let opened: Vec<u32> = opened.into_iter().filter(|zone| !before.contains(zone)).collect();
@@ -108,9 +112,7 @@ fn is_in_doubt(mut bench: Bench) {
         bench.reopen();
     }
     for number in SINCE.chain([ABSENT]) {
-        let request = bench.request(key(number), &content(number, LENGTH), Lifetime::Unknown);
-        let ticket = bench.engine.put(request);
-        assert_eq!(bench.answer(ticket), Ok(PutOutcome::Stored));
+        assert_eq!(bench.put(number, LENGTH), Ok(PutOutcome::Stored));
         assert_eq!(bench.get(number), Ok(LENGTH));
     }
 }
@@ -168,4 +170,18 @@ fn by_a_pointer_that_stands_further_back() {
         assert!(bench.engine.status().damaged_blocks > 0, "{kept_units} units are left");
         the_others_are_there(&mut bench);
     }
+}
+
+#[test]
+fn by_such_a_pointer_though_only_an_older_commit_calls_the_zone_open() {
+    let (mut bench, zone) = killed();
+    // It is filled and sealed, and another is opened.
+    put_elsewhere(&mut bench, ABSENT + 1..ABSENT + 51);
+    assert_eq!(bench.put(ABSENT, LENGTH), Ok(PutOutcome::Stored));
+    assert_eq!(bench.zones()[zone as usize].role, ZoneRole::Sealed);
+    let (bytes, _) = read(&bench, zone);
+    overwrite(&bench, zone, &bytes[..40 * UNIT_BYTES]);
+    bench.reopen();
+    assert!(bench.engine.status().damaged_blocks > 0);
+    the_others_are_there(&mut bench);
 }
