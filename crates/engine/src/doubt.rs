@@ -3,14 +3,15 @@
 //! A zone that is offline gives nothing. Where a checkpoint lists it as closed, all its blocks are in the index: each is
 //! answered as a medium error. Where it can have been opened, or written, since the checkpoint, or where there is no
 //! checkpoint, blocks can stand in it that no index knows. It is *in doubt*: as long as there is one such zone, a key that
-//! is not found may have been lost with it, and is answered as unknown, never as absent.
+//! is not found may have been lost with it, and is answered as unknown, never as absent. So is a zone that is written, and in
+//! which nothing is left of a life that began since the checkpoint and that commits in other zones tell ([`crate::replay`]).
 //!
 //! Invariants:
 //!
 //! * Doubt does not end with a restart: checkpoints carry it, in a form that no other zone has (FORMAT.md, "Zone cell").
 //! * Tombstones that name a life of a zone in doubt are carried on: it may be read again one day.
-//! * Doubt ends where the zone can be read again: then the drive is mounted by its zones' logs, for what the zone holds
-//!   may have been killed by tombstones that the checkpoint does not repeat.
+//! * Doubt ends where the zone can be read again, in the life that is in doubt or a later one: then the drive is mounted by
+//!   its zones' logs, for what the zone holds may have been killed by tombstones that the checkpoint does not repeat.
 //!
 //! A drive that was just formatted has nothing to lose: where no zone holds a log and no checkpoint was begun, an offline
 //! zone is in no doubt. A first checkpoint is then taken at once, so that zones which were dead from the start stay out of

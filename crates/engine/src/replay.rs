@@ -21,6 +21,7 @@ use crate::scan::{ScanBounds, ScannedZone, scan_zone};
 use crate::zone_table::ZoneTable;
 
 mod ended;
+mod vanished;
 mod vouched;
 
 /// One zone's log, as far as it is not known.
@@ -129,10 +130,11 @@ impl<'a, 'b> Replay<'a, 'b> {
         }
         self.take_vouched()?;
         if let Some(base) = base {
+            self.tell_vanished_lives(base);
             self.end_lives(base);
         }
         self.place_the_rest();
-        self.check_named(base.is_some_and(|base| base.is_newest));
+        self.check_vouched(base.is_some_and(|base| base.is_newest));
         self.go_on()
     }
 
@@ -247,18 +249,20 @@ impl<'a, 'b> Replay<'a, 'b> {
         finish_zone(self.io, &mut self.zones, zone)
     }
 
-    /// Commits say how far other zones were good: a zone that was found to be good less far has lost its last groups.
-    fn check_named(&mut self, by_newest: bool) {
-        for (group, named) in std::mem::take(&mut self.named) {
-            let Some(entry) = self.zones.find(named.zone) else { continue };
+    /// Commits say how far zones were good: a zone that was found to be good less far has lost its last groups.
+    fn check_vouched(&mut self, by_newest: bool) {
+        for ((zone, incarnation), good_units) in std::mem::take(&mut self.vouched) {
+            let Some(entry) = self.zones.find(zone) else { continue };
             // A zone that has been reset since was open when an older commit was made, or was before a checkpoint that cannot
             // be read. The engine resets none that the newest of both calls open.
-            let may_have_ended = group < self.last_group || !by_newest;
-            if may_have_ended && matches!(entry.role, ZoneRole::Reset | ZoneRole::Free) {
+            let has_ended = matches!(entry.role, ZoneRole::Reset | ZoneRole::Free);
+            if has_ended && !(by_newest && self.is_open_by_newest_commit(zone, incarnation)) {
                 continue;
             }
-            if entry.incarnation == named.incarnation && entry.good_units < named.good_units {
-                tracing::error!(zone = named.zone, "the last groups of a zone cannot be read");
+            // One that is lost whole is in doubt, and told.
+            let is_told = entry.role == ZoneRole::Lost && entry.is_unknown;
+            if entry.incarnation == incarnation && entry.good_units < good_units && !is_told {
+                tracing::error!(zone, "the last groups of a zone cannot be read");
                 self.lost_records += 1;
             }
         }

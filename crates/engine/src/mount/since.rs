@@ -93,8 +93,10 @@ impl Mount<'_, '_> {
     pub(super) fn leave_checkpoint_where_doubt_ends(&mut self, zones: &[Zone]) -> Result<(), DeviceError> {
         let Some(base) = self.base.take() else { return Ok(()) };
         for zone in zones.iter().filter(|zone| zone.condition != Condition::Offline) {
-            if is_unknown(&base.zones[zone.index as usize])
-                && matches!(self.read_header(zone.index)?, HeaderUnit::Header(_))
+            let cell = &base.zones[zone.index as usize];
+            if is_unknown(cell)
+                && let HeaderUnit::Header(header) = self.read_header(zone.index)?
+                && header.incarnation >= cell.incarnation
             {
                 tracing::warn!(
                     zone = zone.index,
