@@ -7,7 +7,7 @@
 //! Invariants:
 //!
 //! * Whoever reads slowly keeps room from nobody but those who ask over the same listener for the same kind of list: there
-//!   is room for blocks, and room for what the drive is like; and the Unix socket has its own for both.
+//!   is room for blocks, and room for what the drive is like; and the Unix socket has its own, which both kinds share.
 //! * What keeps nothing of a list for its client, and so never waits for one, has room that no client can hold.
 
 use std::convert::Infallible;

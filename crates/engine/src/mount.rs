@@ -206,6 +206,7 @@ impl<'a, 'b> Mount<'a, 'b> {
         // One that is read another time knows nothing of what is written from now on in zones that it calls closed.
         let is_one_hidden = is_one_hidden && !is(Mutation::ForgetHiddenCheckpoint);
         replay.may_resume = !is_one_hidden;
+        replay.freed_by = next_checkpoint + 1;
         if let Some(base) = &base {
             replay.last_sequence = base.end.next_sequence;
             replay.last_group = base.end.next_group.saturating_sub(1);

@@ -52,6 +52,8 @@ pub(crate) struct Replay<'a, 'b> {
     pub(crate) damaged: Vec<(Key, Location)>,
     /// Whether the log may go on where it was open.
     pub(crate) may_resume: bool,
+    /// The number of the checkpoint that frees zones which were reset since the one by which the drive is mounted.
+    pub(crate) freed_by: u64,
     /// Zones that are still to be replayed.
     later: HashSet<u32>,
     /// Places in such zones that a tombstone has named, and places where nothing stands any more. Of zones that were open at
@@ -97,6 +99,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             lost_records,
             damaged: Vec::new(),
             may_resume: true,
+            freed_by: 0,
             later: HashSet::new(),
             killed: HashSet::new(),
             unplaced: HashMap::new(),

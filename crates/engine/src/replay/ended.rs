@@ -12,7 +12,8 @@
 //! Invariants:
 //!
 //! * What was lost of a zone that was closed stays in the index: it is answered as damaged, and never as absent, until it is
-//!   replaced or deleted. The zone is not written meanwhile; a mount frees it once nothing in it is named any more.
+//!   replaced or deleted. The zone is not written meanwhile; a mount frees it once nothing in it is named any more. A
+//!   later mount that has lost a part of the log forgets it, and warns.
 //! * Nothing else in a life that has ended stays there.
 
 use std::collections::BTreeMap;

@@ -36,7 +36,11 @@ impl Replay<'_, '_> {
                 continue;
             }
             match entry.role {
-                ZoneRole::Lost if entry.condition != Condition::Offline => {
+                // One that is read-only has no pointer, and may have been empty when it turned so.
+                ZoneRole::Lost
+                    if entry.condition != Condition::Offline
+                        && (entry.condition != Condition::ReadOnly || is_newest_word) =>
+                {
                     tracing::error!(
                         zone,
                         "nothing is left of what was written to a zone: what it held is unknown"
@@ -47,12 +51,18 @@ impl Replay<'_, '_> {
                     entry.first_sequence = incarnation;
                     entry.is_unknown = true;
                 }
-                ZoneRole::Free | ZoneRole::Reset if is_newest_word => {
-                    tracing::error!(
-                        zone,
-                        "a zone is empty that the newest commit calls open: what it held is lost"
-                    );
-                    self.lost_records += 1;
+                ZoneRole::Free | ZoneRole::Reset => {
+                    if is_newest_word {
+                        tracing::error!(
+                            zone,
+                            "a zone is empty that the newest commit calls open: what it held is lost"
+                        );
+                        self.lost_records += 1;
+                    }
+                    // What is written there next must not be taken for this life by a mount that goes by this checkpoint too.
+                    let entry = self.zones.get_mut(zone);
+                    entry.role = ZoneRole::Reset;
+                    entry.freed_by = entry.freed_by.max(self.freed_by);
                 }
                 _ => {}
             }
