@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 /// What the kernel, the image in memory and init keep for themselves, in mebibytes: the image unpacked
 /// is about 110, the rest is the kernel's for buffers and tables.
 const RESERVE_MIB: u64 = 192;
-/// What a drive's process takes beside its buffers, in mebibytes: it prints 58 at start, and its index and tables besides.
+/// What a drive's process takes beside its buffers, in mebibytes, where zones are small; its index and tables come besides.
+/// Where zones are of 256 MiB or more its tables take up to 26 more, which the share by capacity holds from some 6 TB on: of
+/// smaller drives with such zones, the sum is too low by as much.
 const DRIVE_MIB: u64 = 64;
 /// For how many bytes of the drive its index and tables take a mebibyte, 16 for each tebibyte: by default the index has room
 /// for a block a mebibyte, at 12 bytes a block at most, and there are 4096 zones.

@@ -42,7 +42,7 @@ pub(crate) fn fatal(reason: &str) -> ! {
             shutdown::reap_until(shutdown::NOBODY);
             platform::pause(Duration::from_secs(1));
         }
-        shutdown::let_go(began_ms);
+        shutdown::let_go(began_ms, false);
         watchdog::feed_last(kernel_s);
     }
     let _ = reboot(RebootMode::RB_AUTOBOOT);

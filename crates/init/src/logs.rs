@@ -1,10 +1,9 @@
 //! A bounded ring of log lines, compressed: what a service said last, and how much of it was lost.
 //!
-//! Whatever a service writes, its ring never takes more than [`SEALED_BYTES_MAX`] bytes of memory and
-//! two blocks, gives back no more than [`TEXT_BYTES_MAX`], and a line has no more than
-//! [`LINE_BYTES_MAX`]. A line counts as [`LINE_BYTES_MIN`] at least: that is what it takes to give it back. Who says more
-//! than [`BURST_BYTES`] and then [`BYTES_PER_SECOND`] is heard out and not kept, so that a service that logs without end costs
-//! the time of counting its lines.
+//! Whatever a service writes, its ring never takes more than [`SEALED_BYTES_MAX`] bytes of memory and two blocks, gives back no
+//! more than [`TEXT_BYTES_MAX`], and a line has no more than [`LINE_BYTES_MAX`]. A line counts as [`LINE_BYTES_MIN`] at least:
+//! that is what it takes to give it back. Who says more than [`BURST_BYTES`] and then [`BYTES_PER_SECOND`] is heard out and not
+//! kept, so that a service that logs without end costs the time of counting its lines.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;

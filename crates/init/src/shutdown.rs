@@ -38,8 +38,7 @@ const WAIT_MS: u64 = 2_000;
 /// How long the last question to the drives may take, in milliseconds: longer than the helper waits for an answer.
 const SYNC_MS: u64 = 10_000;
 const STEP: Duration = Duration::from_millis(10);
-/// How long the kernel may take for its part, in seconds: it asks each drive to flush and to stop turning, one after
-/// the other, and a drive takes seconds for it.
+/// How long the kernel may take for its part, in seconds: one drive after the other flushes and stops turning.
 const KERNEL_S: u32 = 30;
 const KERNEL_S_PER_DRIVE: u32 = 5;
 /// The whole end where a drive does not answer, in milliseconds from the order on. The kernel has 30 s of it at least.
@@ -47,11 +46,11 @@ const SILENT_MS: u64 = 90_000;
 const SILENT_KERNEL_MS: u64 = 30_000;
 const _: () = assert!(ILL_MS + KILL_DEADLINE_FORCED_MS + WAIT_MS + SYNC_MS + SILENT_KERNEL_MS <= SILENT_MS);
 
-/// Ends the machine's run, as was ordered at `ordered_ms` since boot. Never returns.
-pub(crate) fn end(ending: Ending, ordered_ms: u64) -> ! {
+/// Ends the machine's run, as was ordered at `ordered_ms` since boot; `stuck` as for [`let_go`]. Never returns.
+pub(crate) fn end(ending: Ending, ordered_ms: u64, stuck: bool) -> ! {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     wait_for(WAIT_MS, NOBODY);
-    let_go(ordered_ms);
+    let_go(ordered_ms, stuck);
     console::line(&format!("{} after {} ms of uptime", ending.verb(), platform::now_ms()));
     let mode = match ending {
         Ending::PowerOff => RebootMode::RB_POWER_OFF,
@@ -70,11 +69,11 @@ pub(crate) fn end(ending: Ending, ordered_ms: u64) -> ! {
 }
 
 /// Has each drive asked once more, those that do not answer let go of, and what the kernel holds written back: by a
-/// process of its own, so that a dead drive cannot hold up the end for longer than the wait. Another resets the machine
-/// where the kernel does not come to its own end after that.
-pub(crate) fn let_go(ordered_ms: u64) {
+/// process of its own, so that a dead drive cannot hold up the end for longer than the wait. Another resets the machine where
+/// the kernel does not come to its own end after that. Where a service is `stuck` in the kernel, a drive does not answer.
+pub(crate) fn let_go(ordered_ms: u64, stuck: bool) {
     let pid = helper("sync", &[]).ok().and_then(|child| i32::try_from(child.id()).ok());
-    let all_answer = pid.is_some_and(|pid| wait_for(SYNC_MS, pid) == Some(Exit::Status(0)));
+    let all_answer = pid.is_some_and(|pid| wait_for(SYNC_MS, pid) == Some(Exit::Status(0))) && !stuck;
     let passed_ms = platform::now_ms().saturating_sub(ordered_ms);
     let left_ms = SILENT_MS.saturating_sub(passed_ms).max(SILENT_KERNEL_MS);
     let kernel_s = if all_answer { u64::from(kernel_s_max()) } else { left_ms / 1_000 };

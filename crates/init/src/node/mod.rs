@@ -238,7 +238,8 @@ impl Node {
                     if self.watchdog.as_ref().is_some_and(|watchdog| watchdog.starved.is_none()) {
                         watchdog::feed_last(shutdown::kernel_s_max());
                     }
-                    shutdown::end(self.ending, self.ordered_ms)
+                    let stuck = self.supervisor.services().values().any(|service| service.stuck);
+                    shutdown::end(self.ending, self.ordered_ms, stuck)
                 }
             }
         }
