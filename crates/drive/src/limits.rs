@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What of the pool the engine keeps to itself, in bytes, at most: 16 MiB and a header for what reclaim moves, 4 MiB for
-/// the table of a zone that is full of the smallest blocks, 1 MiB for checkpoints, half of that for scrub, less than 1 MiB for
+/// the table of a zone that is full of the smallest blocks, 1 MiB each for scrub and checkpoints, less than 1 MiB for
 /// the rest of the log.
 pub const ENGINE_BYTES: usize = 23 << 20;
 

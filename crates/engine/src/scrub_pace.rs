@@ -6,8 +6,6 @@
 //!   as the period asks for. So also where all zones fall due at once, as those of a drive that was filled in a day, each
 //!   is read again before its period ends, and clients meet a third of the arm's time at the most, not hours of all that
 //!   they leave.
-//! * What is held back is read in bursts: the arm goes there once for many pieces, and clients meet it in fewer of the
-//!   moments in which they come. A burst ends for a client like any other read of the scrub, between two pieces.
 //! * What is late all the same (the drive was off), what a person ordered, and what lies beside damage is not held back:
 //!   it reads as fast as its class may.
 
@@ -22,26 +20,19 @@ const PARTS: u64 = 3;
 /// The slowest pace, in bytes a second: an almost empty drive's zone does not take days.
 const BYTES_PER_S_MIN: u64 = 1 << 20;
 
-/// How much is read before the pace is kept: 16 MiB, some 70 ms of a disk, beside which going there is little.
-const BURST_BYTES: u64 = 16 << 20;
-
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScrubPace {
     period_s: u64,
     /// For the zone under way, in bytes a second; `None` is as fast as the class may.
     bytes_per_s: Option<u64>,
-    /// How much of the burst under way was read.
-    burst_bytes: u64,
-    /// By when the pace would have read all that was read.
-    paid_us: u64,
     allowed_us: u64,
 }
 
 impl ScrubPace {
     /// A pace that reads everything within `period_s` seconds, at least one.
     pub(crate) fn new(period_s: u64) -> Self {
-        Self { period_s: period_s.max(1), bytes_per_s: None, burst_bytes: 0, paid_us: 0, allowed_us: 0 }
+        Self { period_s: period_s.max(1), bytes_per_s: None, allowed_us: 0 }
     }
 
     /// Within how many seconds everything is read once.
@@ -66,19 +57,15 @@ impl ScrubPace {
 
     /// A zone is begun that is not held back.
     pub(crate) fn begin_at_once(&mut self) {
-        *self = Self::new(self.period_s);
+        self.bytes_per_s = None;
+        self.allowed_us = 0;
     }
 
     /// Notes that so many bytes are being read from now on.
     pub(crate) fn spend(&mut self, now_us: u64, bytes: u64) {
         let Some(bytes_per_s) = self.bytes_per_s else { return };
         let took_us = bytes.saturating_mul(1_000_000) / bytes_per_s;
-        self.paid_us = self.paid_us.max(now_us).saturating_add(took_us);
-        self.burst_bytes += bytes;
-        if self.burst_bytes >= BURST_BYTES {
-            self.burst_bytes = 0;
-            self.allowed_us = self.paid_us;
-        }
+        self.allowed_us = self.allowed_us.max(now_us).saturating_add(took_us);
     }
 
     /// From when on the next piece may be read, in microseconds of the engine's clock.
@@ -123,24 +110,11 @@ mod tests {
         let mut pace = ScrubPace::new(30 * DAY_S);
         assert_eq!(seconds_for_all(&mut pace, 2000, 5000, 5000 + 10 * DAY_S), 0);
         pace.begin(5000, 5000, 1 << 40);
-        pace.spend(7, BURST_BYTES);
+        pace.spend(7, 1 << 20);
         assert!(pace.allowed_us() > 7);
         pace.begin_at_once();
         pace.spend(7, 1 << 20);
         assert!(pace.allowed_us() <= 7);
-    }
-
-    #[test]
-    fn pieces_of_a_burst_follow_one_another_and_bursts_keep_the_pace() {
-        let mut pace = ScrubPace::new(3 * DAY_S);
-        // 16 MiB a second.
-        pace.begin(5000, 5000, DAY_S * (16 << 20));
-        for _ in 1..BURST_BYTES >> 20 {
-            pace.spend(7, 1 << 20);
-            assert!(pace.allowed_us() <= 7);
-        }
-        pace.spend(7, 1 << 20);
-        assert_eq!(pace.allowed_us(), 1_000_007);
     }
 
     #[test]

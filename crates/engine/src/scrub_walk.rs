@@ -21,8 +21,8 @@ use imbrex_format::{
 use crate::location::Location;
 use crate::request::DamageKind;
 
-/// How much is read at once: 512 KiB, some 2 ms of a disk, for which a client may have to wait.
-pub(crate) const PIECE_UNITS: u32 = 128;
+/// How much is read at once: 1 MiB.
+pub(crate) const PIECE_UNITS: u32 = 256;
 
 /// How many stretches of units that nothing explains are kept apart; more are put together.
 const TORN_MAX: usize = 64;
